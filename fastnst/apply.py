@@ -1,0 +1,175 @@
+"""Paint photo files: one, many, folders, standard input; each result appears whole or not at all."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from fastnst.config import ApplyConfig
+from fastnst.images import FORMATS, SUFFIXES, ImageError, find_photos, read_picture, resolve_photo, save_image
+from fastnst.stylize import Stylizer, choose_device, find_mix
+
+STDIO = Path("-")
+DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written
+
+log = logging.getLogger("fastnst")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo and where its stylized image goes; `-` is standard input or output."""
+
+    photo: Path
+    output: Path
+
+
+def apply(photos: Sequence[str], config: ApplyConfig) -> int:
+    """Paint photos.
+
+    Args:
+        photos: Files, folders (with what is below them), `sample:NAME`, or `-` for standard input.
+        config: See `fastnst.config`.
+
+    Returns:
+        How many of them failed; each with a line in the log (or in the JSON).
+
+    Raises:
+        ValueError: Nothing was painted: no photo, no such style, or an output that must not be written.
+    """
+    find_mix(config.style)  # a wrong style is the commonest mistake: say so before anything else
+    choose_device(config.device)
+    jobs = list(plan(photos, config))
+    check(jobs, force=config.force)
+    stylizer = Stylizer(config.style, device=config.device)
+    failures = 0
+    for job in _with_progress(jobs, shown=not config.quiet and not config.json):
+        started = time.perf_counter()
+        report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
+        try:
+            report["width"], report["height"] = paint(job, stylizer, config)
+        except (ImageError, OSError) as error:
+            failures += 1
+            report["error"] = str(error)
+            log.error("%s", error)
+        report["seconds"] = round(time.perf_counter() - started, 3)
+        if config.json:
+            print(json.dumps(report), flush=True)
+    if failures == len(jobs):
+        raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
+    return failures
+
+
+def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[int, int]:
+    """Paint one photo into its file; gives its width and height in pixels."""
+    source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
+    picture = read_picture(source, size=config.size)
+    stylized = stylizer(picture.pixels, strength=config.strength, keep_colors=config.keep_colors)
+    buffer = BytesIO()
+    save_image(
+        stylized,
+        buffer if job.output == STDIO else job.output,
+        alpha=picture.alpha,
+        exif=picture.exif,
+        dpi=picture.dpi,
+        quality=config.quality,
+        format=(config.format or "png") if job.output == STDIO else None,
+    )
+    if job.output == STDIO:
+        sys.stdout.buffer.write(buffer.getvalue())
+        sys.stdout.buffer.flush()
+    return stylized.shape[-1], stylized.shape[-2]
+
+
+def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
+    """The jobs that the inputs stand for, with the names of their outputs.
+
+    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
+    An output is a folder if it is one, ends in a slash, has no suffix of a picture, or if there are several photos.
+
+    Raises:
+        ValueError: No photo; or an output whose format is not known.
+    """
+    found = [job for name in photos for job in _find(name)]
+    if not found:
+        raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
+    if config.output == STDIO:
+        if len(found) > 1 or config.json:
+            what = "--json" if config.json else f"{len(found)} photos"
+            raise ImageError(f"standard output takes one stylized image and nothing else, got {what}")
+        yield Job(found[0][0], STDIO)
+        return
+    if config.output is not None and _is_file_name(config.output):
+        if len(photos) > 1 or resolve_photo(photos[0]).is_dir():
+            raise ImageError(f"{config.output} is one file, but there may be several photos: give a folder")
+        yield Job(found[0][0], config.output)
+        return
+    style = config.style.replace("/", "_").removesuffix(".safetensors")
+    for photo, relative in found:
+        suffix = f".{config.format}".replace("jpeg", "jpg") if config.format else relative.suffix
+        suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
+        if config.output is not None:
+            yield Job(photo, config.output / relative.with_suffix(suffix))
+        else:
+            beside = Path() if photo == STDIO or _is_sample(photo, photos) else photo.parent
+            yield Job(photo, beside / f"{relative.stem}-{Path(style).name.replace(':', '')}{suffix}")
+
+
+def check(jobs: Sequence[Job], *, force: bool) -> None:
+    """Refuse, before any work, to write over photos, over each other, or without `force` over existing files.
+
+    Raises:
+        ValueError: One line that names the file.
+    """
+    photos = {job.photo.resolve() for job in jobs if job.photo != STDIO}
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.output == STDIO:
+            continue
+        place = job.output.resolve()
+        if place in photos:
+            raise ImageError(f"{job.output} is one of the photos: choose another --output")
+        if place in taken:
+            raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")
+        if place.exists() and not force:
+            raise ImageError(f"{job.output} exists: --force replaces it")
+        taken[place] = job.photo
+
+
+def _find(name: str) -> Iterator[tuple[Path, Path]]:
+    """Photos that an input stands for, each with its path relative to that input."""
+    path = resolve_photo(name)
+    if name == "-":
+        yield STDIO, Path("stdin.png")
+    elif path.is_dir():
+        photos = find_photos(path)
+        if not photos:
+            raise ImageError(f"no photo in {path} or below; looked for {', '.join(SUFFIXES)}")
+        yield from ((photo, photo.relative_to(path)) for photo in photos)
+    elif path.exists():
+        yield path, Path(path.name)
+    else:
+        raise ImageError(f"{path}: no such file")
+
+
+def _is_file_name(path: Path) -> bool:
+    return path.suffix.lower() in FORMATS and not path.is_dir()
+
+
+def _is_sample(photo: Path, names: Sequence[str]) -> bool:
+    return f"sample:{photo.stem}" in names
+
+
+def _with_progress(jobs: Sequence[Job], *, shown: bool) -> Iterator[Job]:
+    """The jobs, with a progress bar on stderr where there are several."""
+    if not shown or len(jobs) == 1:
+        yield from jobs
+        return
+    yield from track(jobs, description="painting", console=Console(stderr=True), transient=True)

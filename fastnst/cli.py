@@ -1,0 +1,150 @@
+"""The `fastnst` command: parse, call, print. What needs torch is imported when a command runs."""
+
+import time
+
+STARTED = time.monotonic()  # a training budget pays for the imports too
+
+import json  # noqa: E402
+import logging  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Annotated, Any  # noqa: E402
+
+from cyclopts import App, Parameter  # noqa: E402
+from cyclopts.config import Yaml  # noqa: E402
+from cyclopts.exceptions import CycloptsError  # noqa: E402
+
+from fastnst import __version__  # noqa: E402
+from fastnst.config import ApplyConfig, BenchConfig, TrainConfig, find_recipe  # noqa: E402
+from fastnst.errors import Interrupted, UserError  # noqa: E402
+
+BAD_USAGE, SOME_FAILED, INTERRUPTED = 2, 3, 130
+
+
+def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
+    """Values of the `--config` file, where a flag has not set them; an unknown key is an error."""
+    for argument in arguments:
+        if "--config" in argument.names and argument.tokens:
+            path = find_recipe(argument.tokens[0].value)
+            Yaml(path, must_exist=True, use_commands_as_keys=False)(app, commands, arguments)
+
+
+app = App(
+    name="fastnst",
+    help="Fast neural style transfer: train a style in minutes, paint any photo in one pass.",
+    help_epilogue="Example: fastnst apply sample:astronaut --style wave -o out.png",
+    version=__version__,
+    config=_settings_file,
+    result_action="return_value",
+)
+Flat = Parameter(name="*")
+Json = Annotated[bool, Parameter(negative=())]
+
+
+@app.command(help_epilogue="Example: fastnst train --style painting.jpg --data my_photos --budget 20m")
+def train(
+    settings: Annotated[TrainConfig, Flat] = TrainConfig(),  # noqa: B008
+    *,
+    config: Annotated[str | None, Parameter(group="What")] = None,
+) -> int:
+    """Train a style: style images and photos in, a style file out.
+
+    Args:
+        settings: Flags.
+        config: YAML file with settings, or the name of a shipped one; flags win.
+    """
+    from fastnst.train import train as run
+
+    result = run(settings, started=STARTED)
+    if settings.json:
+        print(json.dumps(result))
+    else:
+        parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
+        logging.getLogger("fastnst").info(
+            "%s: %d steps in %.0f s; held out: %s\nuse it: fastnst apply photo.jpg --style %s",
+            *(result["path"], result["steps"], result["seconds"], parts, result["name"]),
+        )
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst apply holiday/ --style wave -o painted/")
+def apply(photo: Sequence[str], settings: Annotated[ApplyConfig, Flat]) -> int:
+    """Paint photos in a trained style.
+
+    Args:
+        photo: Files, folders, `sample:astronaut`, or `-` for standard input.
+        settings: Flags.
+    """
+    from fastnst.apply import apply as run
+
+    return SOME_FAILED if run(photo, settings) else 0
+
+
+@app.command(help_epilogue="Example: fastnst styles")
+def styles(*, json: Json = False) -> int:
+    """List the styles in ./checkpoints and the shipped ones.
+
+    Args:
+        json: Print one JSON object a style.
+    """
+    from fastnst.styles import print_styles
+
+    print_styles(as_json=json)
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst info")
+def info(*, json: Json = False) -> int:
+    """Show versions and what this machine has.
+
+    Args:
+        json: Print one JSON object.
+    """
+    from fastnst.styles import print_info
+
+    print_info(as_json=json)
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst bench --network johnson")
+def bench(settings: Annotated[BenchConfig, Flat] = BenchConfig()) -> int:  # noqa: B008
+    """Time a training step against the plain loops that it replaces, side by side.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench import bench_training
+
+    bench_training(settings)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 done, 2 bad usage, 3 some failed, 130 interrupted; a bug shows its traceback."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    _log_to_stderr(quiet="--quiet" in words)
+    try:
+        code = app(words, exit_on_error=False, print_error=False)
+    except (CycloptsError, UserError, OSError) as error:
+        _exit(error, BAD_USAGE)
+    except (Interrupted, KeyboardInterrupt) as error:
+        _exit(error, INTERRUPTED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit(error: BaseException, code: int) -> None:
+    """One line on stderr, whatever `--quiet` says."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    print(f"fastnst: {text}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _log_to_stderr(*, quiet: bool) -> None:
+    """Plain lines, as they are."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("fastnst")
+    logger.handlers = [handler]
+    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.propagate = False

@@ -1,0 +1,193 @@
+"""Every setting once: name, type, unit, default and help. Imports neither torch nor anything that does.
+
+Command-line flags, `--config` files and Python share these dataclasses: flags win over the file, the file over the
+defaults written here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from cyclopts.validators import Number
+
+from fastnst.errors import UserError
+
+NetworkName = Literal["slim", "johnson"]
+LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
+NormalizationName = Literal["relative", "gatys", "johnson"]
+Pooling = Literal["max", "avg"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+WHAT, LENGTH, LOOK, TRAINING, OUTPUT = (
+    Parameter(group=name) for name in ("What", "How long", "Look", "Training", "Output")
+)
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `20m`, `1.5h` or a plain number of seconds.
+
+    Example:
+        >>> parse_duration("20m")
+        1200.0
+    """
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
+    try:
+        seconds = float(number) * SECONDS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"a duration is a positive number with s, m or h, such as 90s, 20m or 1.5h; got {text!r}")
+    return seconds
+
+
+def _duration(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_duration(tokens[0].value)
+
+
+Duration = Annotated[float, Parameter(converter=_duration)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of `fastnst train`."""
+
+    style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=())] = ()
+    """Style images; several make one file with several styles."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos to train on: a folder, `coco`, or a Hub id; a few samples if left out."""
+    max_photos: Annotated[PositiveInt | None, WHAT] = None
+    """Use this many photos at most [all of a folder, 20000 of a Hub data set]."""
+    network: Annotated[NetworkName, WHAT] = "slim"
+    """`johnson` is the paper's size; `slim` has half its channels."""
+    init_from: Annotated[str | None, WHAT] = None
+    """Start from the weights of this style file."""
+
+    budget: Annotated[Duration | None, LENGTH] = None
+    """Wall-clock time, as 90s, 20m or 1.5h [20m, unless --steps]."""
+    steps: Annotated[PositiveInt | None, LENGTH] = None
+    """Optimiser steps, in place of a budget; repeats bit for bit."""
+    resume: Annotated[bool, LENGTH, Parameter(negative=())] = False
+    """Go on with the run of this name, with its settings."""
+
+    style_weight: Annotated[PositiveFloat, LOOK] = 8.0
+    """More is more painting: 2 a light touch, 8 strokes and palette."""
+    content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
+    """Weight of the photo's content."""
+    tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
+    """Weight of total variation; smooths."""
+    style_size: Annotated[int, LOOK, Parameter(validator=Number(gte=32))] = 384
+    """Long side of the style image in pixels; larger means larger strokes."""
+    style_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = (
+        "relu1_2",
+        "relu2_2",
+        "relu3_3",
+        "relu4_3",
+    )
+    """Loss network layers for style."""
+    content_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = ("relu3_3",)
+    """Loss network layers for content."""
+    normalization: Annotated[NormalizationName, LOOK] = "relative"
+    """How losses are scaled: `gatys` and `johnson` as in the papers."""
+    loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
+    """Frozen network that measures the losses."""
+    loss_weights: Annotated[Path | None, LOOK] = None
+    """File with the loss network's weights."""
+    pooling: Annotated[Pooling, LOOK] = "max"
+    """Pooling of the loss network."""
+
+    batch_size: Annotated[PositiveInt, TRAINING] = 1
+    """Photos a step, on each device."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
+    """Side of the final training crops in pixels."""
+    learning_rate: Annotated[PositiveFloat, TRAINING] = 2e-3
+    """Highest learning rate (Adam)."""
+    seed: Annotated[NonNegativeInt, TRAINING] = 0
+    """Same seed, same numbers, with --steps on a CPU."""
+    device: Annotated[Device, TRAINING] = "auto"
+    """Where to train [CUDA, then MPS, then CPU]."""
+    devices: Annotated[PositiveInt, TRAINING] = 1
+    """Devices to share the work (data parallel)."""
+    workers: Annotated[NonNegativeInt | None, TRAINING] = None
+    """Processes that decode photos [1 on a CPU, up to 8 else]."""
+    eval_every: Annotated[PositiveInt, TRAINING] = 500
+    """Steps between held-out losses."""
+    preview_every: Annotated[PositiveInt, TRAINING] = 100
+    """Steps between previews in TensorBoard."""
+    save_every: Annotated[Duration, TRAINING] = 60.0
+    """Time between resumable checkpoints."""
+
+    name: Annotated[str | None, OUTPUT] = None
+    """Name of the style file and the run [the style image's]."""
+    force: Annotated[bool, OUTPUT, Parameter(negative=())] = False
+    """Replace an existing run and style file of this name."""
+    quiet: Annotated[bool, OUTPUT, Parameter(negative=())] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, Parameter(negative=())] = False
+    """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplyConfig:
+    """Settings of `fastnst apply`."""
+
+    style: Annotated[str, Parameter(group="What")]
+    """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"), group="What")] = None
+    """File, folder, or `-` for stdout [PHOTO-STYLE beside the photo]."""
+    strength: Annotated[float, Parameter(group="Look", validator=Number(gte=0, lte=1))] = 1.0
+    """From 0, the photo, to 1, the full style."""
+    keep_colors: Annotated[bool, Parameter(group="Look", negative=())] = False
+    """Keep the photo's colours, take the style's light and strokes."""
+    size: Annotated[PositiveInt | None, Parameter(group="Look")] = None
+    """Shrink to this long side in pixels first."""
+    format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, Parameter(group="Files")] = None
+    """File format, for folders and stdout [the input's]."""
+    quality: Annotated[int, Parameter(group="Files", validator=Number(gte=1, lte=100))] = 95
+    """JPEG and WebP quality."""
+    force: Annotated[bool, Parameter(group="Files", negative=())] = False
+    """Replace existing files; never the photo itself."""
+    device: Annotated[Device, Parameter(group="Machine")] = "auto"
+    """Where to paint [CUDA, then MPS, then CPU]."""
+    quiet: Annotated[bool, Parameter(group="Machine", negative=())] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, Parameter(group="Machine", negative=())] = False
+    """Print one JSON object a photo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Settings of `fastnst bench`."""
+
+    network: NetworkName = "johnson"
+    """Network to train."""
+    batch_size: PositiveInt = 4
+    """Photos a step."""
+    crop_size: Annotated[int, Parameter(validator=Number(gte=32))] = 256
+    """Side of the photos in pixels."""
+    rounds: PositiveInt = 7
+    """Timed steps of each loop, in turn."""
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, Parameter(negative=())] = False
+    """Print one JSON object instead of a table."""
+
+
+CONFIGS = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
+
+
+def find_recipe(name: str) -> Path:
+    """The settings file of a path, or of a name in ./configs or among the shipped ones.
+
+    Raises:
+        UserError: There is none; lists the known names.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    known = {path.stem: path for folder in reversed(CONFIGS) for path in sorted(folder.glob("*.yaml"))}
+    if name not in known:
+        raise UserError(f"no settings file {name!r}; known names: {', '.join(known) or 'none'}")
+    return known[name]

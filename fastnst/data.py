@@ -1,0 +1,452 @@
+"""Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
+
+Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
+a run was interrupted. Knows nothing of networks and losses.
+"""
+
+import functools
+import hashlib
+import itertools
+import logging
+import os
+import re
+import secrets
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fastnst.images import (
+    Bytes,
+    ImageError,
+    crop_photo,
+    decode_photo,
+    encode_photo,
+    find_photos,
+    from_bytes,
+    sample_photos,
+)
+
+# COCO train2017 as Parquet files. Not yet run: no Hub was reachable where this was written.
+COCO_HUB_ID = "detection-datasets/coco"
+HUB_PHOTOS = 20_000  # of a Hub data set, when no number is given
+HUB_SHORT_SIDE = 320  # pixels of the copies kept on disk
+HUB_COPY_KILOBYTES = 40  # measured: a 3:2 photo of that size, JPEG quality 90
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
+SPARE = 1.25  # the short side of a decoded photo, in crop sizes
+ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
+PATIENCE = 50  # unreadable photos in a row
+
+log = logging.getLogger("fastnst")
+
+
+class DataError(ValueError):
+    """Photos that cannot be found or read; the message is one line that says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message.rpartition("DataError: ")[2].strip())
+
+
+class Draw(NamedTuple):
+    """Which sample: its training step, its number among the samples of the step, its size in pixels."""
+
+    step: int
+    number: int
+    crop: int
+
+
+class PhotoBatch(NamedTuple):
+    """What a loader gives.
+
+    Attributes:
+        photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
+        skipped: Names of unreadable photos that others stand in for.
+    """
+
+    photos: Tensor
+    skipped: tuple[str, ...]
+
+
+class Photos(NamedTuple):
+    """Photos that can be read by index: names that identify them, and rows with their bytes or path."""
+
+    names: list[str]
+    rows: Sequence[dict[str, Any]]
+
+    def decode(self, index: int, short_side: int) -> Bytes:
+        """Photo `(H, W, 3)`, see `decode_photo`."""
+        image = self.rows[index]["image"]
+        return decode_photo(image["bytes"] or Path(image["path"]), short_side=short_side)
+
+
+class PhotoDataModule(pl.LightningDataModule):
+    """Endless training batches and a few held-out photos, of one source.
+
+    In a distributed run the trainer needs `use_distributed_sampler=False`: every process draws its own share.
+
+    Args:
+        source: A folder (with its subfolders), "coco", a Hub id "owner/name" or "owner/name:split"; None for
+            the sample photos of scikit-image.
+        batch_size: Photos per step and process.
+        crop_size: Side of the crops in pixels at a given step; asked in the main process, a few steps ahead.
+        seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
+        workers: Processes that decode; 0 decodes in the main process.
+        max_photos: Use at most so many photos of the source; by default all of a folder, 20,000 of the Hub.
+        eval_size: Side of the held-out photos in pixels.
+        cache: Folder for the copies of Hub photos; by default `fastnst` in the user's cache folder.
+
+    Attributes:
+        start_step: The step at which the training loader begins; set it before the loader is iterated.
+        notice: A line for the user about the source, empty if there is nothing to say.
+
+    Raises:
+        DataError: The source is neither of those.
+    """
+
+    def __init__(
+        self,
+        source: str | None,
+        *,
+        batch_size: int,
+        crop_size: Callable[[int], int],
+        seed: int,
+        workers: int,
+        max_photos: int | None = None,
+        eval_size: int = 256,
+        cache: Path | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        self.start_step = 0
+        self.batch_size, self.crop_size, self.seed, self.workers = batch_size, crop_size, seed, workers
+        self.eval_size = eval_size
+        self.source, self.notice, self._load = _find_source(source, max_photos, cache or _user_cache())
+
+    def prepare_data(self) -> None:
+        """Fetches Hub photos, once and in one process."""
+        self._load()
+
+    @functools.cached_property
+    def photos(self) -> Photos:
+        """All photos of the source, training and held-out."""
+        return self._load()
+
+    @functools.cached_property
+    def held_out(self) -> dict[int, Bytes]:
+        """The held-out photos: index and `(S, S, 3)`, in a fixed order; the same whatever the seed."""
+        return _hold_out(self.photos, self.eval_size, self.source)
+
+    @functools.cached_property
+    def training(self) -> list[int]:
+        """Indices of the photos to train on."""
+        names = self.photos.names
+        kept = [i for i, name in enumerate(names) if i not in self.held_out and not _is_astronaut(name)]
+        if not kept:
+            raise DataError(f"{self.source}: at least two photos are needed, one of them is held out; got 1")
+        return kept
+
+    @property
+    def num_photos(self) -> int:
+        """Photos to train on."""
+        return len(self.training)
+
+    @property
+    def held_out_names(self) -> tuple[str, ...]:
+        """Names of the held-out photos, in the order of the validation loader."""
+        return tuple(self.photos.names[index] for index in self.held_out)
+
+    def describe(self) -> dict[str, Any]:
+        """Source and counts, for the style file; the hash tells whether a resumed run sees the same photos."""
+        names = "\n".join(self.photos.names[index] for index in self.training)
+        return {
+            "source": self.source,
+            "photos": self.num_photos,
+            "held_out": len(self.held_out),
+            "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
+        }
+
+    def train_dataloader(self) -> DataLoader[PhotoBatch]:
+        """Batches without end, from `start_step` on."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size * processes, self.source)
+        first = rank * self.batch_size
+        share = range(first, first + self.batch_size)
+        return DataLoader(
+            samples,
+            sampler=StepSampler(share, self.crop_size, start=lambda: self.start_step),
+            batch_size=None,  # the sampler's items are batches already
+            collate_fn=_as_it_is,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_leave_signals_to_the_main_process,
+        )
+
+    def val_dataloader(self) -> DataLoader[PhotoBatch]:
+        """The held-out photos, up to four at once, always the same."""
+        photos = [(photo, ()) for photo in self.held_out.values()]
+        return DataLoader(photos, batch_size=min(4, len(photos)), collate_fn=_collate)  # type: ignore[arg-type]
+
+    def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
+        """From uint8 to [0, 1], on the device: a quarter of the bytes to transfer."""
+        return PhotoBatch(from_bytes(batch.photos), tuple(batch.skipped))
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """One process's draws, a list per step, without end and therefore without a length."""
+
+    def __init__(self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int]) -> None:
+        """Takes the process's sample numbers; `start` is asked when the iteration begins."""
+        self.share, self.crop_size, self.start = share, crop_size, start
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Begins at the start step."""
+        for step in itertools.count(self.start()):
+            crop = self.crop_size(step)
+            yield [Draw(step, index, crop) for index in self.share]
+
+
+class TrainingSamples(Dataset[PhotoBatch]):
+    """Random crops of photos, each a pure function of the seed and its draw."""
+
+    def __init__(self, photos: Photos, training: list[int], seed: int, global_batch: int, source: str) -> None:
+        """Takes the photos, the indices of those to use, and the samples per step over all processes."""
+        self.photos, self.training, self.seed = photos, training, seed
+        self.global_batch, self.source = global_batch, source
+
+    def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
+        """The batch of some draws of one size."""
+        return _collate([self.sample(draw) for draw in draws])
+
+    def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
+        """A crop `(S, S, 3)`, and the names of unreadable photos in whose place it stands.
+
+        Raises:
+            DataError: Too many photos in a row are unreadable.
+        """
+        skipped: list[str] = []
+        epoch, place = divmod(draw.step * self.global_batch + draw.number, len(self.training))
+        order = _permutation(self.seed, epoch, len(self.training))
+        for attempt in range(min(PATIENCE, len(order))):
+            index = self.training[order[(place + attempt) % len(order)]]
+            try:
+                photo = self.photos.decode(index, round(SPARE * draw.crop))
+            except ImageError:
+                skipped.append(self.photos.names[index])
+                continue
+            chance = np.random.default_rng((self.seed, 1, draw.step, draw.number)).random(4)
+            return _random_crop(photo, draw.crop, *chance), tuple(skipped)
+        raise DataError(f"{self.source}: {len(skipped)} photos in a row are unreadable, the first is {skipped[0]}")
+
+
+def _random_crop(photo: Bytes, crop: int, zoom: float, across: float, down: float, flip: float) -> Bytes:
+    """A square window, 1 to 1.3 crops wide where the photo allows it, placed by four numbers in [0, 1)."""
+    height, width = photo.shape[:2]
+    largest = min(height, width, ZOOM * crop)
+    window = largest if largest < crop else crop + zoom * (largest - crop)
+    left, top = across * (width - window), down * (height - window)
+    square = crop_photo(photo, (left, top, left + window, top + window), crop)
+    return square[:, ::-1] if flip < 0.5 else square
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> list[int]:
+    order: list[int] = np.random.default_rng((seed, 0, epoch)).permutation(count).tolist()
+    return order
+
+
+def _collate(samples: Iterable[tuple[Bytes, tuple[str, ...]]]) -> PhotoBatch:
+    photos, skipped = zip(*samples, strict=True)
+    pixels = np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2))  # (B, 3, S, S)
+    return PhotoBatch(torch.from_numpy(pixels), tuple(itertools.chain.from_iterable(skipped)))
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """Ctrl-C reaches the whole process group; the main process finishes its step and stops the workers.
+
+    PyTorch itself gives a worker one thread.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _is_astronaut(name: str) -> bool:
+    """Whether this is scikit-image's photo of Eileen Collins, which is always held out to compare with."""
+    return Path(name).stem.lower() == "astronaut"
+
+
+def _hold_out(photos: Photos, size: int, source: str) -> dict[int, Bytes]:
+    """2 % of the photos, 1 to 32, by the hash of their names; those that cannot be read do not count."""
+    count = min(HELD_OUT_MOST, max(1, round(HELD_OUT_SHARE * len(photos.names))))
+    hashes = [hashlib.sha256(name.encode()).digest() for name in photos.names]
+    order = sorted(range(len(hashes)), key=lambda i: (not _is_astronaut(photos.names[i]), hashes[i]))
+    held_out: dict[int, Bytes] = {}
+    for index in order:
+        if len(held_out) == count:
+            break
+        try:
+            held_out[index] = _centre(photos.decode(index, size), size)
+        except ImageError:
+            continue
+    if not held_out:
+        raise DataError(f"{source}: none of {len(order)} photos can be read, the first is {photos.names[0]}")
+    return held_out
+
+
+def _centre(photo: Bytes, size: int) -> Bytes:
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    return crop_photo(photo, (left, top, left + side, top + side), size)
+
+
+class Source(NamedTuple):
+    """Where photos come from: a name for the style file, a line for the user, and the way to them."""
+
+    name: str
+    notice: str
+    load: Callable[[], Photos]
+
+
+def _find_source(source: str | None, max_photos: int | None, cache: Path) -> Source:
+    if source is None:
+        notice = "training on the sample photos of scikit-image; a real style wants a folder of photos: --data"
+        return Source("sample photos", notice, lambda: _files(list(sample_photos().values()), max_photos))
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        name = folder.resolve().name
+        return Source(name, "", lambda: _files(find_photos(folder), max_photos, folder))
+    if source == "coco" or re.fullmatch(r"\w[\w.-]*/[\w.-]+(:[\w.-]+)?", source):
+        return _hub_source(COCO_HUB_ID if source == "coco" else source, max_photos or HUB_PHOTOS, cache)
+    raise DataError(f"expected a folder of photos, coco or a Hub data set owner/name, got {source!r}")
+
+
+def _files(files: list[Path], max_photos: int | None, folder: Path | None = None) -> Photos:
+    """Photos read from their files; if they are too many, those with the smallest hash of their name."""
+    from datasets import Dataset, Image
+
+    if not files:
+        place = f"in {folder} or below" if folder else "to start with: pip install scikit-image"
+        raise DataError(f"no photo {place}")
+    names = {(file.relative_to(folder).as_posix() if folder else file.name): str(file) for file in files}
+    if max_photos is not None:
+        chosen = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:max_photos]
+        names = {name: names[name] for name in sorted(chosen)}
+    rows = Dataset.from_dict({"image": list(names.values())}).cast_column("image", Image(decode=False))
+    return Photos(list(names), rows)
+
+
+def _hub_source(source: str, count: int, cache: Path) -> Source:
+    name, _, split = source.partition(":")
+    file = cache / f"{name.replace('/', '--')}-{split or 'train'}-{count}-{HUB_SHORT_SIDE}px.arrow"
+    notice = ""
+    if not file.exists():
+        notice = (
+            f"{name}: reads the first {count:,} photos from the Hugging Face Hub, once, and keeps small copies, "
+            f"about {count * HUB_COPY_KILOBYTES / 1000:,.0f} MB, in {file.parent}"
+        )
+    return Source(source, notice, lambda: _hub_photos(name, split or "train", count, file))
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnst"
+
+
+def open_stream(name: str, split: str) -> Any:
+    """The one place that asks the Hub: an iterable data set whose rows arrive as they are read."""
+    from datasets import load_dataset
+
+    return load_dataset(name, split=split, streaming=True)
+
+
+def _hub_photos(name: str, split: str, count: int, file: Path) -> Photos:
+    """The first photos of a Hub data set, read once and then from their copies on disk."""
+    from datasets import Dataset, Image
+
+    if not file.exists():
+        try:
+            _write_copies(_stream_copies(open_stream(name, split), name, count), file)
+        except DataError:
+            raise
+        except Exception as error:  # the Hub's clients raise errors of several packages
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(
+                f"{name} is no folder, and the Hugging Face Hub did not give it ({reason}); "
+                "download a folder of photos and use --data FOLDER"
+            ) from error
+    rows = Dataset.from_file(str(file)).cast_column("image", Image(decode=False))
+    return Photos(list(rows["name"]), rows)
+
+
+def _stream_copies(stream: Any, name: str, count: int) -> Iterator[dict[str, Any]]:
+    """Small copies of the first photos that can be read."""
+    from datasets import Image
+
+    column = _image_column(stream, name)
+    rows = stream.select_columns([column]).cast_column(column, Image(decode=False))
+    copied = skipped = 0
+    for number, row in enumerate(rows):
+        if copied == count:
+            break
+        try:
+            photo = decode_photo(_original(row[column]), short_side=HUB_SHORT_SIDE)
+        except ImageError:
+            skipped += 1
+            continue
+        yield {"name": f"{number:08d}", "image": {"bytes": encode_photo(photo), "path": None}}
+        copied += 1
+        if copied % 1000 == 0:
+            log.info("%s: %s of %s photos", name, f"{copied:,}", f"{count:,}")
+    if not copied:
+        raise DataError(f"{name}: none of its {skipped} images in column {column!r} can be read")
+    log.info("%s: %s photos kept, %s unreadable ones skipped", name, f"{copied:,}", f"{skipped:,}")
+
+
+def _image_column(stream: Any, name: str) -> str:
+    """The column of type Image, or else one that is called so."""
+    from datasets import Image
+
+    features = stream.features or dict.fromkeys(next(iter(stream)))
+    typed = [column for column, feature in features.items() if isinstance(feature, Image)]
+    named = [column for column in ("image", "img") if column in features]
+    if not typed + named:
+        raise DataError(f"{name}: expected a column of images, got {', '.join(features)}")
+    return str((typed + named)[0])
+
+
+def _original(image: dict[str, Any]) -> bytes:
+    if image["bytes"]:
+        return bytes(image["bytes"])
+    import fsspec
+
+    with fsspec.open(image["path"], "rb") as file:
+        return bytes(file.read())
+
+
+def _write_copies(copies: Iterable[dict[str, Any]], file: Path) -> None:
+    """An Arrow file that `datasets` maps into memory; written beside and renamed, so it is there or not."""
+    import pyarrow as pa
+
+    image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    schema = pa.schema({"name": pa.string(), "image": image})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{secrets.token_hex(6)}.partial")
+    try:
+        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            source = iter(copies)
+            while rows := list(itertools.islice(source, 100)):
+                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

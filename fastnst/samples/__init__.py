@@ -1,0 +1,1 @@
+"""Sample pictures drawn by code, for use as style images."""

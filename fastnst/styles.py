@@ -1,0 +1,68 @@
+"""`fastnst styles` and `fastnst info`: what is there to paint with, and what this machine has."""
+
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from fastnst.style_file import StyleFileError, list_styles, read_info
+
+PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
+
+
+def print_styles(*, as_json: bool) -> None:
+    """One line for each style file that is found by name: what it is and how it was made."""
+    table = Table("name", "styles", "network", "trained", "held-out loss", "file", box=None)
+    for path in list_styles():
+        try:
+            style = read_info(path)
+        except StyleFileError as error:
+            Console(stderr=True).print(str(error))
+            continue
+        shown = {key: value for key, value in style.items() if key != "preview"}
+        if as_json:
+            print(json.dumps({"file": str(path), **shown}))
+            continue
+        network = style["network"]
+        table.add_row(
+            path.stem,
+            ", ".join(each["name"] for each in style["styles"]),
+            f"width {network['width']}, {network['num_blocks']} blocks",
+            f"{style['steps']} steps in {style['seconds'] / 60:.1f} min on {style['data']['photos']} photos",
+            f"{style['held_out']['total']:.3f}",
+            str(path),
+        )
+    if not as_json:
+        Console().print(table if table.row_count else "no style yet: fastnst train --style painting.jpg")
+
+
+def print_info(*, as_json: bool) -> None:
+    """Versions, cores and accelerators."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "torch threads": torch.get_num_threads(),
+        "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "mps": torch.backends.mps.is_available(),
+        **{name: _version(name) for name in PACKAGES},
+    }
+    if as_json:
+        print(json.dumps(facts))
+        return
+    table = Table(box=None, show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, str(value or "none"))
+    Console().print(table)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,152 @@
+"""`Stylizer`: a style file's network, ready to paint images. Knows nothing of image files or commands."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastnst.errors import UserError
+from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
+
+SMALLEST = 16  # pixels; what the network takes
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the Y of YIQ
+
+
+class Stylizer:
+    """Paints images in the style, or a mix of the styles, of one file.
+
+    Args:
+        style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, or a loaded style file.
+        weights: With a loaded file: weight of each of its styles by name; left out where it has one.
+        device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
+
+    Raises:
+        StyleFileError: No such style, or a mix that is none.
+
+    Example:
+        stylizer = Stylizer("wave")
+        stylized = stylizer(photos)  # (B, 3, H, W) in [0, 1], as the photos
+    """
+
+    def __init__(
+        self, style: str | Path | StyleFile, *, weights: Mapping[str, float] | None = None, device: str = "auto"
+    ) -> None:
+        if not isinstance(style, StyleFile):
+            path, weights = find_mix(str(style))
+            style = load_style(path)
+        self.name = str(style.info["name"])
+        self.device = choose_device(device)
+        self._style = _style_row(style, weights).to(self.device)  # (1, num_styles)
+        self._network = style.network.to(self.device)
+
+    @torch.inference_mode()
+    def __call__(self, photos: Tensor, *, strength: float = 1.0, keep_colors: bool = False) -> Tensor:
+        """Paint photos.
+
+        Args:
+            photos: `(B, 3, H, W)`, sRGB in [0, 1], any size from 1 x 1.
+            strength: From 0, the photo, to 1, the full style; in between, a blend of the pixels.
+            keep_colors: Take lightness from the stylized image and colour from the photo (Gatys et al., 2017,
+                section 5.2).
+
+        Returns:
+            Stylized images `(B, 3, H, W)` in [0, 1], on the photos' device.
+        """
+        height, width = photos.shape[-2:]
+        missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+        padded = F.pad(photos.to(self.device), missing, mode="replicate") if any(missing) else photos.to(self.device)
+        stylized = self._network(padded, self._style)[..., :height, :width].to(photos.device)
+        if keep_colors:
+            stylized = with_colors_of(photos, stylized)
+        return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
+
+
+def with_colors_of(photos: Tensor, stylized: Tensor) -> Tensor:
+    """Lightness of the stylized images, colour of the photos; both `(B, 3, H, W)` in [0, 1].
+
+    Luminance-only transfer (Gatys et al., 2017, section 5.2): Y of one and I and Q of the other image. In RGB that
+    is the photo, shifted by the same amount in each channel.
+    """
+    luma = photos.new_tensor(LUMA).view(1, 3, 1, 1)
+    return (photos + ((stylized - photos) * luma).sum(1, keepdim=True)).clamp(0, 1)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there.get(name.partition(":")[0], False):
+        raise UserError(f"device {name} is not there on this machine (torch {torch.__version__})")
+    return torch.device(name)
+
+
+def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
+    """The file and the weights that `wave`, `wave.safetensors`, `night` or `day:0.6,night:0.4` stand for.
+
+    A name stands for the file of this name, or else for the style of this name in a file with several.
+
+    Raises:
+        StyleFileError: Unknown name, a weight that is no number, or styles of different files.
+    """
+    if ":" not in text or Path(text).is_file():
+        return _find_style(text)
+    terms = dict(_parse_term(term) for term in text.split(","))
+    found = {name: _find_style(name) for name in terms}
+    files = {path.resolve(): path for path, _ in found.values()}
+    if len(files) > 1:
+        raise StyleFileError(
+            f"{' and '.join(found)} are in different files, so their parameters cannot be mixed; "
+            "train them together: fastnst train --style A.jpg B.jpg"
+        )
+    total = sum(terms.values())
+    weights = {_only_style(path, part): terms[name] / total for name, (path, part) in found.items()}
+    return next(iter(files.values())), weights
+
+
+def _parse_term(term: str) -> tuple[str, float]:
+    name, _, number = term.strip().rpartition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = -1.0
+    if not name or not 0 < weight < float("inf"):
+        raise StyleFileError(f"a mix is written name:weight,name:weight with positive weights, got {term.strip()!r}")
+    return name, weight
+
+
+def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
+    """The file called so, or the file with several styles of which one is called so."""
+    try:
+        return find_style_file(name), None
+    except StyleFileError:
+        for path in list_styles():
+            if name in (style["name"] for style in read_info(path)["styles"]):
+                return path, {name: 1.0}
+        raise
+
+
+def _only_style(path: Path, part: dict[str, float] | None) -> str:
+    """The one style that a term of a mix stands for."""
+    names = list(part) if part else [style["name"] for style in read_info(path)["styles"]]
+    if len(names) != 1:
+        raise StyleFileError(f"{path} has several styles, name one: {', '.join(names)}")
+    return str(names[0])
+
+
+def _style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
+    """Weights `(1, num_styles)` for the network."""
+    names = style.style_names
+    if weights is None:
+        if len(names) > 1:
+            raise StyleFileError(f"{style.info['name']} has several styles, choose or mix: {', '.join(names)}")
+        weights = {names[0]: 1.0}
+    if unknown := set(weights) - set(names):
+        raise StyleFileError(f"{style.info['name']} has no style {min(unknown)!r}; it has: {', '.join(names)}")
+    return torch.tensor([[float(weights.get(name, 0.0)) for name in names]])

@@ -1,0 +1,497 @@
+"""Training: style images and photos in, a style file out.
+
+`StyleTrainer` is the Lightning module, `train(config)` the whole run: check everything, train, measure the held-out
+photos, write the style file.
+"""
+
+import base64
+import hashlib
+import io
+import json
+import logging
+import os
+import platform
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor, nn
+
+from fastnst.config import TrainConfig
+from fastnst.data import PhotoBatch, PhotoDataModule
+from fastnst.errors import Interrupted, UserError
+from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.loss_network import LossNetwork
+from fastnst.losses import Losses, PerceptualLoss
+from fastnst.monitor import GracefulStop, Previews, ProgressBar
+from fastnst.network import PRESETS, TransformationNetwork
+from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
+from fastnst.style_file import SUFFIX, StyleFileError, find_style_file, load_style, save_style
+
+DEFAULT_BUDGET = 20 * 60.0  # seconds
+DIVERGED = 4.0  # times the loss of the first steps
+WRITING_SECONDS = 1.0  # the style file and its preview
+
+log = logging.getLogger("fastnst")
+
+
+class TrainingError(UserError):
+    """A run that cannot begin or go on."""
+
+
+class StyleTrainer(LightningModule):
+    """Trains a transformation network to minimise a perceptual loss.
+
+    Args:
+        network: What is trained, and all that a checkpoint holds besides the optimiser.
+        perceptual_losses: For each crop size of the schedule, in pixels; with as many styles as the network.
+        schedule: Learning rate in the course of the run.
+        clock: Where the run stands; ends it.
+    """
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        perceptual_losses: Mapping[int, PerceptualLoss],
+        *,
+        schedule: Schedule,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
+        self.schedule = schedule
+        self.clock = clock
+        self.strict_loading = False  # the loss network is not in the checkpoint
+        self.skipped: set[str] = set()
+        self._first_losses: list[float] = []
+        self._recent_loss = 0.0
+        self._step_started = 0.0
+        self._evaluation_started = 0.0
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Everything but the loss network."""
+        state = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, as Johnson et al. (2016), section 4.1; its learning rate follows the schedule."""
+        return torch.optim.Adam(self.network.parameters(), lr=self.schedule.learning_rate)
+
+    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Set the learning rate of this step, the same on every device."""
+        now = time.perf_counter()
+        if self._step_started:
+            images = len(batch.photos) * self.trainer.world_size
+            self.log("images_per_second", images / (now - self._step_started))
+        self._step_started = now
+        step = self.global_step
+        progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(progress, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        self.log("progress", progress)
+        self.log("learning_rate", rate)
+        self.log("crop_size", float(batch.photos.shape[-1]))
+
+    def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch; its photos take the styles in turn."""
+        photos = batch.photos
+        self.skipped.update(batch.skipped)
+        first = self.global_step * len(photos)
+        styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
+        losses = self.losses(photos, styles).mean()
+        self._refuse_divergence(losses.total.item())
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
+        return losses.total
+
+    def losses(self, photos: Tensor, styles: Tensor) -> Losses:
+        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`."""
+        one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
+        # One row for all where they agree: the norm is then a single fused operation.
+        one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
+        stylized = self.network(photos, one_hot)
+        loss: Any = self.perceptual_losses[str(photos.shape[-1])]
+        losses: Losses = loss(stylized, loss.content_targets(photos), styles)
+        return losses
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse to spoil the weights with gradients that are no numbers."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
+        self.log("gradient_norm", norm)
+        if not norm.isfinite():
+            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
+
+    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+        """End the run in time, on every device at once."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Losses of held-out photos in every style. They are reported and decide nothing."""
+        size, num_styles = len(batch.photos), self.network.num_styles
+        each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
+        mean = {f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each)}
+        self.log_dict(mean, batch_size=size, sync_dist=True)
+        if num_styles > 1:
+            by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
+            self.log_dict(by_style, batch_size=size, sync_dist=True)
+
+    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Begin to time."""
+        self._evaluation_started = time.perf_counter()
+
+    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+        """Reserve the time that the last evaluation and the writing of the style file will take."""
+        if batch_idx == 0 and isinstance(self.clock, BudgetClock):
+            seconds = (time.perf_counter() - self._evaluation_started) / len(batch.photos)
+            self.clock.reserve = seconds * len(self.trainer.datamodule.held_out_names) + WRITING_SECONDS
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time spent, so that a budget goes on where it stopped."""
+        checkpoint["spent_seconds"] = self.clock.spent() if isinstance(self.clock, BudgetClock) else 0.0
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on at the next sample, and where the budget stopped."""
+        self.trainer.datamodule.start_step = checkpoint["global_step"]
+        if isinstance(self.clock, BudgetClock):
+            self.clock.spent_before = checkpoint["spent_seconds"]
+
+    def _refuse_divergence(self, loss: float) -> None:
+        """Stop a run whose loss is no number or has grown far beyond its start."""
+        self._recent_loss = 0.95 * self._recent_loss + 0.05 * loss
+        if len(self._first_losses) < 20:
+            self._first_losses.append(loss)
+            self._recent_loss = sum(self._first_losses) / len(self._first_losses)
+        start = sum(self._first_losses) / len(self._first_losses)
+        if not self._recent_loss <= DIVERGED * start:  # also where it is NaN
+            raise TrainingError(
+                f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
+                f"at step {self.global_step}; try a lower --learning-rate"
+            )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names and places of a run."""
+
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoint, TensorBoard events, previews."""
+        return Path("runs") / self.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """What `--resume` goes on from; there only while the run is unfinished."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def settings(self) -> Path:
+        """The settings that the run was started with."""
+        return self.folder / "settings.json"
+
+    @property
+    def style_file(self) -> Path:
+        """The result."""
+        return Path("checkpoints") / f"{self.name}{SUFFIX}"
+
+
+def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any]:
+    """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
+
+    Args:
+        config: See `fastnst.config`.
+        started: `time.monotonic()` at which the budget began; now if left out.
+
+    Returns:
+        What the style file says of itself, and its `path`.
+
+    Raises:
+        ValueError: Settings or files that cannot be used; nothing was changed.
+        TrainingError: The loss diverged; the last good checkpoint is kept.
+        Interrupted: A signal; the run was saved.
+    """
+    started = time.monotonic() if started is None else started
+    run = Run(config.name or "_".join(path.stem for path in config.style) or "style")
+    config = _resumed(config, run) if config.resume else _fresh(config, run)
+    clock, schedule = plan(config, started=started)
+    seed_everything(config.seed, verbose=False)
+    module = StyleTrainer(_network(config), _perceptual_losses(config, schedule), schedule=schedule, clock=clock)
+    photos = PhotoDataModule(
+        config.data,
+        batch_size=config.batch_size,
+        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)),
+        seed=config.seed,
+        workers=_workers(config),
+        max_photos=config.max_photos,
+        eval_size=config.crop_size,
+    )
+    photos.setup("fit")
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.settings.write_text(json.dumps(asdict(config), default=str, indent=1))
+    _announce(config, run, module, photos)
+    with _quiet_lightning():
+        trainer = _trainer(config, run, photos)
+        try:
+            trainer.fit(module, photos, ckpt_path=run.checkpoint if config.resume else None, weights_only=True)
+        except SIGTERMException:
+            how = f"fastnst train --resume --name {run.name}"
+            raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
+        except TrainingError as error:
+            kept = f"; the last good state is {run.checkpoint}" if run.checkpoint.exists() else ""
+            raise TrainingError(f"{error}{kept}") from None
+    info = describe(config, run, trainer, module, photos, seconds=time.monotonic() - started)
+    save_style(run.style_file, module.network, info)
+    run.checkpoint.unlink(missing_ok=True)
+    if module.skipped:
+        log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))
+    return {**info, "path": str(run.style_file)}
+
+
+def plan(config: TrainConfig, *, started: float) -> tuple[Clock, Schedule]:
+    """The clock and the schedule of a run."""
+    schedule = Schedule(config.learning_rate, config.crop_size)
+    if config.steps is not None:
+        return StepClock(config.steps), schedule
+    return BudgetClock(config.budget or DEFAULT_BUDGET, started=started), schedule
+
+
+def describe(
+    config: TrainConfig, run: Run, trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, *, seconds: float
+) -> dict[str, Any]:
+    """The description that the style file carries (DESIGN: the style file is its own recipe)."""
+    spent = module.clock.spent() if isinstance(module.clock, BudgetClock) else seconds
+    held_out = {
+        name.removeprefix("held_out/"): round(float(value), 6)
+        for name, value in trainer.callback_metrics.items()
+        if name.startswith("held_out/")
+    }
+    return {
+        "name": run.name,
+        "styles": [
+            {"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style
+        ],
+        "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
+        "settings": json.loads(json.dumps(asdict(config), default=str)),
+        "data": photos.describe(),
+        "steps": module.global_step,
+        "images": module.global_step * config.batch_size * trainer.world_size,
+        "seconds": round(spent, 1),
+        "held_out": held_out,
+        "hardware": f"{trainer.world_size} x {_hardware(module.device)}",
+        "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
+        "preview": _preview(module.network),
+    }
+
+
+def _fresh(config: TrainConfig, run: Run) -> TrainConfig:
+    """Check a new run before anything is written."""
+    if not config.style:
+        raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
+    if config.budget is not None and config.steps is not None:
+        raise TrainingError("--budget and --steps exclude each other, got both")
+    _check_device(config.device)
+    if config.force:
+        run.checkpoint.unlink(missing_ok=True)
+        return config
+    if run.checkpoint.exists():
+        raise TrainingError(
+            f"{run.folder} holds an unfinished run: add --resume to go on, --force to start anew, or another --name"
+        )
+    if run.style_file.exists():
+        raise TrainingError(f"{run.style_file} exists: choose another --name, or --force to replace it")
+    return config
+
+
+def _resumed(config: TrainConfig, run: Run) -> TrainConfig:
+    """The settings of an unfinished run; what was asked for now must not contradict them."""
+    if not run.checkpoint.exists() or not run.settings.exists():
+        raise TrainingError(f"no unfinished run in {run.folder}; runs that can go on have a last.ckpt there")
+    saved = json.loads(run.settings.read_text())
+    defaults = asdict(TrainConfig())
+    here = ("resume", "quiet", "json", "force", "name", "workers")
+    asked = json.loads(json.dumps(asdict(config), default=str))
+    for key, value in asked.items():
+        if key not in here and value not in (json.loads(json.dumps(defaults[key], default=str)), saved[key]):
+            flag = f"--{key.replace('_', '-')}"
+            raise TrainingError(f"the run was started with {flag} {saved[key]}, not {value}: leave {flag} out")
+    return replace(
+        config,
+        **{key: value for key, value in saved.items() if key not in here},
+        style=tuple(Path(path) for path in saved["style"]),
+        loss_weights=Path(saved["loss_weights"]) if saved["loss_weights"] else None,
+        style_layers=tuple(saved["style_layers"]),
+        content_layers=tuple(saved["content_layers"]),
+    )
+
+
+def _check_device(device: str) -> None:
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device, True):
+        raise TrainingError(f"--device {device} is not there on this machine (torch {torch.__version__})")
+
+
+def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, PerceptualLoss]:
+    """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
+    layers = (*config.content_layers, *config.style_layers)
+    loss_network = LossNetwork(
+        layers, name=config.loss_network, weights=config.loss_weights or "default", pooling=config.pooling
+    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    paths = [resolve_photo(str(path)) for path in config.style]
+
+    def objective(crop: int) -> PerceptualLoss:
+        size = round(config.style_size * crop / config.crop_size)
+        return PerceptualLoss(
+            loss_network,
+            [load_image(path, size=size) for path in paths],
+            content_layers=config.content_layers,
+            style_layers=config.style_layers,
+            normalization=config.normalization,
+            content_weight=config.content_weight,
+            style_weight=config.style_weight,
+            variation_weight=config.tv_weight,
+        )
+
+    return {crop: objective(crop) for crop in schedule.crop_sizes()}
+
+
+def _network(config: TrainConfig) -> TransformationNetwork:
+    """A new network, or one that starts from a style file's weights."""
+    network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
+    if config.init_from is None:
+        return network
+    source = find_style_file(config.init_from)
+    state = load_style(source).network.state_dict()
+    for name, tensor in state.items():
+        if name.endswith(("norm.scale", "norm.shift")):  # (num_styles, C): new styles begin at the old ones' mean
+            state[name] = tensor.mean(0, keepdim=True).expand(len(config.style), -1).clone()
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise StyleFileError(
+            f"{source} holds another network than {config.network!r}: choose its --network, or leave --init-from out"
+        ) from None
+    return network
+
+
+def _workers(config: TrainConfig) -> int:
+    """Decoding takes about 1 % of a step's time on a CPU; an accelerator is fed by several processes."""
+    if config.workers is not None:
+        return config.workers
+    on_cpu = config.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return 1 if on_cpu else min(8, os.cpu_count() or 1)
+
+
+def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
+    """Lightning's loop over endless batches; the clock ends it."""
+    held_out = next(iter(photos.val_dataloader()))
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            run.folder,
+            "last",
+            train_time_interval=timedelta(seconds=config.save_every),
+            enable_version_counter=False,
+        ),
+        GracefulStop(run.checkpoint),
+        Previews(photos.on_after_batch_transfer(held_out, 0).photos, every=config.preview_every, folder=run.folder),
+    ]
+    bfloat16 = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    return Trainer(
+        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}[config.device],
+        devices=config.devices,
+        # Slower than float32 on CPUs without its own units (measured: records/LOG.md); never run on a GPU.
+        precision="bf16-mixed" if bfloat16 else "32-true",
+        max_epochs=-1,
+        callbacks=callbacks if config.quiet else [*callbacks, ProgressBar()],
+        logger=TensorBoardLogger(run.folder, name="", version=""),
+        log_every_n_steps=10,
+        val_check_interval=config.eval_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the data module gives every process its share
+    )
+
+
+def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule) -> None:
+    """Say what will happen, with the defaults taken, before it does."""
+    if photos.notice:
+        log.info(photos.notice)
+    parameters = sum(parameter.numel() for parameter in module.network.parameters())
+    log.info(
+        "%s '%s': %s network (%s parameters), %s photos of %s, %d held out",
+        "resuming" if config.resume else "training",
+        run.name,
+        config.network,
+        f"{parameters:,}",
+        f"{photos.num_photos:,}",
+        photos.source,
+        len(photos.held_out_names),
+    )
+    log.info(
+        "style weight %g, style image at %d px, crops of %d px, %s losses on %s, seed %d",
+        config.style_weight,
+        config.style_size,
+        config.crop_size,
+        config.normalization,
+        config.loss_network,
+        config.seed,
+    )
+    end = f"after {config.steps} steps"
+    if isinstance(module.clock, BudgetClock):
+        end = time.strftime("at about %H:%M:%S", time.localtime(time.time() + module.clock.remaining()))
+    log.info("ends %s; Ctrl-C saves, and --resume --name %s goes on", end, run.name)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's remarks on devices, workers and folders are not for the user of a command."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="lightning_fabric")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _hardware(device: torch.device) -> str:
+    """Name of a device, as a style file states it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{device.type} ({cpu}, {torch.get_num_threads()} threads)"
+
+
+@torch.no_grad()
+def _preview(network: TransformationNetwork, size: int = 160) -> str:
+    """The astronaut in every style, side by side, as a base64 JPEG."""
+    photo = load_image(resolve_photo("sample:astronaut"), size=size)
+    network.cpu().eval()
+    painted = [network(photo, style[None]) for style in torch.eye(network.num_styles)]
+    file = io.BytesIO()
+    save_image(torch.cat(painted, 3), file, format="JPEG", quality=85)
+    return base64.b64encode(file.getvalue()).decode()
