@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import track
 
 from fastnst.config import ApplyConfig
+from fastnst.devices import choose_device
 from fastnst.images import FORMATS, SUFFIXES, ImageError, find_photos, read_picture, resolve_photo, save_image
-from fastnst.stylize import Stylizer, choose_device, find_mix
+from fastnst.stylize import Stylizer, find_mix
 
 STDIO = Path("-")
 DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written

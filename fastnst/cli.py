@@ -8,7 +8,6 @@ import json  # noqa: E402
 import logging  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
-from pathlib import Path  # noqa: E402
 from typing import Annotated, Any  # noqa: E402
 
 from cyclopts import App, Parameter  # noqa: E402

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from fastnst.errors import UserError
 from fastnst.images import (
     Bytes,
     ImageError,
@@ -46,7 +47,7 @@ PATIENCE = 50  # unreadable photos in a row
 log = logging.getLogger("fastnst")
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """Photos that cannot be found or read; the message is one line that says what to do."""
 
     def __init__(self, message: str) -> None:
@@ -171,6 +172,14 @@ class PhotoDataModule(pl.LightningDataModule):
             "names_sha256": hashlib.sha256(names.encode()).hexdigest(),
         }
 
+    def state_dict(self) -> dict[str, Any]:
+        """The step at which a resumed run begins, for Lightning's checkpoint."""
+        return {"step": self.trainer.global_step if self.trainer else self.start_step}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin at that step."""
+        self.start_step = state_dict["step"]
+
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
         """Batches without end, from `start_step` on."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -272,12 +281,14 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    """Ctrl-C reaches the whole process group; the main process finishes its step and stops the workers.
+    """Ctrl-C and often SIGTERM go to a whole process group; the main process ends its step, then the workers.
 
-    PyTorch itself gives a worker one thread.
+    SIGTERM itself must go on to stop a worker (PyTorch sees to that, and gives a worker one thread):
+    multiprocessing waits at exit for the workers that it told to terminate.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)
 
 
 def _is_astronaut(name: str) -> bool:
@@ -424,7 +435,10 @@ def _image_column(stream: Any, name: str) -> str:
     return str((typed + named)[0])
 
 
-def _original(image: dict[str, Any]) -> bytes:
+def _original(image: dict[str, Any] | None) -> bytes:
+    """The bytes of a row's image, which some data sets keep in a file elsewhere."""
+    if not image or not (image["bytes"] or image["path"]):
+        raise ImageError("a row without an image")
     if image["bytes"]:
         return bytes(image["bytes"])
     import fsspec

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from fastnst.errors import UserError
+
 Bytes = NDArray[np.uint8]
 
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -52,7 +54,7 @@ _STALE_EXIF = (
 _LONGEST_EXIF = 65527  # bytes, in a JPEG file
 
 
-class ImageError(ValueError):
+class ImageError(UserError):
     """An image that cannot be read or written; the message is one line and names the file."""
 
 

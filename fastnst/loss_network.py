@@ -20,7 +20,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastnst.errors import UserError
+
 _IMAGE = "image"  # the name under which the first step finds the normalised image
+
+
+class LossNetworkError(UserError):
+    """An unknown layer, loss network or weights file, or an image that does not fit."""
 
 
 # --- Networks as lists of named steps -----------------------------------------------------------------------
@@ -228,9 +234,9 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and safetensors each have errors of their own
-        raise ValueError(f"{path} is not a weight file that torch or safetensors can read") from error
+        raise LossNetworkError(f"{path} is not a weight file that torch or safetensors can read") from error
     if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
-        raise ValueError(f"{path} is not a state dict, that is tensors by name")
+        raise LossNetworkError(f"{path} is not a state dict, that is tensors by name")
     return state
 
 
@@ -253,15 +259,15 @@ def _check_fit(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], na
     missing = [key for key in shapes if key not in state]
     if missing:
         reason = f"{len(missing)} of {len(shapes)} tensors are missing, first {missing[0]}"
-        raise ValueError(f"{path} does not fit {name}: {reason}")
+        raise LossNetworkError(f"{path} does not fit {name}: {reason}")
     for key, shape in shapes.items():
         if state[key].shape != shape:
             reason = f"{key} has shape {tuple(state[key].shape)}, expected {tuple(shape)}"
-            raise ValueError(f"{path} does not fit {name}: {reason}")
+            raise LossNetworkError(f"{path} does not fit {name}: {reason}")
     known = {step.key for step in NETWORKS[name].plan()}
     for key in state:  # vgg16 and vgg19 begin alike: what follows tells them apart
         if key.startswith("features.") and key.rpartition(".")[0] not in known:
-            raise ValueError(f"{path} does not fit {name}: {name} has no {key}")
+            raise LossNetworkError(f"{path} does not fit {name}: {name} has no {key}")
 
 
 def _random(shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
@@ -302,7 +308,7 @@ class LossNetwork(nn.Module):
             suggest; averages that a network has by itself stay.
 
     Raises:
-        ValueError: Unknown network or layer, or a file that does not fit.
+        LossNetworkError: Unknown network or layer, or a file that does not fit.
         OSError: No such file, or the download failed.
     """
 
@@ -318,9 +324,9 @@ class LossNetwork(nn.Module):
         super().__init__()
         if name not in NETWORKS:
             hint, known = _nearest(name, NETWORKS), ", ".join(NETWORKS)
-            raise ValueError(f"no loss network {name!r}{hint}; known: {known}")
+            raise LossNetworkError(f"no loss network {name!r}{hint}; known: {known}")
         if pooling not in ("max", "avg"):
-            raise ValueError(f"pooling must be max or avg, got {pooling!r}")
+            raise LossNetworkError(f"pooling must be max or avg, got {pooling!r}")
         self.name, self.layers = name, tuple(layers)
         plan = NETWORKS[name].plan()
         self._step_of = {step.name: step.name for step in plan} | dict(NETWORKS[name].aliases)
@@ -376,21 +382,21 @@ class LossNetwork(nn.Module):
         for layer in layers:
             if layer not in self._step_of:
                 hint, known = _nearest(layer, self._step_of), ", ".join(_ranges(self._step_of))
-                raise ValueError(f"{self.name} has no layer {layer!r}{hint}; known: {known}")
+                raise LossNetworkError(f"{self.name} has no layer {layer!r}{hint}; known: {known}")
             wanted[layer] = self._step_of[layer]
         if not wanted:
-            raise ValueError("a loss network needs the name of at least one layer, got none")
+            raise LossNetworkError("a loss network needs the name of at least one layer, got none")
         return wanted
 
     def _check(self, images: Tensor, depth: int) -> None:
         if depth >= len(self._steps):
-            raise ValueError(f"this {self.name} was built for {', '.join(self.layers)} and is not that deep")
+            raise LossNetworkError(f"this {self.name} was built for {', '.join(self.layers)} and is not that deep")
         if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
             got = f"{images.dtype} {tuple(images.shape)}"
-            raise ValueError(f"images must be floats of shape (B, 3, H, W), got {got}")
+            raise LossNetworkError(f"images must be floats of shape (B, 3, H, W), got {got}")
         height, width = images.shape[2:]
         if min(height, width) < self._minimum_sides[depth]:
-            raise ValueError(
+            raise LossNetworkError(
                 f"{self._steps[depth].name} of {self.name} needs images of at least "
                 f"{self._minimum_sides[depth]} px a side, got height {height} and width {width}"
             )

@@ -209,9 +209,7 @@ class PerceptualLoss(nn.Module):
     @torch.no_grad()
     def _style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
         features = [self.loss_network(image, self.style_layers) for image in style_images]
-        return {
-            layer: torch.cat([gram_matrix(maps[layer]) for maps in features]) for layer in self.style_layers
-        }
+        return {layer: torch.cat([gram_matrix(maps[layer]) for maps in features]) for layer in self.style_layers}
 
     @torch.no_grad()
     def content_targets(self, photos: Tensor) -> dict[str, Tensor]:
@@ -219,9 +217,7 @@ class PerceptualLoss(nn.Module):
         targets: dict[str, Tensor] = self.loss_network(photos, self.content_layers)
         return targets
 
-    def forward(
-        self, stylized: Tensor, content_targets: Mapping[str, Tensor], styles: Tensor | None = None
-    ) -> Losses:
+    def forward(self, stylized: Tensor, content_targets: Mapping[str, Tensor], styles: Tensor | None = None) -> Losses:
         """Losses of stylized images.
 
         Args:

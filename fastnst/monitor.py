@@ -75,7 +75,7 @@ class Previews(Callback):
     @torch.no_grad()
     def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Photos above, stylized images below, styles in turn."""
-        network = pl_module.network
+        network: Any = pl_module.network
         photos = self._photos.to(pl_module.device)
         style = torch.eye(network.num_styles, device=pl_module.device)
         style = style[torch.arange(len(photos), device=pl_module.device) % network.num_styles]

@@ -106,4 +106,8 @@ class Schedule:
 
     def _crop(self, fraction: float) -> int:
         """A share of the final size: a multiple of 16, at least 32, except for the final size itself."""
-        return self.crop_size if fraction == 1.0 else min(self.crop_size, max(32, round(self.crop_size * fraction / 16) * 16))
+        return (
+            self.crop_size
+            if fraction == 1.0
+            else min(self.crop_size, max(32, round(self.crop_size * fraction / 16) * 16))
+        )

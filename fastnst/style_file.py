@@ -146,6 +146,4 @@ def find_style_file(name: str) -> Path:
 
 def _refuse_pictures(path: Path) -> None:
     if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}:
-        raise StyleFileError(
-            f"{path} is a picture, not a trained style. Train it first: fastnst train --style {path}"
-        )
+        raise StyleFileError(f"{path} is a picture, not a trained style. Train it first: fastnst train --style {path}")

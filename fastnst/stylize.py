@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastnst.errors import UserError
+from fastnst.devices import choose_device
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
 
 SMALLEST = 16  # pixels; what the network takes
@@ -71,20 +71,6 @@ def with_colors_of(photos: Tensor, stylized: Tensor) -> Tensor:
     """
     luma = photos.new_tensor(LUMA).view(1, 3, 1, 1)
     return (photos + ((stylized - photos) * luma).sum(1, keepdim=True)).clamp(0, 1)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
-
-    Raises:
-        UserError: The device is not there.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(device for device, available in there.items() if available)
-    if not there.get(name.partition(":")[0], False):
-        raise UserError(f"device {name} is not there on this machine (torch {torch.__version__})")
-    return torch.device(name)
 
 
 def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:

@@ -7,7 +7,6 @@ photos, write the style file.
 import base64
 import hashlib
 import io
-import json
 import logging
 import os
 import platform
@@ -15,7 +14,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -30,24 +28,22 @@ from torch import Tensor, nn
 
 from fastnst.config import TrainConfig
 from fastnst.data import PhotoBatch, PhotoDataModule
-from fastnst.errors import Interrupted, UserError
+from fastnst.devices import choose_device
+from fastnst.errors import Interrupted
 from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar
 from fastnst.network import PRESETS, TransformationNetwork
+from fastnst.run import Run, TrainingError, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.style_file import SUFFIX, StyleFileError, find_style_file, load_style, save_style
+from fastnst.style_file import StyleFileError, find_style_file, load_style, save_style
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 DIVERGED = 4.0  # times the loss of the first steps
 WRITING_SECONDS = 1.0  # the style file and its preview
 
 log = logging.getLogger("fastnst")
-
-
-class TrainingError(UserError):
-    """A run that cannot begin or go on."""
 
 
 class StyleTrainer(LightningModule):
@@ -80,7 +76,7 @@ class StyleTrainer(LightningModule):
         self._step_started = 0.0
         self._evaluation_started = 0.0
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Everything but the loss network."""
         state = super().state_dict(*args, **kwargs)
         return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
@@ -142,29 +138,30 @@ class StyleTrainer(LightningModule):
         """Losses of held-out photos in every style. They are reported and decide nothing."""
         size, num_styles = len(batch.photos), self.network.num_styles
         each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
-        mean = {f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each)}
+        mean = {
+            f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
+        }
         self.log_dict(mean, batch_size=size, sync_dist=True)
         if num_styles > 1:
             by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
             self.log_dict(by_style, batch_size=size, sync_dist=True)
 
-    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Begin to time."""
         self._evaluation_started = time.perf_counter()
 
-    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Reserve the time that the last evaluation and the writing of the style file will take."""
         if batch_idx == 0 and isinstance(self.clock, BudgetClock):
-            seconds = (time.perf_counter() - self._evaluation_started) / len(batch.photos)
-            self.clock.reserve = seconds * len(self.trainer.datamodule.held_out_names) + WRITING_SECONDS
+            seconds = time.perf_counter() - self._evaluation_started
+            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the time spent, so that a budget goes on where it stopped."""
         checkpoint["spent_seconds"] = self.clock.spent() if isinstance(self.clock, BudgetClock) else 0.0
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on at the next sample, and where the budget stopped."""
-        self.trainer.datamodule.start_step = checkpoint["global_step"]
+        """Go on where the budget stopped."""
         if isinstance(self.clock, BudgetClock):
             self.clock.spent_before = checkpoint["spent_seconds"]
 
@@ -180,33 +177,6 @@ class StyleTrainer(LightningModule):
                 f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
                 f"at step {self.global_step}; try a lower --learning-rate"
             )
-
-
-@dataclass(frozen=True)
-class Run:
-    """Names and places of a run."""
-
-    name: str
-
-    @property
-    def folder(self) -> Path:
-        """Checkpoint, TensorBoard events, previews."""
-        return Path("runs") / self.name
-
-    @property
-    def checkpoint(self) -> Path:
-        """What `--resume` goes on from; there only while the run is unfinished."""
-        return self.folder / "last.ckpt"
-
-    @property
-    def settings(self) -> Path:
-        """The settings that the run was started with."""
-        return self.folder / "settings.json"
-
-    @property
-    def style_file(self) -> Path:
-        """The result."""
-        return Path("checkpoints") / f"{self.name}{SUFFIX}"
 
 
 def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any]:
@@ -225,8 +195,9 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         Interrupted: A signal; the run was saved.
     """
     started = time.monotonic() if started is None else started
-    run = Run(config.name or "_".join(path.stem for path in config.style) or "style")
-    config = _resumed(config, run) if config.resume else _fresh(config, run)
+    run = Run.of(config)
+    config = run.resume(config) if config.resume else run.begin(config)
+    choose_device(config.device)  # refuses one that is not there
     clock, schedule = plan(config, started=started)
     seed_everything(config.seed, verbose=False)
     module = StyleTrainer(_network(config), _perceptual_losses(config, schedule), schedule=schedule, clock=clock)
@@ -239,10 +210,8 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )
-    photos.setup("fit")
-    run.folder.mkdir(parents=True, exist_ok=True)
-    run.settings.write_text(json.dumps(asdict(config), default=str, indent=1))
     _announce(config, run, module, photos)
+    run.write_settings(config)
     with _quiet_lightning():
         trainer = _trainer(config, run, photos)
         try:
@@ -285,7 +254,7 @@ def describe(
             {"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style
         ],
         "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
-        "settings": json.loads(json.dumps(asdict(config), default=str)),
+        "settings": to_json(config),
         "data": photos.describe(),
         "steps": module.global_step,
         "images": module.global_step * config.batch_size * trainer.world_size,
@@ -297,59 +266,12 @@ def describe(
     }
 
 
-def _fresh(config: TrainConfig, run: Run) -> TrainConfig:
-    """Check a new run before anything is written."""
-    if not config.style:
-        raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
-    if config.budget is not None and config.steps is not None:
-        raise TrainingError("--budget and --steps exclude each other, got both")
-    _check_device(config.device)
-    if config.force:
-        run.checkpoint.unlink(missing_ok=True)
-        return config
-    if run.checkpoint.exists():
-        raise TrainingError(
-            f"{run.folder} holds an unfinished run: add --resume to go on, --force to start anew, or another --name"
-        )
-    if run.style_file.exists():
-        raise TrainingError(f"{run.style_file} exists: choose another --name, or --force to replace it")
-    return config
-
-
-def _resumed(config: TrainConfig, run: Run) -> TrainConfig:
-    """The settings of an unfinished run; what was asked for now must not contradict them."""
-    if not run.checkpoint.exists() or not run.settings.exists():
-        raise TrainingError(f"no unfinished run in {run.folder}; runs that can go on have a last.ckpt there")
-    saved = json.loads(run.settings.read_text())
-    defaults = asdict(TrainConfig())
-    here = ("resume", "quiet", "json", "force", "name", "workers")
-    asked = json.loads(json.dumps(asdict(config), default=str))
-    for key, value in asked.items():
-        if key not in here and value not in (json.loads(json.dumps(defaults[key], default=str)), saved[key]):
-            flag = f"--{key.replace('_', '-')}"
-            raise TrainingError(f"the run was started with {flag} {saved[key]}, not {value}: leave {flag} out")
-    return replace(
-        config,
-        **{key: value for key, value in saved.items() if key not in here},
-        style=tuple(Path(path) for path in saved["style"]),
-        loss_weights=Path(saved["loss_weights"]) if saved["loss_weights"] else None,
-        style_layers=tuple(saved["style_layers"]),
-        content_layers=tuple(saved["content_layers"]),
-    )
-
-
-def _check_device(device: str) -> None:
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device, True):
-        raise TrainingError(f"--device {device} is not there on this machine (torch {torch.__version__})")
-
-
 def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, PerceptualLoss]:
     """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
     layers = (*config.content_layers, *config.style_layers)
     loss_network = LossNetwork(
         layers, name=config.loss_network, weights=config.loss_weights or "default", pooling=config.pooling
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ).to(memory_format=torch.channels_last)
     paths = [resolve_photo(str(path)) for path in config.style]
 
     def objective(crop: int) -> PerceptualLoss:

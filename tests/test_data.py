@@ -148,12 +148,26 @@ def test_a_large_photo_is_brought_near_the_crop_and_not_cut_from_full_size(tmp_p
 def test_workers_leave_an_interrupt_to_the_main_process(folder: Path) -> None:
     expected = training_batches(photos_of(folder), 12)
     batches = iter(photos_of(folder, workers=2).train_dataloader())
-    next(batches)
+    first = [next(batches).photos for _ in range(2)]  # both workers are up
     for worker in batches._workers:  # type: ignore[attr-defined]
+        assert os.getpgid(worker.pid) != os.getpgid(0)  # so that a group's SIGTERM does not reach it either
         os.kill(worker.pid, signal.SIGINT)
-        os.kill(worker.pid, signal.SIGTERM)
-    rest = [next(batches).photos for _ in range(11)]
-    assert torch.equal(torch.stack(rest), torch.stack(expected[1:]))
+    rest = [next(batches).photos for _ in range(10)]
+    assert torch.equal(torch.stack(first + rest), torch.stack(expected))
+
+
+def test_workers_can_be_terminated_though_the_main_process_handles_the_signal(folder: Path) -> None:
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        batches = iter(photos_of(folder, workers=1).train_dataloader())
+        next(batches)
+        (worker,) = batches._workers  # type: ignore[attr-defined]
+        with pytest.raises(RuntimeError, match="DataLoader worker"):  # torch's own message
+            worker.terminate()
+            worker.join(10)
+            list(itertools.islice(batches, 5))
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_held_out_photos_are_never_trained_on_and_do_not_depend_on_the_seed(folder: Path) -> None:
@@ -309,9 +323,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[
     """Eight photos and two broken ones in a Parquet file, in place of the Hub; and what was asked of it."""
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "datasets")
-    files = [
-        save_photo(tmp_path / f"hub/{number}.png", number * 10, size=(700, 500)).read_bytes() for number in range(8)
-    ]
+    sizes = [(700, 500) if number == 0 else (70, 50) for number in range(8)]
+    paths = [save_photo(tmp_path / f"hub/{i}.png", i * 10, size=size) for i, size in enumerate(sizes)]
+    files = [path.read_bytes() for path in paths]
     rows = [{"bytes": content, "path": None} for content in (*files[:3], b"broken", files[3][:500], *files[3:])]
     columns = {"label": list(range(10)), "img": rows}
     features = datasets.Features({"label": datasets.Value("int64"), "img": datasets.Image()})
@@ -374,6 +388,16 @@ def test_a_hub_that_cannot_be_reached_gives_one_line_with_a_way_out(
     assert "\n" not in str(caught.value)
 
 
+def test_a_stream_may_give_paths_in_place_of_bytes_and_rows_without_an_image(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [*map(str, images.find_photos(folder)), None]
+    files = datasets.Dataset.from_dict({"photo": rows}).cast_column("photo", datasets.Image())
+    monkeypatch.setattr(data, "open_stream", lambda name, split: files.to_iterable_dataset())
+    assert photos_of("owner/name", cache=tmp_path / "cache").num_photos == 11
+
+
 def test_a_hub_data_set_without_images_says_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     texts = datasets.Dataset.from_dict({"text": ["a"], "label": [1]}).to_iterable_dataset()
@@ -382,7 +406,7 @@ def test_a_hub_data_set_without_images_says_what_it_has(tmp_path: Path, monkeypa
         photos_of("owner/name", cache=tmp_path).prepare_data()
 
 
-@pytest.mark.filterwarnings("ignore:.*does not have many workers")
+@pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec:FutureWarning")
 def test_lightning_trains_and_validates_on_the_batches(folder: Path) -> None:
     seen: list[Tensor] = []
 

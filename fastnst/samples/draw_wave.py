@@ -168,7 +168,7 @@ def cloud(block: Block, x: float, y: float, w: float) -> None:
             block.line(np.stack([xs, xs * 0 + b + dy], axis=1), taper(30) * ink, tint)
         q = np.linspace(0, 1, 24)
         curl = np.stack([np.sin(q * 8.5), -np.cos(q * 8.5)], axis=1) * (5.2 * (1 - 0.75 * q))[:, None]
-        block.brush(curl + (a + c - 1, b), 1.3 + 0.5 * (1 - q), PRUSSIAN)
+        block.brush(curl + np.array([a + c - 1, b]), 1.3 + 0.5 * (1 - q), PRUSSIAN)
 
 
 def mountain(block: Block, x: float, y: float, h: float) -> None:
@@ -230,7 +230,7 @@ def boat(block: Block, x: float, y: float, k: float, tilt: float) -> None:
         block.line(rail * (1 - f) + keel * f, 1.3, UMBER)
     for path in (rail, keel):
         block.line(path, 3.4 * k * (0.5 + taper(50)), INDIGO)
-    crest(block, keel[4:34] + (0, 9 * k), 15 * k, 16)
+    crest(block, keel[4:34] + np.array([0, 9 * k]), 15 * k, 16)
 
 
 def plovers(block: Block, x: float, y: float) -> None:
@@ -257,7 +257,7 @@ SEAL_MARKS = (
 
 def seal(block: Block, x: float, y: float) -> None:
     """A vermilion seal of invented marks."""
-    corners = np.array([[0, 0], [40, 1], [39, 62], [1, 61]]) + (x, y)
+    corners = np.array([[0, 0], [40, 1], [39, 62], [1, 61]]) + np.array([x, y])
     block.poly(corners, VERMILION)
     for ax, ay, bx, by in SEAL_MARKS:
         block.line(np.array([[x + ax, y + ay], [x + bx, y + by]], dtype=np.float64), 2.6, CREAM)

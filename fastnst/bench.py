@@ -1,0 +1,164 @@
+"""Measured numbers, side by side in one run: a ratio says something, a time on its own does not.
+
+`bench_training` times one training step of fastnst against two plain loops with the same network, batch and losses:
+the one that most code copies, and a competent one.
+"""
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+
+from fastnst.config import BenchConfig, TrainConfig
+from fastnst.images import load_image, resolve_photo
+from fastnst.loss_network import LossNetwork
+from fastnst.losses import PerceptualLoss, gram_matrix, squared_distance
+from fastnst.network import PRESETS, TransformationNetwork
+
+STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
+STYLE_WEIGHT = TrainConfig().style_weight
+WHOLE_VGG = "pool5"  # the last layer before the classifier
+
+Step = Callable[[], Tensor]
+
+
+def bench_training(config: BenchConfig) -> dict[str, Any]:
+    """Time a training step of fastnst and of the two plain loops; print a table or JSON.
+
+    The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
+    counted.
+
+    Returns:
+        Medians, spreads, ratios to the fastnst step, hardware and versions.
+    """
+    torch.manual_seed(0)
+    photos = torch.rand(config.batch_size, 3, config.crop_size, config.crop_size)
+    style = load_image(resolve_photo("sample:coffee"), size=TrainConfig().style_size)
+    loops = {
+        "fastnst": fastnst_step,
+        "plain loop, competent": competent_step,
+        "plain loop, as usual": usual_step,
+    }
+    steps = {name: make(config, photos, style) for name, make in loops.items()}
+    first = {name: step().item() for name, step in steps.items()}
+    if not all(abs(loss / first["fastnst"] - 1) < 1e-3 for loss in first.values()):
+        raise AssertionError(f"the loops do not minimise the same loss: {first}")
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in track(range(config.rounds), console=Console(stderr=True), transient=True, description="timing"):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - started)
+    result = {
+        "what": f"one training step, {config.network}, {config.batch_size} x {config.crop_size} px",
+        "steps": {name: summarize(times, seconds["fastnst"]) for name, times in seconds.items()},
+        "rounds": config.rounds,
+        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "versions": {name: version(name) for name in ("fastnst", "torch")},
+    }
+    _report(result, config)
+    return result
+
+
+def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
+    """Median and spread in seconds, and the median of the ratios to the reference of the same round."""
+    ratios = [one / other for one, other in zip(times, reference, strict=True)]
+    return {
+        "median_seconds": round(statistics.median(times), 4),
+        "fastest_seconds": round(min(times), 4),
+        "slowest_seconds": round(max(times), 4),
+        "ratio": round(statistics.median(ratios), 3),
+        "lowest_ratio": round(min(ratios), 3),
+        "highest_ratio": round(max(ratios), 3),
+    }
+
+
+def fastnst_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+    """The step as `StyleTrainer` makes it."""
+    network, optimizer = _network(config)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS)).to(memory_format=torch.channels_last)
+    perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
+
+    def step() -> Tensor:
+        losses = perceptual_loss(network(photos), perceptual_loss.content_targets(photos))
+        return _update(optimizer, losses.total.mean())
+
+    return step
+
+
+def competent_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+    """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
+    network, optimizer = _network(config)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
+    with torch.no_grad():
+        grams = {name: gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+
+    def step() -> Tensor:
+        with torch.no_grad():
+            target = loss_network(photos)
+        return _update(optimizer, _plain_loss(loss_network(network(photos)), target, grams))
+
+    return step
+
+
+def usual_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+    """What most code does: the whole VGG for both pictures, gradients through neither's weights, Grams kept."""
+    network, optimizer = _network(config)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG))
+    with torch.no_grad():
+        grams = {name: gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+
+    def step() -> Tensor:
+        stylized = network(photos)
+        return _update(optimizer, _plain_loss(loss_network(stylized), loss_network(photos), grams))
+
+    return step
+
+
+def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: dict[str, Tensor]) -> Tensor:
+    """The relative losses of `PerceptualLoss`, written out."""
+    content = sum(
+        (squared_distance(features[name], target[name]) / target[name].flatten(1).square().sum(1)).mean()
+        for name in CONTENT_LAYERS
+    )
+    style = sum(
+        (squared_distance(gram_matrix(features[name]), gram) / gram.square().sum()).mean()
+        for name, gram in grams.items()
+    )
+    return torch.as_tensor(content + STYLE_WEIGHT * style / len(grams))
+
+
+def _network(config: BenchConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**PRESETS[config.network])
+    return network, torch.optim.Adam(network.parameters(), lr=1e-3)
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.detach()
+
+
+def _report(result: dict[str, Any], config: BenchConfig) -> None:
+    text = json.dumps(result)
+    if config.output is not None:
+        config.output.write_text(json.dumps(result, indent=1) + "\n")
+    if config.json:
+        print(text)
+        return
+    table = Table("", "seconds", "times fastnst", "range", box=None, title=result["what"])
+    for name, row in result["steps"].items():
+        span = f"{row['lowest_ratio']:.2f} to {row['highest_ratio']:.2f}"
+        table.add_row(name, f"{row['median_seconds']:.3f}", f"{row['ratio']:.2f}", span)
+    Console().print(table)

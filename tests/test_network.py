@@ -1,0 +1,136 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from fastnst.config import NetworkName
+from fastnst.network import PRESETS, ConditionalInstanceNorm, TransformationNetwork
+
+
+def images(*size: int, batch: int = 1) -> torch.Tensor:
+    return torch.rand(batch, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 16), (18, 19), (61, 45), (64, 64), (31, 130)])
+def test_output_has_the_size_of_the_input_and_lies_between_0_and_1(tiny_network, size) -> None:
+    output = tiny_network(images(*size))
+    assert output.shape == (1, 3, *size)
+    assert 0 <= output.min() < output.max() <= 1
+
+
+def test_johnson_preset_is_the_papers_network() -> None:
+    network = TransformationNetwork(**PRESETS["johnson"])
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    shapes = [(c.in_channels, c.out_channels, c.kernel_size[0], c.stride[0]) for c in convolutions]
+    down = [(3, 32, 9, 1), (32, 64, 3, 2), (64, 128, 3, 2)]
+    assert shapes == [*down, *[(128, 128, 3, 1)] * 10, (128, 64, 3, 1), (64, 32, 3, 1), (32, 3, 9, 1)]
+    # 1,679,235 parameters with a bias in each of the 15 normed convolutions, which the norm would cancel
+    assert sum(p.numel() for p in network.parameters()) == 1_679_235 - sum(c.out_channels for c in convolutions[:-1])
+
+
+def test_presets_are_those_that_the_settings_offer() -> None:
+    assert set(NetworkName.__args__) == set(PRESETS)
+
+
+def test_conditional_instance_norm_is_instance_norm_with_the_scale_and_shift_of_the_style() -> None:
+    norm = ConditionalInstanceNorm(5, 3)
+    nn.init.normal_(norm.scale)
+    nn.init.normal_(norm.shift)
+    maps = torch.randn(2, 5, 6, 7)
+    for index in range(3):
+        style = torch.eye(3)[index : index + 1]
+        expected = F.instance_norm(maps, weight=norm.scale[index], bias=norm.shift[index])
+        assert_close(norm(maps, style), expected, rtol=1e-4, atol=1e-5)
+    rows = norm(maps, torch.eye(3)[[2, 0]])
+    assert_close(rows[:1], norm(maps[:1], torch.eye(3)[2:]), rtol=1e-4, atol=1e-5)
+    assert_close(rows[1:], norm(maps[1:], torch.eye(3)[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_of_the_conditional_norm_are_right() -> None:
+    norm = ConditionalInstanceNorm(2, 2).double()
+    maps = torch.randn(2, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    style = torch.tensor([[0.3, 0.7], [1.0, 0.0]], dtype=torch.float64)
+
+    def run(maps, scale, shift):
+        return torch.func.functional_call(norm, {"scale": scale, "shift": shift}, (maps, style))
+
+    parameters = (norm.scale.detach().requires_grad_(), norm.shift.detach().requires_grad_())
+    assert torch.autograd.gradcheck(run, (maps, *parameters))
+
+
+def test_mixing_weights_mix_scales_and_shifts() -> None:
+    norm = ConditionalInstanceNorm(4, 2)
+    nn.init.normal_(norm.scale)
+    maps = torch.randn(1, 4, 5, 5)
+    half = norm(maps, torch.tensor([[0.5, 0.5]]))
+    ends = [norm(maps, torch.eye(2)[i : i + 1]) for i in range(2)]
+    assert_close(half, (ends[0] + ends[1]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_an_image_does_not_depend_on_the_rest_of_the_batch(tiny_network) -> None:
+    batch = images(24, 20, batch=3)
+    assert_close(tiny_network(batch)[1:2], tiny_network(batch[1:2]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_with_several_styles_wants_one_chosen() -> None:
+    network = TransformationNetwork(width=4, num_blocks=1, num_styles=2)
+    with pytest.raises(ValueError, match="has 2 styles"):
+        network(images(16, 16))
+
+
+def test_styles_of_one_network_differ_once_their_norms_do() -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(width=4, num_blocks=1, num_styles=2)
+    photo = images(20, 20)
+    first, second = (network(photo, torch.eye(2)[i : i + 1]) for i in range(2))
+    assert torch.equal(first, second)
+    with torch.no_grad():
+        network.encoder[0].norm.scale[1] *= -1
+    assert not torch.allclose(network(photo, torch.eye(2)[1:]), first, atol=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"width": 0}, {"num_blocks": -1}, {"num_styles": 0}])
+def test_impossible_networks_are_refused(settings) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        TransformationNetwork(**settings)
+
+
+def test_input_is_not_changed(tiny_network) -> None:
+    photo = images(18, 18)
+    before = photo.clone()
+    tiny_network(photo)
+    assert torch.equal(photo, before)
+
+
+SIZES = [(61, 45), (64, 64), (16, 131), (50, 34)]
+
+
+def test_torch_export_has_free_sizes_and_agrees(tiny_network) -> None:
+    free = {0: torch.export.Dim("batch", max=64), **{i: torch.export.Dim.DYNAMIC for i in (2, 3)}}
+    program = torch.export.export(tiny_network.eval(), (images(35, 46, batch=2),), dynamic_shapes=(free,), strict=False)
+    for size in SIZES:
+        photo = images(*size, batch=3)
+        assert_close(program.module()(photo), tiny_network(photo), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_onnx_export_has_free_sizes_and_agrees(tiny_network, tmp_path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "network.onnx"
+    free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    torch.onnx.export(tiny_network.eval(), (images(35, 46),), path, dynamo=True, dynamic_shapes=(free,), verbose=False)
+    session = onnxruntime.InferenceSession(path)
+    for size in SIZES:
+        photo = images(*size)
+        (output,) = session.run(None, {session.get_inputs()[0].name: photo.numpy()})
+        assert_close(torch.from_numpy(output), tiny_network(photo), rtol=1e-3, atol=1e-4)
+
+
+def test_compiled_network_agrees_and_keeps_its_names(tiny_network) -> None:
+    photo = images(20, 28)
+    expected = tiny_network(photo)
+    names = set(tiny_network.state_dict())
+    tiny_network.compile(backend="eager", fullgraph=True)
+    assert_close(tiny_network(photo), expected)
+    assert set(tiny_network.state_dict()) == names

@@ -1,0 +1,224 @@
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from fastnst.config import TrainConfig
+from fastnst.errors import Interrupted, UserError
+from fastnst.run import Run, TrainingError
+from fastnst.style_file import load_style, read_info
+from fastnst.train import StyleTrainer, train
+
+SHALLOW = TrainConfig(
+    style=(Path("style.png"),),
+    data="photos",
+    steps=6,
+    style_layers=("relu1_2", "relu2_2"),
+    content_layers=("relu2_2",),
+    crop_size=48,
+    style_size=64,
+    learning_rate=2e-3,
+    device="cpu",
+    workers=0,
+    quiet=True,
+)
+
+
+def stripes(size: int, period: int) -> Image.Image:
+    down = np.arange(size)[:, None] * 2 * np.pi / period
+    across = down.T
+    waves = np.stack([down + across, 2 * down + 0 * across, across - down], -1)  # (size, size, 3)
+    return Image.fromarray(np.uint8(127 + 120 * np.sin(waves)))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """A style image and eight photos in an otherwise empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    stripes(80, 9).save("style.png")
+    stripes(80, 5).rotate(90).save("other.png")
+    Path("photos").mkdir()
+    for number in range(8):
+        stripes(64, 20 + 5 * number).save(f"photos/{number}.jpg")
+    return tmp_path
+
+
+def weights(name: str = "style") -> dict[str, torch.Tensor]:
+    return load_file(f"checkpoints/{name}.safetensors")
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself() -> None:
+    before = train(replace(SHALLOW, steps=1, name="untrained"))
+    result = train(replace(SHALLOW, steps=30))
+    assert result["held_out"]["total"] < 0.7 * before["held_out"]["total"]
+    info = read_info(Path(result["path"]))
+    assert info["styles"][0]["name"] == "style" and len(info["styles"][0]["sha256"]) == 64
+    assert (info["steps"], info["images"], info["settings"]["seed"]) == (30, 30, 0)
+    assert info["data"]["photos"] == 7 and info["data"]["held_out"] == 1
+    assert info["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert info["preview"] and info["hardware"] and info["seconds"] > 0
+    assert Path("runs/style/preview.png").exists()
+    assert list(Path("runs/style").glob("events.*"))
+    assert not Path("runs/style/last.ckpt").exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(replace(SHALLOW, name=name, seed=seed, steps=4))
+    assert same(weights("a"), weights("b"))
+    assert not same(weights("a"), weights("c"))
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(monkeypatch, sent) -> None:
+    train(replace(SHALLOW, name="whole"))
+    step = StyleTrainer.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 3:
+            os.kill(os.getpid(), sent)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(StyleTrainer, "training_step", interrupted)
+    with pytest.raises(Interrupted, match="saved after step 4; go on with: fastnst train --resume --name style"):
+        train(SHALLOW)
+    assert not Path("checkpoints/style.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.setattr(StyleTrainer, "training_step", step)
+    assert train(TrainConfig(resume=True, name="style", quiet=True, workers=1))["steps"] == 6
+    assert same(weights("whole"), weights("style"))
+
+
+def test_a_resumed_run_refuses_settings_that_contradict_it(monkeypatch) -> None:
+    monkeypatch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(SHALLOW)
+    with pytest.raises(TrainingError, match=r"started with --style-weight 8\.0, not 3\.0"):
+        train(TrainConfig(resume=True, name="style", style_weight=3.0))
+    with pytest.raises(TrainingError, match="unfinished run: --resume"):
+        train(SHALLOW)
+    with pytest.raises(TrainingError, match="no unfinished run in runs/other"):
+        train(TrainConfig(resume=True, name="other"))
+
+
+def test_a_checkpoint_holds_no_loss_network_and_loads_without_running_code(monkeypatch) -> None:
+    monkeypatch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train(SHALLOW)
+    checkpoint = torch.load(Run("style").checkpoint, weights_only=True)
+    assert checkpoint["state_dict"].keys() == {f"network.{name}" for name in _network_names()}
+    assert Run("style").checkpoint.stat().st_size < 8e6
+
+
+def _network_names() -> set[str]:
+    from fastnst.network import PRESETS, TransformationNetwork
+
+    return set(TransformationNetwork(**PRESETS["slim"]).state_dict())
+
+
+def test_several_styles_make_one_file_whose_styles_differ() -> None:
+    result = train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), steps=12))
+    style = load_style(Path(result["path"]))
+    assert style.style_names == ("style", "other") and style.info["name"] == "style_other"
+    photo = torch.rand(1, 3, 40, 40)
+    first, second = (style.network(photo, torch.eye(2)[i : i + 1]) for i in range(2))
+    assert (first - second).abs().max() > 0.01
+    assert {"total", "total_0", "total_1"} <= result["held_out"].keys()
+
+
+def test_a_new_style_can_start_from_a_style_file() -> None:
+    train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), name="pair"))
+    pair = weights("pair")
+    train(replace(SHALLOW, name="next", init_from="pair", steps=1, learning_rate=1e-9))
+    for name, tensor in weights("next").items():
+        expected = pair[name].mean(0, keepdim=True) if ".norm." in name else pair[name]
+        assert torch.allclose(tensor, expected, atol=1e-6), name
+    with pytest.raises(UserError, match="another network than 'johnson'"):
+        train(replace(SHALLOW, name="big", init_from="pair", network="johnson"))
+
+
+def test_a_budget_ends_on_time_and_reports_its_own_length() -> None:
+    train(replace(SHALLOW, steps=1, name="warm"))  # pays for imports and thread pools
+    result = train(replace(SHALLOW, steps=None, budget=12.0))
+    assert 10.5 < result["seconds"] < 12.5  # the clock keeps a second for writing, which tiny runs do not need
+    assert result["steps"] > 5
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence_and_keeps_the_last_good_state(monkeypatch) -> None:
+    step = StyleTrainer.training_step
+
+    def spoiled(self, batch, batch_idx):
+        loss = step(self, batch, batch_idx)
+        return loss * float("nan") if self.global_step == 4 else loss
+
+    monkeypatch.setattr(StyleTrainer, "training_step", spoiled)
+    with pytest.raises(TrainingError, match="no number at step 4; try a lower --learning-rate; the last good state"):
+        train(replace(SHALLOW, save_every=0.01))
+    checkpoint = torch.load(Run("style").checkpoint, weights_only=True)
+    assert checkpoint["global_step"] == 4
+    assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
+    assert not Path("checkpoints/style.safetensors").exists()
+
+
+def test_a_loss_that_explodes_stops_the_run() -> None:
+    module = StyleTrainer.__new__(StyleTrainer)
+    torch.nn.Module.__init__(module)
+    module._first_losses, module._recent_loss = [], 0.0
+    module._fabric, module._trainer = None, None
+    for loss in [4.0] * 30:
+        module._refuse_divergence(loss)
+    with pytest.raises(TrainingError, match="grew from 4 to"):
+        for loss in [40.0] * 100:
+            module._refuse_divergence(loss)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"style": ()}, "a style image is needed"),
+        ({"budget": 10.0}, "exclude each other"),
+        ({"style": (Path("missing.png"),)}, "missing.png"),
+        ({"data": "nowhere"}, "expected a folder of photos"),
+        ({"init_from": "nothing"}, "no style named 'nothing'"),
+        ({"style_layers": ("relu9_9",)}, "relu9_9"),
+        ({"loss_weights": Path("none.pth")}, "none.pth"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_at_once_and_leaves_nothing(settings, message) -> None:
+    with pytest.raises((UserError, OSError), match=message):
+        train(replace(SHALLOW, **settings))
+    assert not Path("runs").exists() and not Path("checkpoints").exists()
+
+
+def test_an_existing_style_file_is_only_replaced_by_force() -> None:
+    train(replace(SHALLOW, steps=1))
+    before = Path("checkpoints/style.safetensors").read_bytes()
+    with pytest.raises(TrainingError, match="exists: choose another --name, or --force"):
+        train(SHALLOW)
+    assert Path("checkpoints/style.safetensors").read_bytes() == before
+    train(replace(SHALLOW, steps=2, force=True))
+    assert Path("checkpoints/style.safetensors").read_bytes() != before
+
+
+def test_unreadable_photos_are_skipped_and_counted(caplog) -> None:
+    for number in range(3):
+        Path(f"photos/broken{number}.jpg").write_bytes(b"no picture")
+    with caplog.at_level("INFO", logger="fastnst"):
+        train(replace(SHALLOW, steps=12))
+    assert "unreadable photos were skipped" in caplog.text
+
+
+def test_settings_of_a_run_are_kept_as_json() -> None:
+    train(replace(SHALLOW, steps=1))
+    assert json.loads(Run("style").settings.read_text())["crop_size"] == 48
