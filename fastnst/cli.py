@@ -1,23 +1,23 @@
 """The `fastnst` command: parse, call, print. What needs torch is imported when a command runs."""
 
+import json
+import logging
+import sys
 import time
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-STARTED = time.monotonic()  # a training budget pays for the imports too
+from cyclopts import App, Parameter
+from cyclopts.config import Yaml
+from cyclopts.exceptions import CycloptsError
+from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
+from rich.box import SIMPLE_HEAD
 
-import json  # noqa: E402
-import logging  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
-from typing import Annotated, Any  # noqa: E402
+from fastnst import __version__
+from fastnst.config import SWITCH, WHAT, ApplyConfig, BenchConfig, TrainConfig, find_recipe
+from fastnst.errors import Interrupted, UserError
 
-from cyclopts import App, Parameter  # noqa: E402
-from cyclopts.config import Yaml  # noqa: E402
-from cyclopts.exceptions import CycloptsError  # noqa: E402
-
-from fastnst import __version__  # noqa: E402
-from fastnst.config import ApplyConfig, BenchConfig, TrainConfig, find_recipe  # noqa: E402
-from fastnst.errors import Interrupted, UserError  # noqa: E402
-
+STARTED = time.monotonic()  # a training budget pays for the heavy imports too
 BAD_USAGE, SOME_FAILED, INTERRUPTED = 2, 3, 130
 
 
@@ -29,6 +29,13 @@ def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
             Yaml(path, must_exist=True, use_commands_as_keys=False)(app, commands, arguments)
 
 
+def _no_option(_: Any, words: Sequence[str]) -> None:
+    """`-` is standard input; any other word with a hyphen was meant as an option."""
+    for word in words:
+        if word.startswith("-") and word != "-":
+            raise ValueError(f"unknown option {word}; see fastnst apply --help")
+
+
 app = App(
     name="fastnst",
     help="Fast neural style transfer: train a style in minutes, paint any photo in one pass.",
@@ -36,22 +43,25 @@ app = App(
     version=__version__,
     config=_settings_file,
     result_action="return_value",
+    help_formatter=DefaultFormatter(
+        panel_spec=PanelSpec(box=SIMPLE_HEAD, padding=0), table_spec=TableSpec(padding=(0, 1, 0, 0))
+    ),
 )
 Flat = Parameter(name="*")
-Json = Annotated[bool, Parameter(negative=())]
+Json = Annotated[bool, SWITCH]
 
 
 @app.command(help_epilogue="Example: fastnst train --style painting.jpg --data my_photos --budget 20m")
 def train(
     settings: Annotated[TrainConfig, Flat] = TrainConfig(),  # noqa: B008
     *,
-    config: Annotated[str | None, Parameter(group="What")] = None,
+    config: Annotated[str | None, WHAT] = None,
 ) -> int:
     """Train a style: style images and photos in, a style file out.
 
     Args:
         settings: Flags.
-        config: YAML file with settings, or the name of a shipped one; flags win.
+        config: YAML settings, a file or a shipped name; flags win.
     """
     from fastnst.train import train as run
 
@@ -68,7 +78,10 @@ def train(
 
 
 @app.command(help_epilogue="Example: fastnst apply holiday/ --style wave -o painted/")
-def apply(photo: Sequence[str], settings: Annotated[ApplyConfig, Flat]) -> int:
+def apply(
+    photo: Annotated[Sequence[str], Parameter(allow_leading_hyphen=True, validator=_no_option)],
+    settings: Annotated[ApplyConfig, Flat],
+) -> int:
     """Paint photos in a trained style.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
@@ -21,9 +21,10 @@ NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
-WHAT, LENGTH, LOOK, TRAINING, OUTPUT = (
-    Parameter(group=name) for name in ("What", "How long", "Look", "Training", "Output")
+WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
+    Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
 )
+SWITCH = Parameter(negative=(), show_default=False)
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -55,32 +56,32 @@ Duration = Annotated[float, Parameter(converter=_duration)]
 class TrainConfig:
     """Settings of `fastnst train`."""
 
-    style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=())] = ()
-    """Style images; several make one file with several styles."""
+    style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
+    """Style images; several make one file of styles."""
     data: Annotated[str | None, WHAT] = None
-    """Photos to train on: a folder, `coco`, or a Hub id; a few samples if left out."""
+    """Photos: a folder, `coco` or a Hub id [a few samples]."""
     max_photos: Annotated[PositiveInt | None, WHAT] = None
-    """Use this many photos at most [all of a folder, 20000 of a Hub data set]."""
+    """Use so many at most [all; 20000 of a Hub id]."""
     network: Annotated[NetworkName, WHAT] = "slim"
-    """`johnson` is the paper's size; `slim` has half its channels."""
+    """The paper's, or half its channels."""
     init_from: Annotated[str | None, WHAT] = None
     """Start from the weights of this style file."""
 
     budget: Annotated[Duration | None, LENGTH] = None
-    """Wall-clock time, as 90s, 20m or 1.5h [20m, unless --steps]."""
+    """Wall-clock time: 90s, 20m, 1.5h [20m]."""
     steps: Annotated[PositiveInt | None, LENGTH] = None
-    """Optimiser steps, in place of a budget; repeats bit for bit."""
-    resume: Annotated[bool, LENGTH, Parameter(negative=())] = False
-    """Go on with the run of this name, with its settings."""
+    """Steps in place of a budget; repeatable to the bit."""
+    resume: Annotated[bool, LENGTH, SWITCH] = False
+    """Go on with the unfinished run of this name."""
 
     style_weight: Annotated[PositiveFloat, LOOK] = 8.0
-    """More is more painting: 2 a light touch, 8 strokes and palette."""
+    """2: a light touch, 8: strokes and palette."""
     content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
     """Weight of the photo's content."""
     tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
-    """Weight of total variation; smooths."""
+    """Weight of total variation, which smooths."""
     style_size: Annotated[int, LOOK, Parameter(validator=Number(gte=32))] = 384
-    """Long side of the style image in pixels; larger means larger strokes."""
+    """Its long side in pixels; larger, larger strokes."""
     style_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = (
         "relu1_2",
         "relu2_2",
@@ -91,7 +92,7 @@ class TrainConfig:
     content_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = ("relu3_3",)
     """Loss network layers for content."""
     normalization: Annotated[NormalizationName, LOOK] = "relative"
-    """How losses are scaled: `gatys` and `johnson` as in the papers."""
+    """Scale of the losses; two as in the papers."""
     loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
     """Frozen network that measures the losses."""
     loss_weights: Annotated[Path | None, LOOK] = None
@@ -102,17 +103,17 @@ class TrainConfig:
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
-    """Side of the final training crops in pixels."""
+    """Side of the final crops in pixels."""
     learning_rate: Annotated[PositiveFloat, TRAINING] = 2e-3
     """Highest learning rate (Adam)."""
     seed: Annotated[NonNegativeInt, TRAINING] = 0
-    """Same seed, same numbers, with --steps on a CPU."""
+    """Same seed, same numbers (--steps, CPU)."""
     device: Annotated[Device, TRAINING] = "auto"
-    """Where to train [CUDA, then MPS, then CPU]."""
+    """Where to train."""
     devices: Annotated[PositiveInt, TRAINING] = 1
     """Devices to share the work (data parallel)."""
     workers: Annotated[NonNegativeInt | None, TRAINING] = None
-    """Processes that decode photos [1 on a CPU, up to 8 else]."""
+    """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 500
     """Steps between held-out losses."""
     preview_every: Annotated[PositiveInt, TRAINING] = 100
@@ -121,12 +122,12 @@ class TrainConfig:
     """Time between resumable checkpoints."""
 
     name: Annotated[str | None, OUTPUT] = None
-    """Name of the style file and the run [the style image's]."""
-    force: Annotated[bool, OUTPUT, Parameter(negative=())] = False
-    """Replace an existing run and style file of this name."""
-    quiet: Annotated[bool, OUTPUT, Parameter(negative=())] = False
+    """Of the style file and the run [the image's]."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace a run and style file of this name."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
-    json: Annotated[bool, OUTPUT, Parameter(negative=())] = False
+    json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print the result as one JSON object."""
 
 
@@ -134,27 +135,27 @@ class TrainConfig:
 class ApplyConfig:
     """Settings of `fastnst apply`."""
 
-    style: Annotated[str, Parameter(group="What")]
+    style: Annotated[str, WHAT]
     """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
-    output: Annotated[Path | None, Parameter(name=("--output", "-o"), group="What")] = None
-    """File, folder, or `-` for stdout [PHOTO-STYLE beside the photo]."""
-    strength: Annotated[float, Parameter(group="Look", validator=Number(gte=0, lte=1))] = 1.0
+    output: Annotated[Path | None, WHAT, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None
+    """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
+    strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
     """From 0, the photo, to 1, the full style."""
-    keep_colors: Annotated[bool, Parameter(group="Look", negative=())] = False
+    keep_colors: Annotated[bool, LOOK, SWITCH] = False
     """Keep the photo's colours, take the style's light and strokes."""
-    size: Annotated[PositiveInt | None, Parameter(group="Look")] = None
+    size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
-    format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, Parameter(group="Files")] = None
+    format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, FILES] = None
     """File format, for folders and stdout [the input's]."""
-    quality: Annotated[int, Parameter(group="Files", validator=Number(gte=1, lte=100))] = 95
+    quality: Annotated[int, FILES, Parameter(validator=Number(gte=1, lte=100))] = 95
     """JPEG and WebP quality."""
-    force: Annotated[bool, Parameter(group="Files", negative=())] = False
+    force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
-    device: Annotated[Device, Parameter(group="Machine")] = "auto"
+    device: Annotated[Device, OUTPUT] = "auto"
     """Where to paint [CUDA, then MPS, then CPU]."""
-    quiet: Annotated[bool, Parameter(group="Machine", negative=())] = False
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
-    json: Annotated[bool, Parameter(group="Machine", negative=())] = False
+    json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object a photo."""
 
 
@@ -172,7 +173,7 @@ class BenchConfig:
     """Timed steps of each loop, in turn."""
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None
     """Write the JSON here too."""
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: Annotated[bool, SWITCH] = False
     """Print one JSON object instead of a table."""
 
 

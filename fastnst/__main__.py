@@ -1,0 +1,5 @@
+"""`python -m fastnst` is `fastnst`."""
+
+from fastnst.cli import main
+
+main()

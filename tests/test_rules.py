@@ -1,0 +1,82 @@
+"""Rules of the project that a test can check."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import fastnst
+
+PACKAGE = Path(fastnst.__file__).parent
+# A module imports only from lower layers. `errors` and `config` import nothing heavy.
+LAYERS: dict[str, int] = {
+    "errors": 0,
+    "config": 1,
+    "devices": 1,
+    "images": 1,
+    "network": 1,
+    "schedule": 1,
+    "loss_network": 1,
+    "losses": 2,
+    "data": 2,
+    "style_file": 2,
+    "run": 3,
+    "monitor": 3,
+    "stylize": 3,
+    "styles": 3,
+    "train": 4,
+    "apply": 4,
+    "bench": 4,
+    "cli": 5,
+    "__main__": 6,
+}
+MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+
+
+def imports(path: Path) -> set[str]:
+    """Names of the package's modules that a file imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnst."):
+            found.add((node.module or "").split(".")[1])
+    return found
+
+
+def test_every_module_has_a_layer() -> None:
+    assert {path.stem for path in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_a_module_imports_only_from_lower_layers(path) -> None:
+    wrong = {name for name in imports(path) if LAYERS[name] >= LAYERS[path.stem]}
+    assert not wrong
+
+
+def test_the_network_file_imports_torch_alone() -> None:
+    modules = {
+        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+        for node in ast.walk(ast.parse((PACKAGE / "network.py").read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert modules == {"torch"}
+
+
+def test_only_images_and_the_loss_network_know_255() -> None:
+    knowing = {path.stem for path in MODULES if re.search(r"\b255\b", _code_of(path))}
+    assert knowing <= {"images", "loss_network", "losses"}  # losses: the unit of the papers' total variation
+
+
+def _code_of(path: Path) -> str:
+    """The source without its docstrings and comments."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            node.value.value = ""
+    return ast.unparse(tree)
+
+
+def test_departures_from_the_papers_are_declared_in_the_same_words() -> None:
+    declared = [line for path in MODULES for line in path.read_text().splitlines() if "Differs from" in line]
+    assert len(declared) >= 5
+    assert all(re.search(r"Differs from \w+ et al\. \(20\d\d\)", line) for line in declared), declared

@@ -1,0 +1,52 @@
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The built wheel; hatchling comes with the `test` extra, so nothing is downloaded."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_the_wheel_carries_recipes_styles_and_the_sample_but_no_tests(wheel) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder in ("configs", "checkpoints"):
+        for path in (ROOT / folder).glob("*.*"):
+            assert f"fastnst/{folder}/{path.name}" in names
+    assert {"fastnst/samples/wave.jpg", "fastnst/samples/draw_wave.py", "fastnst/py.typed"} <= names
+    assert not [name for name in names if name.startswith(("tests/", "records/"))]
+
+
+def test_an_installed_wheel_trains_and_paints_from_an_empty_folder(wheel, tmp_path) -> None:
+    """Installed beside the dependencies that are there already; that it is this copy that runs is checked."""
+    site, folder = tmp_path / "site", tmp_path / "empty"
+    folder.mkdir()
+    zipfile.ZipFile(wheel).extractall(site)
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+
+    def python(*words: str) -> str:
+        result = subprocess.run(
+            [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert python("-c", "import fastnst; print(fastnst.__file__)").startswith(str(site))
+    sample = str(site / "fastnst" / "samples" / "wave.jpg")
+    train = ("train", "--style", sample, "--config", "johnson", "--network", "slim", "--batch-size", "1")
+    python("-m", "fastnst", *train, "--steps", "1", "--crop-size", "64", "--name", "mine", "--quiet")
+    python("-m", "fastnst", "apply", "sample:rocket", "--style", "mine", "-o", "mine.png", "--size", "96")
+    shipped = [path.stem for path in (site / "fastnst" / "checkpoints").glob("*.safetensors")]
+    assert shipped
+    python("-m", "fastnst", "apply", "sample:rocket", "--style", shipped[0], "-o", "shipped.png", "--size", "96")
+    assert (folder / "mine.png").exists() and (folder / "shipped.png").exists()
