@@ -29,11 +29,10 @@ def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
             Yaml(path, must_exist=True, use_commands_as_keys=False)(app, commands, arguments)
 
 
-def _no_option(_: Any, words: Sequence[str]) -> None:
+def _no_option(_: Any, word: str) -> None:
     """`-` is standard input; any other word with a hyphen was meant as an option."""
-    for word in words:
-        if word.startswith("-") and word != "-":
-            raise ValueError(f"unknown option {word}; see fastnst apply --help")
+    if word.startswith("-") and word != "-":
+        raise ValueError(f"unknown option {word}; see fastnst apply --help")
 
 
 app = App(
@@ -79,7 +78,7 @@ def train(
 
 @app.command(help_epilogue="Example: fastnst apply holiday/ --style wave -o painted/")
 def apply(
-    photo: Annotated[Sequence[str], Parameter(allow_leading_hyphen=True, validator=_no_option)],
+    *photo: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)],
     settings: Annotated[ApplyConfig, Flat],
 ) -> int:
     """Paint photos in a trained style.
