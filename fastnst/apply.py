@@ -10,12 +10,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import track
 
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
-from fastnst.images import FORMATS, SUFFIXES, ImageError, find_photos, read_picture, resolve_photo, save_image
+from fastnst.images import (
+    FORMATS,
+    SUFFIXES,
+    ImageError,
+    check_suffix,
+    find_photos,
+    read_picture,
+    resolve_photo,
+    save_image,
+)
 from fastnst.stylize import Stylizer, find_mix
 
 STDIO = Path("-")
@@ -72,7 +82,13 @@ def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[
     """Paint one photo into its file; gives its width and height in pixels."""
     source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
     picture = read_picture(source, size=config.size)
-    stylized = stylizer(picture.pixels, strength=config.strength, keep_colors=config.keep_colors)
+    try:
+        stylized = stylizer(picture.pixels, strength=config.strength, keep_colors=config.keep_colors)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        size = "x".join(map(str, picture.pixels.shape[:1:-1]))
+        raise ImageError(f"{job.photo}: {size} pixels do not fit into memory; --size shrinks it first") from None
     buffer = BytesIO()
     save_image(
         stylized,
@@ -80,7 +96,7 @@ def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[
         alpha=picture.alpha,
         exif=picture.exif,
         dpi=picture.dpi,
-        quality=config.quality,
+        quality=config.quality or picture.quality or 95,
         format=(config.format or "png") if job.output == STDIO else None,
     )
     if job.output == STDIO:
@@ -93,7 +109,7 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
     """The jobs that the inputs stand for, with the names of their outputs.
 
     Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
-    An output is a folder if it is one, ends in a slash, has no suffix of a picture, or if there are several photos.
+    An output is a folder if it is one, or if its name has no suffix of a picture.
 
     Raises:
         ValueError: No photo; or an output whose format is not known.
@@ -110,9 +126,12 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
     if config.output is not None and _is_file_name(config.output):
         if len(photos) > 1 or resolve_photo(photos[0]).is_dir():
             raise ImageError(f"{config.output} is one file, but there may be several photos: give a folder")
+        if config.format and check_suffix(config.output) != config.format.upper():
+            raise ImageError(f"{config.output} and --format {config.format} contradict each other")
+        check_suffix(config.output)
         yield Job(found[0][0], config.output)
         return
-    style = config.style.replace("/", "_").removesuffix(".safetensors")
+    style = Path(config.style).name.removesuffix(".safetensors").replace(":", "").replace(",", "+")
     for photo, relative in found:
         suffix = f".{config.format}".replace("jpeg", "jpg") if config.format else relative.suffix
         suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
@@ -120,7 +139,7 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
             yield Job(photo, config.output / relative.with_suffix(suffix))
         else:
             beside = Path() if photo == STDIO or _is_sample(photo, photos) else photo.parent
-            yield Job(photo, beside / f"{relative.stem}-{Path(style).name.replace(':', '')}{suffix}")
+            yield Job(photo, beside / f"{relative.stem}-{style}{suffix}")
 
 
 def check(jobs: Sequence[Job], *, force: bool) -> None:
@@ -161,7 +180,12 @@ def _find(name: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _is_file_name(path: Path) -> bool:
-    return path.suffix.lower() in FORMATS and not path.is_dir()
+    return path.suffix.lower() in {*FORMATS, *SUFFIXES} and not path.is_dir()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a class for CUDA's memory; for the CPU's only a RuntimeError with these words."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _is_sample(photo: Path, names: Sequence[str]) -> bool:

@@ -19,6 +19,8 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from fastnst.config import BenchConfig, TrainConfig
+from fastnst.errors import UserError
+from fastnst.files import write_whole
 from fastnst.images import load_image, resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, gram_matrix, squared_distance
@@ -40,6 +42,8 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
     Returns:
         Medians, spreads, ratios to the fastnst step, hardware and versions.
     """
+    if config.output is not None and config.output.exists():
+        raise UserError(f"{config.output} exists: choose another --output")
     torch.manual_seed(0)
     photos = torch.rand(config.batch_size, 3, config.crop_size, config.crop_size)
     style = load_image(resolve_photo("sample:coffee"), size=TrainConfig().style_size)
@@ -151,11 +155,10 @@ def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
 
 
 def _report(result: dict[str, Any], config: BenchConfig) -> None:
-    text = json.dumps(result)
     if config.output is not None:
-        config.output.write_text(json.dumps(result, indent=1) + "\n")
+        write_whole(config.output, (json.dumps(result, indent=1) + "\n").encode())
     if config.json:
-        print(text)
+        print(json.dumps(result))
         return
     table = Table("", "seconds", "times fastnst", "range", box=None, title=result["what"])
     for name, row in result["steps"].items():

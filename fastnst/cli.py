@@ -64,7 +64,10 @@ def train(
     """
     from fastnst.train import train as run
 
+    _quieten(settings.quiet)
     result = run(settings, started=STARTED)
+    if result is None:  # another process of a distributed run tells of it
+        return 0
     if settings.json:
         print(json.dumps(result))
     else:
@@ -89,6 +92,7 @@ def apply(
     """
     from fastnst.apply import apply as run
 
+    _quieten(settings.quiet)
     return SOME_FAILED if run(photo, settings) else 0
 
 
@@ -134,7 +138,7 @@ def bench(settings: Annotated[BenchConfig, Flat] = BenchConfig()) -> int:  # noq
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 bad usage, 3 some failed, 130 interrupted; a bug shows its traceback."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    _log_to_stderr(quiet="--quiet" in words)
+    _log_to_stderr()
     try:
         code = app(words, exit_on_error=False, print_error=False)
     except (CycloptsError, UserError, OSError) as error:
@@ -151,11 +155,16 @@ def _exit(error: BaseException, code: int) -> None:
     sys.exit(code)
 
 
-def _log_to_stderr(*, quiet: bool) -> None:
+def _quieten(quiet: bool) -> None:
+    """Errors only."""
+    logging.getLogger("fastnst").setLevel(logging.ERROR if quiet else logging.INFO)
+
+
+def _log_to_stderr() -> None:
     """Plain lines, as they are."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("fastnst")
     logger.handlers = [handler]
-    logger.setLevel(logging.ERROR if quiet else logging.INFO)
+    logger.setLevel(logging.INFO)
     logger.propagate = False

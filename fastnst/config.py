@@ -106,7 +106,7 @@ class TrainConfig:
     """Side of the final crops in pixels."""
     learning_rate: Annotated[PositiveFloat, TRAINING] = 2e-3
     """Highest learning rate (Adam)."""
-    seed: Annotated[NonNegativeInt, TRAINING] = 0
+    seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
     device: Annotated[Device, TRAINING] = "auto"
     """Where to train."""
@@ -147,8 +147,8 @@ class ApplyConfig:
     """Shrink to this long side in pixels first."""
     format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, FILES] = None
     """File format, for folders and stdout [the input's]."""
-    quality: Annotated[int, FILES, Parameter(validator=Number(gte=1, lte=100))] = 95
-    """JPEG and WebP quality."""
+    quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None
+    """Of JPEG and WebP [a JPEG input's, else 95]."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     device: Annotated[Device, OUTPUT] = "auto"

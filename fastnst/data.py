@@ -105,6 +105,7 @@ class PhotoDataModule(pl.LightningDataModule):
     Attributes:
         start_step: The step at which the training loader begins; set it before the loader is iterated.
         notice: A line for the user about the source, empty if there is nothing to say.
+        remote: Whether `prepare_data` may have to fetch photos, which can take long.
 
     Raises:
         DataError: The source is neither of those.
@@ -127,7 +128,7 @@ class PhotoDataModule(pl.LightningDataModule):
         self.start_step = 0
         self.batch_size, self.crop_size, self.seed, self.workers = batch_size, crop_size, seed, workers
         self.eval_size = eval_size
-        self.source, self.notice, self._load = _find_source(source, max_photos, cache or _user_cache())
+        self.source, self.notice, self._load, self.remote = _find_source(source, max_photos, cache or _user_cache())
 
     def prepare_data(self) -> None:
         """Fetches Hub photos, once and in one process."""
@@ -173,11 +174,14 @@ class PhotoDataModule(pl.LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The step at which a resumed run begins, for Lightning's checkpoint."""
-        return {"step": self.trainer.global_step if self.trainer else self.start_step}
+        """The step at which a resumed run begins and what it trains on, for Lightning's checkpoint."""
+        step = self.trainer.global_step if self.trainer else self.start_step
+        return {"step": step, "names_sha256": self.describe()["names_sha256"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Begin at that step."""
+        """Begin at that step; a DataError if the photos are no longer the same."""
+        if state_dict["names_sha256"] != self.describe()["names_sha256"]:
+            raise DataError(f"{self.source}: other photos than when the run was started; put them back, or start anew")
         self.start_step = state_dict["step"]
 
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
@@ -327,6 +331,7 @@ class Source(NamedTuple):
     name: str
     notice: str
     load: Callable[[], Photos]
+    remote: bool = False
 
 
 def _find_source(source: str | None, max_photos: int | None, cache: Path) -> Source:
@@ -366,7 +371,7 @@ def _hub_source(source: str, count: int, cache: Path) -> Source:
             f"{name}: reads the first {count:,} photos from the Hugging Face Hub, once, and keeps small copies, "
             f"about {count * HUB_COPY_KILOBYTES / 1000:,.0f} MB, in {file.parent}"
         )
-    return Source(source, notice, lambda: _hub_photos(name, split or "train", count, file))
+    return Source(source, notice, lambda: _hub_photos(name, split or "train", count, file), remote=True)
 
 
 def _user_cache() -> Path:

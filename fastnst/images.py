@@ -7,7 +7,6 @@ import functools
 import importlib.util
 import io
 import os
-import secrets
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from fastnst.errors import UserError
+from fastnst.files import write_whole
 
 Bytes = NDArray[np.uint8]
 
@@ -222,7 +222,7 @@ def save_image(
     buffer = io.BytesIO()
     _to_pillow(image, alpha, keep_alpha=name != "JPEG").save(buffer, name, **options)
     if isinstance(target, Path):
-        _write_whole(target, buffer.getvalue())
+        write_whole(target, buffer.getvalue())
     else:
         target.write(buffer.getvalue())
 
@@ -245,18 +245,6 @@ def _to_pillow(image: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Imag
         alpha = alpha.to(image)
         image = torch.cat((image, alpha), dim=1) if keep_alpha else image * alpha + (1 - alpha)
     return Image.fromarray(to_array(image)[0])
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Writes beside and renames, so that no one ever sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(6)}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -3,18 +3,23 @@
 Lightning callbacks; none of them changes a number.
 """
 
+import io
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
+from fastnst.files import write_whole
 from fastnst.images import save_image
 
 
@@ -74,39 +79,61 @@ class Previews(Callback):
 
     @torch.no_grad()
     def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Photos above, stylized images below, styles in turn."""
+        """A row of photos, and below it a row for each style."""
         network: Any = pl_module.network
         photos = self._photos.to(pl_module.device)
-        style = torch.eye(network.num_styles, device=pl_module.device)
-        style = style[torch.arange(len(photos), device=pl_module.device) % network.num_styles]
-        stylized = network(photos, style)
-        sheet = torch.cat([torch.cat(list(photos), 2), torch.cat(list(stylized), 2)], 1)[None]  # (1, 3, 2H, B*W)
+        rows = [photos, *(network(photos, style[None]) for style in torch.eye(network.num_styles).to(photos))]
+        sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)[None]  # (1, 3, rows * H, B * W)
         save_image(sheet, self._folder / "preview.png")
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.add_image("preview", sheet[0].cpu(), trainer.global_step)
 
 
 class GracefulStop(Callback):
-    """Ctrl-C and SIGTERM end the run after the step at hand and save it, so that nothing is lost.
+    """Saves a run that a signal ends, and the end of every run, so that nothing is lost.
 
-    Lightning turns SIGTERM into a `SIGTERMException` at the end of the step; Ctrl-C takes the same way here.
+    Lightning turns SIGTERM into a `SIGTERMException` at the end of the step; `ctrl_c_as_sigterm` sends Ctrl-C the same
+    way.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
-        self._previous: Any = None
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Turn Ctrl-C into SIGTERM."""
-        self._previous = signal.signal(signal.SIGINT, lambda *_: signal.raise_signal(signal.SIGTERM))
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end, in case the style file cannot be written."""
+        trainer.save_checkpoint(self._checkpoint)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save what a signal stopped; after any other error the last good checkpoint stays as it is."""
         if isinstance(exception, SIGTERMException):
             trainer.save_checkpoint(self._checkpoint)
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Give Ctrl-C back."""
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+
+@contextmanager
+def ctrl_c_as_sigterm() -> Iterator[None]:
+    """Ctrl-C ends the run after the step at hand; before the first step it interrupts at once."""
+
+    def handle(*_: object) -> None:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Lightning does not listen yet
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the last one and renames it.
+
+    Lightning's own way goes through the system's temporary folder: on another file system the last step is a copy
+    over the only checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the file, completely or not at all."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getvalue())

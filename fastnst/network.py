@@ -134,5 +134,5 @@ class TransformationNetwork(nn.Module):
         for layer in self.decoder:
             maps = F.relu(layer(F.interpolate(maps, scale_factor=2.0, mode="nearest"), style))
         maps = self.painter(F.pad(maps, [4] * 4, mode="reflect"))
-        # Differs from Johnson et al. (2016): the tanh is scaled to [0, 1], not to 127.5 +- 150.
+        # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips).
         return (torch.tanh(maps) * 0.5 + 0.5)[..., :height, :width]

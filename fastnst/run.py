@@ -1,15 +1,19 @@
 """The folder of a run: where its files are, with which settings it was started, and whether it may start or go on."""
 
 import json
+import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fastnst.config import TrainConfig
 from fastnst.errors import UserError
+from fastnst.files import write_whole
 from fastnst.style_file import SUFFIX
 
-FREE_TO_CHANGE = ("resume", "quiet", "json", "force", "name", "workers")  # they change no number of a run
+# What a resumed run takes from the new command line; of the second line, only what is not the default.
+NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
+NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
 
 
 class TrainingError(UserError):
@@ -24,10 +28,17 @@ class Run:
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Run":
-        """The run of some settings: its name, or the names of its style images."""
+        """The run of some settings: its name, or the names of its style images.
+
+        Raises:
+            TrainingError: There is no name, or one that a style file cannot have.
+        """
         if not (config.name or config.style):
             raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
-        return cls(config.name or "_".join(path.stem for path in config.style))
+        name = config.name or "_".join(path.stem for path in config.style)
+        if any(character in name for character in "/\\:,") or name.startswith((".", "-")):
+            raise TrainingError(f"a name has none of / \\ : , and no dot or hyphen in front, got {name!r}: use --name")
+        return cls(name)
 
     @property
     def folder(self) -> Path:
@@ -49,46 +60,61 @@ class Run:
         """The result."""
         return Path("checkpoints") / f"{self.name}{SUFFIX}"
 
-    def begin(self, config: TrainConfig) -> TrainConfig:
-        """Check that a new run may begin; with `force`, drop what an unfinished one left.
+    def check_new(self, config: TrainConfig) -> TrainConfig:
+        """Check that a new run may begin; changes nothing.
 
         Raises:
             TrainingError: Settings that exclude each other, or files that would be lost.
         """
-        if not config.style:
+        names = [path.stem for path in config.style]
+        if not names:
             raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
+        if len(set(names)) < len(names):
+            raise TrainingError(f"styles are told apart by their file names, got {', '.join(names)}: rename one")
         if config.budget is not None and config.steps is not None:
             raise TrainingError("--budget and --steps exclude each other, got both")
-        if config.force:
-            self.checkpoint.unlink(missing_ok=True)
-        elif self.checkpoint.exists():
+        if self.checkpoint.exists() and not config.force:
             raise TrainingError(
                 f"{self.folder} holds an unfinished run: --resume goes on, --force starts anew, --name takes another"
             )
-        elif self.style_file.exists():
+        if self.style_file.exists() and not config.force:
             raise TrainingError(f"{self.style_file} exists: choose another --name, or --force to replace it")
         return config
 
-    def resume(self, config: TrainConfig) -> TrainConfig:
+    def check_resumed(self, config: TrainConfig) -> TrainConfig:
         """The settings of the unfinished run; what is asked for now must not contradict them.
 
+        A flag that repeats the default cannot be told from one that was not given; the run's setting holds then.
+
         Raises:
-            TrainingError: There is no unfinished run, or a contradiction.
+            TrainingError: There is no unfinished run, its settings cannot be read, or a contradiction.
         """
         if not self.checkpoint.exists() or not self.settings.exists():
             raise TrainingError(f"no unfinished run in {self.folder}; one that can go on has a last.ckpt there")
-        saved = json.loads(self.settings.read_text())
         asked, defaults = to_json(config), to_json(TrainConfig())
-        for key in saved.keys() - set(FREE_TO_CHANGE):
+        try:
+            saved = {**defaults, **json.loads(self.settings.read_text())}
+        except (ValueError, TypeError):
+            raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
+        for key in defaults.keys() - {*NEW_ALWAYS, *NEW_IF_GIVEN}:
             if asked[key] not in (defaults[key], saved[key]):
                 flag = f"--{key.replace('_', '-')}"
                 raise TrainingError(f"the run was started with {flag} {saved[key]}, not {asked[key]}: leave {flag} out")
-        return from_json({**saved, **{key: asked[key] for key in FREE_TO_CHANGE}})
+        given = [key for key in NEW_IF_GIVEN if asked[key] != defaults[key]]
+        return from_json({**saved, **{key: asked[key] for key in (*NEW_ALWAYS, *given)}})
 
-    def write_settings(self, config: TrainConfig) -> None:
-        """Keep the settings for `--resume`."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.settings.write_text(json.dumps(to_json(config), indent=1) + "\n")
+    def begin(self, config: TrainConfig) -> None:
+        """Make the folders, drop what an unfinished run left there, keep the settings.
+
+        Raises:
+            TrainingError: The style file could not be written at the end.
+        """
+        for folder in (self.folder, self.style_file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise TrainingError(f"{folder} cannot be written to")
+        self.checkpoint.unlink(missing_ok=True)
+        write_whole(self.settings, (json.dumps(to_json(config), indent=1) + "\n").encode())
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:

@@ -5,25 +5,41 @@ the course of a run is a pure function of that place. Knows nothing of networks 
 """
 
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 
-class Clock(Protocol):
-    """Tells a run its place."""
+class Clock(ABC):
+    """Tells a run its place, and how long it has taken.
 
+    Args:
+        started: `time.monotonic()` at which this process began.
+    """
+
+    def __init__(self, *, started: float) -> None:
+        self.started = started
+        self.spent_before = 0.0  # seconds, by processes that this one goes on from
+        self.reserve = 0.0  # seconds that the last evaluation will take
+
+    def spent(self) -> float:
+        """Seconds that the run has taken so far, in all its processes."""
+        return self.spent_before + time.monotonic() - self.started
+
+    @abstractmethod
     def progress(self, step: int) -> float:
         """From 0 at the start to 1 at the end, before the given step."""
 
+    @abstractmethod
     def is_over(self, step: int) -> bool:
         """Whether the run ends before the given step."""
 
 
-@dataclass(frozen=True)
-class StepClock:
+class StepClock(Clock):
     """Ends after a number of steps; the same for every repetition."""
 
-    steps: int
+    def __init__(self, steps: int, *, started: float) -> None:
+        super().__init__(started=started)
+        self.steps = steps
 
     def progress(self, step: int) -> float:
         """The share of steps done."""
@@ -34,42 +50,26 @@ class StepClock:
         return step >= self.steps
 
 
-class BudgetClock:
-    """Ends after a wall-clock time, early enough to leave `reserve` seconds for the last evaluation.
-
-    Args:
-        seconds: The whole budget.
-        started: `time.monotonic()` at which this process began to spend it.
-    """
+class BudgetClock(Clock):
+    """Ends after a wall-clock time, early enough to leave `reserve` seconds for the last evaluation."""
 
     def __init__(self, seconds: float, *, started: float) -> None:
+        super().__init__(started=started)
         self.seconds = seconds
-        self.started = started
-        self.spent_before = 0.0  # seconds, by processes that this one goes on from
-        self.reserve = 0.0  # seconds
-        self._last_step = (0, started)
+        self._last_step: tuple[int, float] | None = None
         self._step_seconds = 0.0
-
-    def spent(self) -> float:
-        """Seconds of the budget used so far."""
-        return self.spent_before + time.monotonic() - self.started
-
-    def remaining(self) -> float:
-        """Seconds of the budget still to use."""
-        return self.seconds - self.spent()
 
     def progress(self, step: int) -> float:
         """The share of the training time used."""
         return min(self.spent() / max(self.seconds - self.reserve, 1e-3), 1.0)
 
     def is_over(self, step: int) -> bool:
-        """Whether another step, as long as the last ones, would end after the training time."""
-        last, then = self._last_step
-        if step > last:
-            now = time.monotonic()
-            latest = (now - then) / (step - last)
+        """Whether half of another step, as long as the last ones, would reach beyond the training time."""
+        now = time.monotonic()
+        if self._last_step is not None and step > self._last_step[0]:
+            latest = (now - self._last_step[1]) / (step - self._last_step[0])
             self._step_seconds = 0.8 * self._step_seconds + 0.2 * latest if self._step_seconds else latest
-            self._last_step = (step, now)
+        self._last_step = (step, now)
         return self.spent() + self._step_seconds / 2 > self.seconds - self.reserve
 
 
@@ -81,7 +81,7 @@ class Schedule:
         learning_rate: The highest.
         crop_size: The final one, in pixels.
         warmup_steps: Steps over which the learning rate rises from zero.
-        decay: Share of the run, at its end, over which it falls back to zero on a straight line.
+        decay: Share of the run, at its end, over which it falls on a straight line, to 2 % of the highest.
         growth: `(until, fraction)`: up to that progress, crops have that fraction of the final size.
     """
 
@@ -89,7 +89,7 @@ class Schedule:
     crop_size: int
     warmup_steps: int = 20
     decay: float = 0.5
-    growth: tuple[tuple[float, float], ...] = ((0.3, 0.5), (0.65, 0.75))
+    growth: tuple[tuple[float, float], ...] = ((0.25, 0.5), (0.55, 0.75))
 
     def learning_rate_at(self, progress: float, step: int) -> float:
         """Learning rate of a step."""
@@ -105,9 +105,7 @@ class Schedule:
         return sorted({self._crop(fraction) for _, fraction in self.growth} | {self.crop_size})
 
     def _crop(self, fraction: float) -> int:
-        """A share of the final size: a multiple of 16, at least 32, except for the final size itself."""
-        return (
-            self.crop_size
-            if fraction == 1.0
-            else min(self.crop_size, max(32, round(self.crop_size * fraction / 16) * 16))
-        )
+        """A share of the final size: a multiple of 16, at least 32, but never more than the final size."""
+        if fraction == 1.0:
+            return self.crop_size
+        return min(self.crop_size, max(32, round(self.crop_size * fraction / 16) * 16))

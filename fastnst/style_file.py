@@ -5,16 +5,16 @@ weights, and loading runs no code from the file.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from fastnst.errors import UserError
+from fastnst.files import write_whole
 from fastnst.network import TransformationNetwork
 
 FORMAT_VERSION = 1
@@ -54,15 +54,9 @@ def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any])
         info: JSON values; needs `name`, `network` (the arguments of `TransformationNetwork`) and `styles` (a list
             of objects with a `name`).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     header = json.dumps({"format_version": FORMAT_VERSION, **info})
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(weights, beside, metadata={"fastnst": header})
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_whole(path, save(weights, metadata={"fastnst": header}))
 
 
 def read_info(path: Path) -> dict[str, Any]:

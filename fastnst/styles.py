@@ -33,8 +33,8 @@ def print_styles(*, as_json: bool) -> None:
             path.stem,
             ", ".join(each["name"] for each in style["styles"]),
             f"width {network['width']}, {network['num_blocks']} blocks",
-            f"{style['steps']} steps in {style['seconds'] / 60:.1f} min on {style['data']['photos']} photos",
-            f"{style['held_out']['total']:.3f}",
+            f"{style.get('steps', '?')} steps in {style.get('seconds', 0) / 60:.1f} min",
+            f"{style.get('held_out', {}).get('total', float('nan')):.3f}",
             str(path),
         )
     if not as_json:

@@ -19,7 +19,7 @@ class Stylizer:
 
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, or a loaded style file.
-        weights: With a loaded file: weight of each of its styles by name; left out where it has one.
+        weights: Weight of each of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
 
     Raises:
@@ -34,8 +34,8 @@ class Stylizer:
         self, style: str | Path | StyleFile, *, weights: Mapping[str, float] | None = None, device: str = "auto"
     ) -> None:
         if not isinstance(style, StyleFile):
-            path, weights = find_mix(str(style))
-            style = load_style(path)
+            path, mix = find_mix(str(style))
+            style, weights = load_style(path), weights or mix
         self.name = str(style.info["name"])
         self.device = choose_device(device)
         self._style = _style_row(style, weights).to(self.device)  # (1, num_styles)
@@ -49,7 +49,7 @@ class Stylizer:
             photos: `(B, 3, H, W)`, sRGB in [0, 1], any size from 1 x 1.
             strength: From 0, the photo, to 1, the full style; in between, a blend of the pixels.
             keep_colors: Take lightness from the stylized image and colour from the photo (Gatys et al., 2017,
-                section 5.2).
+                section 5.1).
 
         Returns:
             Stylized images `(B, 3, H, W)` in [0, 1], on the photos' device.
@@ -66,7 +66,7 @@ class Stylizer:
 def with_colors_of(photos: Tensor, stylized: Tensor) -> Tensor:
     """Lightness of the stylized images, colour of the photos; both `(B, 3, H, W)` in [0, 1].
 
-    Luminance-only transfer (Gatys et al., 2017, section 5.2): Y of one and I and Q of the other image. In RGB that
+    Luminance-only transfer (Gatys et al., 2017, section 5.1): Y of one and I and Q of the other image. In RGB that
     is the photo, shifted by the same amount in each channel.
     """
     luma = photos.new_tensor(LUMA).view(1, 3, 1, 1)
@@ -113,17 +113,25 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
         return find_style_file(name), None
     except StyleFileError:
         for path in list_styles():
-            if name in (style["name"] for style in read_info(path)["styles"]):
+            if name in _style_names(path):
                 return path, {name: 1.0}
         raise
 
 
+def _style_names(path: Path) -> list[str]:
+    """The styles in a file; none of a file that is no style file."""
+    try:
+        return [str(style["name"]) for style in read_info(path)["styles"]]
+    except StyleFileError:
+        return []
+
+
 def _only_style(path: Path, part: dict[str, float] | None) -> str:
     """The one style that a term of a mix stands for."""
-    names = list(part) if part else [style["name"] for style in read_info(path)["styles"]]
+    names = list(part) if part else _style_names(path)
     if len(names) != 1:
         raise StyleFileError(f"{path} has several styles, name one: {', '.join(names)}")
-    return str(names[0])
+    return names[0]
 
 
 def _style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:

@@ -14,12 +14,14 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -30,10 +32,10 @@ from fastnst.config import TrainConfig
 from fastnst.data import PhotoBatch, PhotoDataModule
 from fastnst.devices import choose_device
 from fastnst.errors import Interrupted
-from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.images import load_image, read_picture, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import Losses, PerceptualLoss
-from fastnst.monitor import GracefulStop, Previews, ProgressBar
+from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.network import PRESETS, TransformationNetwork
 from fastnst.run import Run, TrainingError, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
@@ -41,7 +43,8 @@ from fastnst.style_file import StyleFileError, find_style_file, load_style, save
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 DIVERGED = 4.0  # times the loss of the first steps
-WRITING_SECONDS = 1.0  # the style file and its preview
+WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
+SMALLEST_STYLE = 16  # pixels
 
 log = logging.getLogger("fastnst")
 
@@ -84,6 +87,11 @@ class StyleTrainer(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam, as Johnson et al. (2016), section 4.1; its learning rate follows the schedule."""
         return torch.optim.Adam(self.network.parameters(), lr=self.schedule.learning_rate)
+
+    def on_train_start(self) -> None:
+        """A run that was stopped after its last step goes on without another one."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
 
     def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Set the learning rate of this step, the same on every device."""
@@ -152,26 +160,26 @@ class StyleTrainer(LightningModule):
 
     def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Reserve the time that the last evaluation and the writing of the style file will take."""
-        if batch_idx == 0 and isinstance(self.clock, BudgetClock):
+        if batch_idx == 0:
             seconds = time.perf_counter() - self._evaluation_started
             self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent, so that a budget goes on where it stopped."""
-        checkpoint["spent_seconds"] = self.clock.spent() if isinstance(self.clock, BudgetClock) else 0.0
+        """Keep the time spent, so that a budget goes on where it stopped, and what the loss was at first."""
+        checkpoint["spent_seconds"] = self.clock.spent()
+        checkpoint["first_losses"] = self._first_losses
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where the budget stopped."""
-        if isinstance(self.clock, BudgetClock):
-            self.clock.spent_before = checkpoint["spent_seconds"]
+        """Go on where the run stopped."""
+        self.clock.spent_before = checkpoint["spent_seconds"]
+        self._first_losses = checkpoint["first_losses"]
 
     def _refuse_divergence(self, loss: float) -> None:
         """Stop a run whose loss is no number or has grown far beyond its start."""
-        self._recent_loss = 0.95 * self._recent_loss + 0.05 * loss
         if len(self._first_losses) < 20:
             self._first_losses.append(loss)
-            self._recent_loss = sum(self._first_losses) / len(self._first_losses)
         start = sum(self._first_losses) / len(self._first_losses)
+        self._recent_loss = 0.95 * (self._recent_loss or start) + 0.05 * loss
         if not self._recent_loss <= DIVERGED * start:  # also where it is NaN
             raise TrainingError(
                 f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
@@ -179,7 +187,7 @@ class StyleTrainer(LightningModule):
             )
 
 
-def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any]:
+def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any] | None:
     """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
 
     Args:
@@ -187,16 +195,17 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         started: `time.monotonic()` at which the budget began; now if left out.
 
     Returns:
-        What the style file says of itself, and its `path`.
+        What the style file says of itself, and its `path`; None in all but the first process of a distributed run.
 
     Raises:
-        ValueError: Settings or files that cannot be used; nothing was changed.
+        UserError: Settings or files that cannot be used; nothing was changed.
         TrainingError: The loss diverged; the last good checkpoint is kept.
         Interrupted: A signal; the run was saved.
     """
     started = time.monotonic() if started is None else started
+    config = replace(config, style=tuple(resolve_photo(str(path)) for path in config.style))
     run = Run.of(config)
-    config = run.resume(config) if config.resume else run.begin(config)
+    config = run.check_resumed(config) if config.resume else run.check_new(config)
     choose_device(config.device)  # refuses one that is not there
     clock, schedule = plan(config, started=started)
     seed_everything(config.seed, verbose=False)
@@ -210,19 +219,42 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )
-    _announce(config, run, module, photos)
-    run.write_settings(config)
+    first = os.environ.get("LOCAL_RANK", "0") == "0"  # Lightning sets it for the other processes of a distributed run
+    if first:
+        _announce(config, run, module, photos)
+    if photos.remote:
+        asked = time.monotonic()
+        photos.prepare_data()
+        clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
+    styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
+    counts = photos.describe()  # finds the photos, before anything is written
+    if first and not config.resume:
+        run.begin(config)
     with _quiet_lightning():
         trainer = _trainer(config, run, photos)
-        try:
-            trainer.fit(module, photos, ckpt_path=run.checkpoint if config.resume else None, weights_only=True)
-        except SIGTERMException:
-            how = f"fastnst train --resume --name {run.name}"
-            raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
-        except TrainingError as error:
-            kept = f"; the last good state is {run.checkpoint}" if run.checkpoint.exists() else ""
-            raise TrainingError(f"{error}{kept}") from None
-    info = describe(config, run, trainer, module, photos, seconds=time.monotonic() - started)
+        _fit(trainer, module, photos, run, resume=config.resume)
+        if "held_out/total" not in trainer.callback_metrics:  # stopped in the middle of its last evaluation
+            trainer.validate(module, photos, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    info = {
+        "name": run.name,
+        "styles": styles,
+        "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
+        "settings": to_json(config),
+        "data": counts,
+        "steps": module.global_step,
+        "images": module.global_step * config.batch_size * trainer.world_size,
+        "seconds": round(clock.spent(), 1),
+        "held_out": {
+            name.removeprefix("held_out/"): round(float(value), 6)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("held_out/")
+        },
+        "hardware": f"{trainer.world_size} x {_hardware(trainer.strategy.root_device)}",
+        "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
+        "preview": _preview(module.network),
+    }
     save_style(run.style_file, module.network, info)
     run.checkpoint.unlink(missing_ok=True)
     if module.skipped:
@@ -234,36 +266,35 @@ def plan(config: TrainConfig, *, started: float) -> tuple[Clock, Schedule]:
     """The clock and the schedule of a run."""
     schedule = Schedule(config.learning_rate, config.crop_size)
     if config.steps is not None:
-        return StepClock(config.steps), schedule
+        return StepClock(config.steps, started=started), schedule
     return BudgetClock(config.budget or DEFAULT_BUDGET, started=started), schedule
 
 
-def describe(
-    config: TrainConfig, run: Run, trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, *, seconds: float
-) -> dict[str, Any]:
-    """The description that the style file carries (DESIGN: the style file is its own recipe)."""
-    spent = module.clock.spent() if isinstance(module.clock, BudgetClock) else seconds
-    held_out = {
-        name.removeprefix("held_out/"): round(float(value), 6)
-        for name, value in trainer.callback_metrics.items()
-        if name.startswith("held_out/")
-    }
-    return {
-        "name": run.name,
-        "styles": [
-            {"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style
-        ],
-        "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
-        "settings": to_json(config),
-        "data": photos.describe(),
-        "steps": module.global_step,
-        "images": module.global_step * config.batch_size * trainer.world_size,
-        "seconds": round(spent, 1),
-        "held_out": held_out,
-        "hardware": f"{trainer.world_size} x {_hardware(module.device)}",
-        "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
-        "preview": _preview(module.network),
-    }
+def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: Run, *, resume: bool) -> None:
+    """Lightning's loop, with its ends told apart."""
+    try:
+        checkpoint = _readable(run.checkpoint) if resume else None
+        with ctrl_c_as_sigterm():
+            trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
+    except SIGTERMException:
+        how = f"fastnst train --resume --name {run.name}"
+        raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
+    except SystemExit:  # how Lightning ends after Ctrl-C while it is still setting up
+        raise Interrupted("stopped before the first step") from None
+    except TrainingError as error:
+        kept = f"; the last good state is {run.checkpoint}" if run.checkpoint.exists() else ""
+        raise TrainingError(f"{error}{kept}") from None
+    except MisconfigurationException as error:  # devices that are not there, above all
+        raise TrainingError(str(error)) from None
+
+
+def _readable(checkpoint: Path) -> Path:
+    """The checkpoint, if it can be read."""
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many kinds for a damaged file
+        raise TrainingError(f"{checkpoint} is damaged: start anew with --force") from error
+    return checkpoint
 
 
 def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, PerceptualLoss]:
@@ -272,13 +303,11 @@ def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, Per
     loss_network = LossNetwork(
         layers, name=config.loss_network, weights=config.loss_weights or "default", pooling=config.pooling
     ).to(memory_format=torch.channels_last)
-    paths = [resolve_photo(str(path)) for path in config.style]
 
     def objective(crop: int) -> PerceptualLoss:
-        size = round(config.style_size * crop / config.crop_size)
         return PerceptualLoss(
             loss_network,
-            [load_image(path, size=size) for path in paths],
+            [_style_image(path, config.style_size, scale=crop / config.crop_size) for path in config.style],
             content_layers=config.content_layers,
             style_layers=config.style_layers,
             normalization=config.normalization,
@@ -288,6 +317,21 @@ def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, Per
         )
 
     return {crop: objective(crop) for crop in schedule.crop_sizes()}
+
+
+def _style_image(path: Path, size: int, *, scale: float) -> Tensor:
+    """A style image `(1, 3, H, W)`, its long side a share of `size` pixels; on white where it is transparent."""
+    long = max(read_picture(path, size=size).pixels.shape[-2:])
+    if long < size and scale == 1.0:
+        log.warning("%s has only %d pixels on its long side, fewer than --style-size %d", path, long, size)
+    picture = read_picture(path, size=round(long * scale))
+    short = min(picture.pixels.shape[-2:])
+    if short < SMALLEST_STYLE:
+        raise TrainingError(
+            f"{path}: the style image needs {SMALLEST_STYLE} pixels on its short side for the first crops, got {short}"
+        )
+    alpha = 1.0 if picture.alpha is None else picture.alpha
+    return picture.pixels * alpha + (1.0 - alpha)
 
 
 def _network(config: TrainConfig) -> TransformationNetwork:
@@ -332,13 +376,14 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
     ]
     bfloat16 = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return Trainer(
-        accelerator={"auto": "auto", "cpu": "cpu", "cuda": "cuda", "mps": "mps"}[config.device],
+        accelerator=config.device,
         devices=config.devices,
         # Slower than float32 on CPUs without its own units (measured: records/LOG.md); never run on a GPU.
         precision="bf16-mixed" if bfloat16 else "32-true",
         max_epochs=-1,
         callbacks=callbacks if config.quiet else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
+        plugins=[WholeCheckpoints()],
         log_every_n_steps=10,
         val_check_interval=config.eval_every,
         check_val_every_n_epoch=None,
@@ -375,7 +420,9 @@ def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: Photo
     )
     end = f"after {config.steps} steps"
     if isinstance(module.clock, BudgetClock):
-        end = time.strftime("at about %H:%M:%S", time.localtime(time.time() + module.clock.remaining()))
+        end = time.strftime(
+            "at about %H:%M:%S", time.localtime(time.time() + module.clock.seconds - module.clock.spent())
+        )
     log.info("ends %s; Ctrl-C saves, and --resume --name %s goes on", end, run.name)
 
 

@@ -12,6 +12,7 @@ PACKAGE = Path(fastnst.__file__).parent
 # A module imports only from lower layers. `errors` and `config` import nothing heavy.
 LAYERS: dict[str, int] = {
     "errors": 0,
+    "files": 0,
     "config": 1,
     "devices": 1,
     "images": 1,

@@ -21,7 +21,7 @@ def clock_time(monkeypatch) -> FakeTime:
 
 
 def test_a_step_clock_counts_steps() -> None:
-    clock = StepClock(10)
+    clock = StepClock(10, started=0.0)
     assert [clock.progress(step) for step in (0, 5, 10, 20)] == [0, 0.5, 1, 1]
     assert not clock.is_over(9)
     assert clock.is_over(10)
@@ -42,7 +42,7 @@ def test_a_resumed_budget_goes_on_at_the_same_point(clock_time) -> None:
     clock = BudgetClock(60.0, started=clock_time.now)
     clock.spent_before = 30.0
     assert clock.progress(0) == pytest.approx(0.5)
-    assert clock.remaining() == pytest.approx(30.0)
+    assert clock.spent() == pytest.approx(30.0)
 
 
 def test_learning_rate_rises_stays_and_falls_to_almost_nothing() -> None:

@@ -42,7 +42,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_beside_it(tiny_network, t
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("fastnst.style_file.os.replace", fail)
+    monkeypatch.setattr("fastnst.files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         save_style(path, tiny_network, info_of(tiny_network, "other"))
     assert path.read_bytes() == before
