@@ -23,8 +23,8 @@ from fastnst.errors import UserError
 from fastnst.files import write_whole
 from fastnst.images import load_image, resolve_photo
 from fastnst.loss_network import LossNetwork
-from fastnst.losses import PerceptualLoss, gram_matrix, squared_distance
-from fastnst.network import PRESETS, TransformationNetwork
+from fastnst.losses import PerceptualLoss, squared_distance
+from fastnst.network import PRESETS, ConvNorm, TransformationNetwork
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
 STYLE_WEIGHT = TrainConfig().style_weight
@@ -34,7 +34,10 @@ Step = Callable[[], Tensor]
 
 
 def bench_training(config: BenchConfig) -> dict[str, Any]:
-    """Time a training step of fastnst and of the two plain loops; print a table or JSON.
+    """Time a training step of fastnst and of two plain loops; print a table or JSON.
+
+    The plain loops share network, weights, batch and loss, with what torch offers ready-made: its instance norm, a Gram
+    matrix of two lines, its ordinary memory layout.
 
     The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
     counted.
@@ -101,10 +104,10 @@ def fastnst_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
 
 def competent_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
     """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
-    network, optimizer = _network(config)
+    network, optimizer = _plain_network(config)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
     with torch.no_grad():
-        grams = {name: gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+        grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
 
     def step() -> Tensor:
         with torch.no_grad():
@@ -115,17 +118,31 @@ def competent_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
 
 
 def usual_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
-    """What most code does: the whole VGG for both pictures, gradients through neither's weights, Grams kept."""
-    network, optimizer = _network(config)
+    """What most code does: the whole VGG for both pictures; the style's Gram matrices are kept."""
+    network, optimizer = _plain_network(config)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG))
     with torch.no_grad():
-        grams = {name: gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+        grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
 
     def step() -> Tensor:
         stylized = network(photos)
         return _update(optimizer, _plain_loss(loss_network(stylized), loss_network(photos), grams))
 
     return step
+
+
+class PlainInstanceNorm(nn.InstanceNorm2d):
+    """torch's own, for one style."""
+
+    def forward(self, input: Tensor, style: Tensor | None = None) -> Tensor:
+        """Normalise maps `(B, C, H, W)`."""
+        return super().forward(input)
+
+
+def plain_gram_matrix(features: Tensor) -> Tensor:
+    """Johnson et al. (2016), eq. 3, as most code has it."""
+    maps = features.flatten(2)
+    return torch.bmm(maps, maps.transpose(1, 2)) / maps[0].numel()
 
 
 def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: dict[str, Tensor]) -> Tensor:
@@ -135,7 +152,7 @@ def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: d
         for name in CONTENT_LAYERS
     )
     style = sum(
-        (squared_distance(gram_matrix(features[name]), gram) / gram.square().sum()).mean()
+        (squared_distance(plain_gram_matrix(features[name]), gram) / gram.square().sum()).mean()
         for name, gram in grams.items()
     )
     return torch.as_tensor(content + STYLE_WEIGHT * style / len(grams))
@@ -144,6 +161,15 @@ def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: d
 def _network(config: BenchConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     network = TransformationNetwork(**PRESETS[config.network])
+    return network, torch.optim.Adam(network.parameters(), lr=1e-3)
+
+
+def _plain_network(config: BenchConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The same network with the same weights, with the norm that torch offers under this name."""
+    network, _ = _network(config)
+    for layer in network.modules():
+        if isinstance(layer, ConvNorm):
+            layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
     return network, torch.optim.Adam(network.parameters(), lr=1e-3)
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,25 @@ def gram_matrix(features: Tensor) -> Tensor:
     with torch.autocast(features.device.type, enabled=False):
         maps = features.flatten(2)  # (B, C, H*W)
         maps = maps if maps.dtype == torch.float64 else maps.float()
+        gram: Tensor = _Gram.apply(maps)
+        return gram
+
+
+class _Gram(torch.autograd.Function):
+    """maps @ maps.mT / (C P), with one product in its backward pass where autograd would take two and add them."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        ctx.save_for_backward(maps)
         return maps @ maps.mT / maps[0].numel()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        maps: Tensor = ctx.saved_tensors[0]
+        gradient = gradients[0]
+        symmetric = (gradient + gradient.mT) / maps[0].numel()  # (B, C, C)
+        # In the memory layout of the maps: the gradient is added to the one that comes from the deeper layers.
+        return (maps.mT @ symmetric).mT if maps.mT.is_contiguous() else symmetric @ maps
 
 
 def squared_distance(first: Tensor, second: Tensor) -> Tensor:
