@@ -104,7 +104,7 @@ class TrainConfig:
     """Photos a step, on each device."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
     """Side of the final crops in pixels."""
-    learning_rate: Annotated[PositiveFloat, TRAINING] = 2e-3
+    learning_rate: Annotated[PositiveFloat, TRAINING] = 1e-3
     """Highest learning rate (Adam)."""
     seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
@@ -114,9 +114,9 @@ class TrainConfig:
     """Devices to share the work (data parallel)."""
     workers: Annotated[NonNegativeInt | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
-    eval_every: Annotated[PositiveInt, TRAINING] = 500
+    eval_every: Annotated[PositiveInt, TRAINING] = 1000
     """Steps between held-out losses."""
-    preview_every: Annotated[PositiveInt, TRAINING] = 100
+    preview_every: Annotated[PositiveInt, TRAINING] = 250
     """Steps between previews in TensorBoard."""
     save_every: Annotated[Duration, TRAINING] = 60.0
     """Time between resumable checkpoints."""

@@ -3,15 +3,19 @@
 UserError(ValueError)
     ImageError       a picture that cannot be read or written        images.py
     LossNetworkError an unknown layer, network or weights file       loss_network.py
-    DataError        photos that cannot be found or read             data.py
+    DataError        photos that cannot be found or read             sources.py
     StyleFileError   a style that is missing, broken or no style     style_file.py
-    TrainingError    a run that cannot begin or go on                train.py
+    TrainingError    a run that cannot begin or go on                here
 Interrupted(Exception)   stopped by a signal; what was done is saved
 """
 
 
 class UserError(ValueError):
     """The message is one line: what was expected, what came, what to do."""
+
+
+class TrainingError(UserError):
+    """A run that cannot begin or go on."""
 
 
 class Interrupted(Exception):

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.config import TrainConfig
-from fastnst.errors import UserError
+from fastnst.errors import TrainingError
 from fastnst.files import write_whole
 from fastnst.style_file import SUFFIX
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
 NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
 NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
-
-
-class TrainingError(UserError):
-    """A run that cannot begin or go on."""
 
 
 @dataclass(frozen=True)

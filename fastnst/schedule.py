@@ -87,7 +87,7 @@ class Schedule:
 
     learning_rate: float
     crop_size: int
-    warmup_steps: int = 20
+    warmup_steps: int = 100
     decay: float = 0.5
     growth: tuple[tuple[float, float], ...] = ((0.25, 0.5), (0.55, 0.75))
 

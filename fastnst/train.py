@@ -1,7 +1,7 @@
 """Training: style images and photos in, a style file out.
 
-`StyleTrainer` is the Lightning module, `train(config)` the whole run: check everything, train, measure the held-out
-photos, write the style file.
+`train(config)` is the whole run: check everything, put the parts together, train, measure the held-out photos, write
+the style file.
 """
 
 import base64
@@ -12,7 +12,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -22,169 +22,30 @@ from typing import Any
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
+from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastnst.config import TrainConfig
-from fastnst.data import PhotoBatch, PhotoDataModule
+from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device
-from fastnst.errors import Interrupted
+from fastnst.errors import Interrupted, TrainingError
 from fastnst.images import load_image, read_picture, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
-from fastnst.losses import Losses, PerceptualLoss
+from fastnst.losses import PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.network import PRESETS, TransformationNetwork
-from fastnst.run import Run, TrainingError, to_json
+from fastnst.run import Run, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.style_file import StyleFileError, find_style_file, load_style, save_style
+from fastnst.style_trainer import StyleTrainer
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
-DIVERGED = 4.0  # times the loss of the first steps
-WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 SMALLEST_STYLE = 16  # pixels
 
 log = logging.getLogger("fastnst")
-
-
-class StyleTrainer(LightningModule):
-    """Trains a transformation network to minimise a perceptual loss.
-
-    Args:
-        network: What is trained, and all that a checkpoint holds besides the optimiser.
-        perceptual_losses: For each crop size of the schedule, in pixels; with as many styles as the network.
-        schedule: Learning rate in the course of the run.
-        clock: Where the run stands; ends it.
-    """
-
-    def __init__(
-        self,
-        network: TransformationNetwork,
-        perceptual_losses: Mapping[int, PerceptualLoss],
-        *,
-        schedule: Schedule,
-        clock: Clock,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
-        self.schedule = schedule
-        self.clock = clock
-        self.strict_loading = False  # the loss network is not in the checkpoint
-        self.skipped: set[str] = set()
-        self._first_losses: list[float] = []
-        self._recent_loss = 0.0
-        self._step_started = 0.0
-        self._evaluation_started = 0.0
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Everything but the loss network."""
-        state = super().state_dict(*args, **kwargs)
-        return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam, as Johnson et al. (2016), section 4.1; its learning rate follows the schedule."""
-        return torch.optim.Adam(self.network.parameters(), lr=self.schedule.learning_rate)
-
-    def on_train_start(self) -> None:
-        """A run that was stopped after its last step goes on without another one."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
-
-    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Set the learning rate of this step, the same on every device."""
-        now = time.perf_counter()
-        if self._step_started:
-            images = len(batch.photos) * self.trainer.world_size
-            self.log("images_per_second", images / (now - self._step_started))
-        self._step_started = now
-        step = self.global_step
-        progress = self.trainer.strategy.broadcast(self.clock.progress(step))
-        rate = self.schedule.learning_rate_at(progress, step)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
-        self.log("progress", progress)
-        self.log("learning_rate", rate)
-        self.log("crop_size", float(batch.photos.shape[-1]))
-
-    def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
-        """Loss of one batch; its photos take the styles in turn."""
-        photos = batch.photos
-        self.skipped.update(batch.skipped)
-        first = self.global_step * len(photos)
-        styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
-        losses = self.losses(photos, styles).mean()
-        self._refuse_divergence(losses.total.item())
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
-        return losses.total
-
-    def losses(self, photos: Tensor, styles: Tensor) -> Losses:
-        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`."""
-        one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
-        # One row for all where they agree: the norm is then a single fused operation.
-        one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
-        stylized = self.network(photos, one_hot)
-        loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        losses: Losses = loss(stylized, loss.content_targets(photos), styles)
-        return losses
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Refuse to spoil the weights with gradients that are no numbers."""
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        self.log("gradient_norm", norm)
-        if not norm.isfinite():
-            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
-
-    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
-        """End the run in time, on every device at once."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
-
-    def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Losses of held-out photos in every style. They are reported and decide nothing."""
-        size, num_styles = len(batch.photos), self.network.num_styles
-        each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
-        mean = {
-            f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
-        }
-        self.log_dict(mean, batch_size=size, sync_dist=True)
-        if num_styles > 1:
-            by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
-            self.log_dict(by_style, batch_size=size, sync_dist=True)
-
-    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Begin to time."""
-        self._evaluation_started = time.perf_counter()
-
-    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Reserve the time that the last evaluation and the writing of the style file will take."""
-        if batch_idx == 0:
-            seconds = time.perf_counter() - self._evaluation_started
-            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent, so that a budget goes on where it stopped, and what the loss was at first."""
-        checkpoint["spent_seconds"] = self.clock.spent()
-        checkpoint["first_losses"] = self._first_losses
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where the run stopped."""
-        self.clock.spent_before = checkpoint["spent_seconds"]
-        self._first_losses = checkpoint["first_losses"]
-
-    def _refuse_divergence(self, loss: float) -> None:
-        """Stop a run whose loss is no number or has grown far beyond its start."""
-        if len(self._first_losses) < 20:
-            self._first_losses.append(loss)
-        start = sum(self._first_losses) / len(self._first_losses)
-        self._recent_loss = 0.95 * (self._recent_loss or start) + 0.05 * loss
-        if not self._recent_loss <= DIVERGED * start:  # also where it is NaN
-            raise TrainingError(
-                f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
-                f"at step {self.global_step}; try a lower --learning-rate"
-            )
 
 
 def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any] | None:
@@ -220,14 +81,16 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         eval_size=config.crop_size,
     )
     first = os.environ.get("LOCAL_RANK", "0") == "0"  # Lightning sets it for the other processes of a distributed run
-    if first:
-        _announce(config, run, module, photos)
+    if first and photos.notice:
+        log.info(photos.notice)
     if photos.remote:
         asked = time.monotonic()
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
+    if first:
+        _announce(config, run, module, photos)
     styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
-    counts = photos.describe()  # finds the photos, before anything is written
+    counts = photos.describe()
     if first and not config.resume:
         run.begin(config)
     with _quiet_lightning():
@@ -354,7 +217,7 @@ def _network(config: TrainConfig) -> TransformationNetwork:
 
 
 def _workers(config: TrainConfig) -> int:
-    """Decoding takes about 1 % of a step's time on a CPU; an accelerator is fed by several processes."""
+    """On a CPU decoding takes a few per cent of a step's time; an accelerator is fed by several processes."""
     if config.workers is not None:
         return config.workers
     on_cpu = config.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
@@ -378,7 +241,7 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
     return Trainer(
         accelerator=config.device,
         devices=config.devices,
-        # Slower than float32 on CPUs without its own units (measured: records/LOG.md); never run on a GPU.
+        # Never run on a GPU; float32 elsewhere.
         precision="bf16-mixed" if bfloat16 else "32-true",
         max_epochs=-1,
         callbacks=callbacks if config.quiet else [*callbacks, ProgressBar()],
@@ -396,8 +259,6 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
 
 def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule) -> None:
     """Say what will happen, with the defaults taken, before it does."""
-    if photos.notice:
-        log.info(photos.notice)
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     log.info(
         "%s '%s': %s network (%s parameters), %s photos of %s, %d held out",

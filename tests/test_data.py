@@ -16,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
 
-from fastnst import data, images
-from fastnst.data import DataError, PhotoBatch, PhotoDataModule
+from fastnst import data, images, sources
+from fastnst.data import PhotoBatch, PhotoDataModule
+from fastnst.sources import DataError
 
 
 def save_photo(path: Path, number: int, size: tuple[int, int] = (70, 50)) -> Path:
@@ -336,7 +337,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[
         asked.append((name, split))
         return datasets.load_dataset("parquet", data_files=str(tmp_path / "hub.parquet"), split="train", streaming=True)
 
-    monkeypatch.setattr(data, "open_stream", open_stream)
+    monkeypatch.setattr(sources, "open_stream", open_stream)
     yield asked
 
 
@@ -370,7 +371,7 @@ def test_copies_that_were_interrupted_leave_nothing(
             raise KeyboardInterrupt
         return images.encode_photo(photo)
 
-    monkeypatch.setattr(data, "encode_photo", interrupted)
+    monkeypatch.setattr(sources, "encode_photo", interrupted)
     with pytest.raises(KeyboardInterrupt):
         photos_of("owner/name", cache=tmp_path / "cache").prepare_data()
     assert list((tmp_path / "cache").iterdir()) == []
@@ -382,7 +383,7 @@ def test_a_hub_that_cannot_be_reached_gives_one_line_with_a_way_out(
     def unreachable(name: str, split: str) -> Any:
         raise ConnectionError("Couldn't reach 'owner/name' on the Hub\nand more")
 
-    monkeypatch.setattr(data, "open_stream", unreachable)
+    monkeypatch.setattr(sources, "open_stream", unreachable)
     with pytest.raises(DataError, match=r"owner/name is no folder.*Couldn't reach.*use --data FOLDER") as caught:
         photos_of("owner/name", cache=tmp_path).prepare_data()
     assert "\n" not in str(caught.value)
@@ -394,14 +395,14 @@ def test_a_stream_may_give_paths_in_place_of_bytes_and_rows_without_an_image(
     datasets = pytest.importorskip("datasets")
     rows = [*map(str, images.find_photos(folder)), None]
     files = datasets.Dataset.from_dict({"photo": rows}).cast_column("photo", datasets.Image())
-    monkeypatch.setattr(data, "open_stream", lambda name, split: files.to_iterable_dataset())
+    monkeypatch.setattr(sources, "open_stream", lambda name, split: files.to_iterable_dataset())
     assert photos_of("owner/name", cache=tmp_path / "cache").num_photos == 11
 
 
 def test_a_hub_data_set_without_images_says_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     texts = datasets.Dataset.from_dict({"text": ["a"], "label": [1]}).to_iterable_dataset()
-    monkeypatch.setattr(data, "open_stream", lambda name, split: texts)
+    monkeypatch.setattr(sources, "open_stream", lambda name, split: texts)
     with pytest.raises(DataError, match="owner/name: expected a column of images, got text, label"):
         photos_of("owner/name", cache=tmp_path).prepare_data()
 

@@ -1,0 +1,156 @@
+"""`StyleTrainer`: one training step, one evaluation, and what a checkpoint holds. Knows nothing of files."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from fastnst.data import PhotoBatch
+from fastnst.errors import TrainingError
+from fastnst.losses import Losses, PerceptualLoss
+from fastnst.network import TransformationNetwork
+from fastnst.schedule import Clock, Schedule
+
+DIVERGED = 4.0  # times the loss of the first steps
+WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
+
+
+class StyleTrainer(LightningModule):
+    """Trains a transformation network to minimise a perceptual loss.
+
+    Args:
+        network: What is trained, and all that a checkpoint holds besides the optimiser.
+        perceptual_losses: For each crop size of the schedule, in pixels; with as many styles as the network.
+        schedule: Learning rate in the course of the run.
+        clock: Where the run stands; ends it.
+    """
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        perceptual_losses: Mapping[int, PerceptualLoss],
+        *,
+        schedule: Schedule,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
+        self.schedule = schedule
+        self.clock = clock
+        self.strict_loading = False  # the loss network is not in the checkpoint
+        self.skipped: set[str] = set()
+        self._first_losses: list[float] = []
+        self._recent_loss = 0.0
+        self._step_started = 0.0
+        self._evaluation_started = 0.0
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Everything but the loss network."""
+        state = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam, as Johnson et al. (2016), section 4.1; its learning rate follows the schedule."""
+        return torch.optim.Adam(self.network.parameters(), lr=self.schedule.learning_rate)
+
+    def on_train_start(self) -> None:
+        """A run that was stopped after its last step goes on without another one."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Set the learning rate of this step, the same on every device."""
+        now = time.perf_counter()
+        if self._step_started:
+            images = len(batch.photos) * self.trainer.world_size
+            self.log("images_per_second", images / (now - self._step_started))
+        self._step_started = now
+        step = self.global_step
+        progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(progress, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        self.log("progress", progress)
+        self.log("learning_rate", rate)
+        self.log("crop_size", float(batch.photos.shape[-1]))
+
+    def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch; its photos take the styles in turn."""
+        photos = batch.photos
+        self.skipped.update(batch.skipped)
+        first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
+        styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
+        losses = self.losses(photos, styles).mean()
+        self._refuse_divergence(losses.total.item())
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
+        return losses.total
+
+    def losses(self, photos: Tensor, styles: Tensor) -> Losses:
+        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`."""
+        one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
+        # One row for all where they agree: the norm is then a single fused operation.
+        one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
+        stylized = self.network(photos, one_hot)
+        loss: Any = self.perceptual_losses[str(photos.shape[-1])]
+        losses: Losses = loss(stylized, loss.content_targets(photos), styles)
+        return losses
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse to spoil the weights with gradients that are no numbers."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
+        self.log("gradient_norm", norm)
+        if not norm.isfinite():
+            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
+
+    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+        """End the run in time, on every device at once."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Losses of held-out photos in every style. They are reported and decide nothing."""
+        size, num_styles = len(batch.photos), self.network.num_styles
+        each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
+        mean = {
+            f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
+        }
+        self.log_dict(mean, batch_size=size, sync_dist=True)
+        if num_styles > 1:
+            by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
+            self.log_dict(by_style, batch_size=size, sync_dist=True)
+
+    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Begin to time."""
+        self._evaluation_started = time.perf_counter()
+
+    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Reserve the time that the last evaluation and the writing of the style file will take."""
+        if batch_idx == 0:
+            seconds = time.perf_counter() - self._evaluation_started
+            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time spent, so that a budget goes on where it stopped, and what the loss was at first."""
+        checkpoint["spent_seconds"] = self.clock.spent()
+        checkpoint["first_losses"] = self._first_losses
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where the run stopped."""
+        self.clock.spent_before = checkpoint["spent_seconds"]
+        self._first_losses = checkpoint["first_losses"]
+
+    def _refuse_divergence(self, loss: float) -> None:
+        """Stop a run whose loss is no number or has grown far beyond its start."""
+        if len(self._first_losses) < 20:
+            self._first_losses.append(loss)
+        start = sum(self._first_losses) / len(self._first_losses)
+        self._recent_loss = 0.95 * (self._recent_loss or start) + 0.05 * loss
+        if not self._recent_loss <= DIVERGED * start:  # also where it is NaN
+            raise TrainingError(
+                f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
+                f"at step {self.global_step}; try a lower --learning-rate"
+            )
