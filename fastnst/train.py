@@ -80,18 +80,17 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )
-    first = os.environ.get("LOCAL_RANK", "0") == "0"  # Lightning sets it for the other processes of a distributed run
-    if first and photos.notice:
+    if _is_first_process() and photos.notice:
         log.info(photos.notice)
     if photos.remote:
         asked = time.monotonic()
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
-    if first:
+    if _is_first_process():
         _announce(config, run, module, photos)
     styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
     counts = photos.describe()
-    if first and not config.resume:
+    if _is_first_process() and not config.resume:
         run.begin(config)
     with _quiet_lightning():
         trainer = _trainer(config, run, photos)
@@ -244,7 +243,7 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
         # Never run on a GPU; float32 elsewhere.
         precision="bf16-mixed" if bfloat16 else "32-true",
         max_epochs=-1,
-        callbacks=callbacks if config.quiet else [*callbacks, ProgressBar()],
+        callbacks=callbacks if config.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
         plugins=[WholeCheckpoints()],
         log_every_n_steps=10,
@@ -255,6 +254,11 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
         enable_model_summary=False,
         use_distributed_sampler=False,  # the data module gives every process its share
     )
+
+
+def _is_first_process() -> bool:
+    """Lightning starts the other processes of a distributed run itself, and numbers them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule) -> None:

@@ -44,6 +44,8 @@ def imports(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnst."):
             found.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.ImportFrom) and node.module == "fastnst":
+            found |= {alias.name for alias in node.names} & LAYERS.keys()
     return found
 
 
