@@ -71,10 +71,12 @@ def train(
     if settings.json:
         print(json.dumps(result))
     else:
+        names = [style["name"] for style in result["styles"]]
+        style = result["name"] if len(names) == 1 else ",".join(f"{name}:{1 / len(names):.2g}" for name in names)
         parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
         logging.getLogger("fastnst").info(
             "%s: %d steps in %.0f s; held out: %s\nuse it: fastnst apply photo.jpg --style %s",
-            *(result["path"], result["steps"], result["seconds"], parts, result["name"]),
+            *(result["path"], result["steps"], result["seconds"], parts, style),
         )
     return 0
 

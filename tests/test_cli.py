@@ -147,6 +147,16 @@ def test_durations_that_are_none(text) -> None:
         parse_duration(text)
 
 
+def test_the_line_that_uses_several_styles_is_one_that_works(monkeypatch) -> None:
+    styles = [{"name": "day"}, {"name": "night"}]
+    result = {"name": "sky", "styles": styles, "path": "p", "steps": 1, "seconds": 1.0, "held_out": {"total": 1.0}}
+    monkeypatch.setattr("fastnst.train.train", lambda *_, **__: result)
+    lines: list[str] = []
+    monkeypatch.setattr("logging.Logger.info", lambda _, message, *values: lines.append(message % values))
+    assert run("train", "--style", "day.jpg", "night.jpg") == 0
+    assert "--style day:0.5,night:0.5" in lines[-1]
+
+
 def test_info_and_styles_speak_json(capsys) -> None:
     assert run("info", "--json") == 0
     assert json.loads(capsys.readouterr().out)["torch"]
