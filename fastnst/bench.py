@@ -5,7 +5,6 @@ the one that most code copies, and a competent one.
 """
 
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from fastnst.config import BenchConfig, TrainConfig
+from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_whole
 from fastnst.images import load_image, resolve_photo
@@ -69,7 +69,7 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
         "what": f"one training step, {config.network}, {config.batch_size} x {config.crop_size} px",
         "steps": {name: summarize(times, seconds["fastnst"]) for name, times in seconds.items()},
         "rounds": config.rounds,
-        "hardware": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "hardware": describe_device(torch.device("cpu")),
         "versions": {name: version(name) for name in ("fastnst", "torch")},
     }
     _report(result, config)
@@ -90,7 +90,7 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
 
 
 def fastnst_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
-    """The step as `StyleTrainer` makes it."""
+    """The step as `StyleTrainer` makes it, without Lightning's loop, logs and the decoding of photos."""
     network, optimizer = _network(config)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS)).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)

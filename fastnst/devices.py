@@ -1,4 +1,7 @@
-"""Which device to compute on."""
+"""Which device to compute on, and what it is called in a record."""
+
+import platform
+from pathlib import Path
 
 import torch
 
@@ -17,3 +20,15 @@ def choose_device(name: str) -> torch.device:
     if not there.get(name.partition(":")[0], False):
         raise UserError(f"device {name} is not there on this machine (torch {torch.__version__})")
     return torch.device(name)
+
+
+def describe_device(device: torch.device) -> str:
+    """Name of a device, as style files and benchmarks state it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{device.type} ({cpu}, {torch.get_num_threads()} threads)"

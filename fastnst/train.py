@@ -9,7 +9,6 @@ import hashlib
 import io
 import logging
 import os
-import platform
 import time
 import warnings
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from torch import Tensor
 
 from fastnst.config import TrainConfig
 from fastnst.data import PhotoDataModule
-from fastnst.devices import choose_device
+from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, TrainingError
 from fastnst.images import load_image, read_picture, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
@@ -103,7 +102,7 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         "name": run.name,
         "styles": styles,
         "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
-        "settings": to_json(config),
+        "settings": _without_folders(config, photos.source),
         "data": counts,
         "steps": module.global_step,
         "images": module.global_step * config.batch_size * trainer.world_size,
@@ -113,7 +112,7 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
             for name, value in trainer.callback_metrics.items()
             if name.startswith("held_out/")
         },
-        "hardware": f"{trainer.world_size} x {_hardware(trainer.strategy.root_device)}",
+        "hardware": f"{trainer.world_size} x {describe_device(trainer.strategy.root_device)}",
         "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
         "preview": _preview(module.network),
     }
@@ -122,6 +121,12 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
     if module.skipped:
         log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))
     return {**info, "path": str(run.style_file)}
+
+
+def _without_folders(config: TrainConfig, source: str) -> dict[str, Any]:
+    """The settings for a file that is given away: names of files and photo folders, not where they are."""
+    weights = config.loss_weights.name if config.loss_weights else None
+    return {**to_json(config), "style": [path.name for path in config.style], "data": source, "loss_weights": weights}
 
 
 def plan(config: TrainConfig, *, started: float) -> tuple[Clock, Schedule]:
@@ -306,18 +311,6 @@ def _quiet_lightning() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def _hardware(device: torch.device) -> str:
-    """Name of a device, as a style file states it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
-        cpu = names[0] if names else cpu
-    return f"{device.type} ({cpu}, {torch.get_num_threads()} threads)"
 
 
 @torch.no_grad()

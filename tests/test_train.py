@@ -68,6 +68,7 @@ def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself(
     assert info["styles"][0]["name"] == "style" and len(info["styles"][0]["sha256"]) == 64
     assert (info["steps"], info["images"], info["settings"]["seed"]) == (100, 100, 0)
     assert info["data"]["photos"] == 7 and info["data"]["held_out"] == 1
+    assert info["settings"]["style"] == ["style.png"] and info["settings"]["data"] == "photos"
     assert info["versions"]["torch"] == torch.__version__.partition("+")[0]
     assert info["preview"] and info["hardware"] and info["seconds"] > 0
     assert Path("runs/style/preview.png").exists()
@@ -274,6 +275,12 @@ def test_unreadable_photos_are_skipped_and_counted(caplog) -> None:
     with caplog.at_level("INFO", logger="fastnst"):
         train(replace(SHALLOW, steps=12))
     assert "unreadable photos were skipped" in caplog.text
+
+
+def test_a_style_file_does_not_tell_where_its_maker_keeps_files(tmp_path) -> None:
+    train(replace(SHALLOW, style=(tmp_path / "style.png",), data=str(tmp_path / "photos"), steps=1))
+    assert str(tmp_path).encode() not in Path("checkpoints/style.safetensors").read_bytes()
+    assert str(tmp_path) in Run("style").settings.read_text()  # the run itself needs it to go on
 
 
 def test_settings_of_a_run_are_kept_as_json() -> None:
