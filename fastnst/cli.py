@@ -8,13 +8,25 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
-from cyclopts.config import Yaml
+from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
 from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
-from fastnst.config import SWITCH, WHAT, ApplyConfig, BenchConfig, TrainConfig, find_recipe
+from fastnst.config import (
+    DEPARTURES,
+    SWITCH,
+    WHAT,
+    ApplyConfig,
+    BenchConfig,
+    CompareConfig,
+    OptimizeConfig,
+    ReconstructConfig,
+    TrainConfig,
+    find_recipe,
+    read_recipe,
+)
 from fastnst.errors import Interrupted, UserError
 
 STARTED = time.monotonic()  # a training budget pays for the heavy imports too
@@ -22,11 +34,15 @@ BAD_USAGE, SOME_FAILED, INTERRUPTED = 2, 3, 130
 
 
 def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
-    """Values of the `--config` file, where a flag has not set them; an unknown key is an error."""
+    """Values of the `--config` or `--recipe` file, where a flag has not set them; an unknown key is an error."""
     for argument in arguments:
-        if "--config" in argument.names and argument.tokens:
-            path = find_recipe(argument.tokens[0].value)
-            Yaml(path, must_exist=True, use_commands_as_keys=False)(app, commands, arguments)
+        for flag, kind in (("--config", ""), ("--recipe", "optimize")):
+            if flag in argument.names and argument.tokens:
+                path = find_recipe(argument.tokens[0].value, kind)
+                values = {key: value for key, value in read_recipe(path).items() if key != DEPARTURES}
+                source = Dict(values, use_commands_as_keys=False)
+                source.source = str(path)
+                source(app, commands, arguments)
 
 
 def _no_option(_: Any, word: str) -> None:
@@ -98,6 +114,62 @@ def apply(
     return SOME_FAILED if run(photo, settings) else 0
 
 
+@app.command(help_epilogue="Example: fastnst optimize photo.jpg --style painting.jpg --size 512")
+def optimize(photo: str, /, settings: Annotated[OptimizeConfig, Flat] = OptimizeConfig()) -> int:  # noqa: B008
+    """Paint one photo by optimising its pixels: the slow baseline after Gatys.
+
+    Args:
+        photo: A file, or `sample:astronaut`.
+        settings: Flags.
+    """
+    from fastnst.optimize import optimize as run
+
+    _quieten(settings.quiet)
+    result = run(photo, settings)
+    losses = ", ".join(f"{name} {value:.4g}" for name, value in result["losses"].items())
+    summary = "%s: %d iterations, %d evaluations in %.0f s; %s"
+    _tell(
+        result,
+        settings.json,
+        summary,
+        *(result[key] for key in ("output", "iterations", "evaluations", "seconds")),
+        losses,
+    )
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst reconstruct sample:astronaut --kind style")
+def reconstruct(image: str, /, settings: Annotated[ReconstructConfig, Flat] = ReconstructConfig()) -> int:  # noqa: B008
+    """Show what each layer keeps of an image (Gatys et al., Figure 1).
+
+    Args:
+        image: A file, or `sample:astronaut`.
+        settings: Flags.
+    """
+    from fastnst.reconstruct import reconstruct as run
+
+    _quieten(settings.quiet)
+    result = run(image, settings)
+    _tell(result, settings.json, "%s: a sheet, %d images and their losses", result["output"], len(result["layers"]))
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst compare sample:astronaut --style wave --style-image wave.jpg")
+def compare(*photo: str, settings: Annotated[CompareConfig, Flat]) -> int:
+    """Compare a trained network with the optimiser: time, losses, L-BFGS iterations it is worth.
+
+    Args:
+        photo: Files, folders or samples.
+        settings: Flags.
+    """
+    from fastnst.compare import compare as run
+
+    _quieten(settings.quiet)
+    result = run(photo, settings)
+    print(json.dumps(result) if settings.json else result["markdown"])
+    return SOME_FAILED if result["failed"] else 0
+
+
 @app.command(help_epilogue="Example: fastnst styles")
 def styles(*, json: Json = False) -> int:
     """List the styles in ./checkpoints and the shipped ones.
@@ -155,6 +227,14 @@ def _exit(error: BaseException, code: int) -> None:
     text = " ".join(str(error).split()) or type(error).__name__
     print(f"fastnst: {text}", file=sys.stderr)
     sys.exit(code)
+
+
+def _tell(result: dict[str, Any], as_json: bool, summary: str, *values: object) -> None:
+    """The result as JSON on stdout, or in one line on stderr."""
+    if as_json:
+        print(json.dumps(result))
+    else:
+        logging.getLogger("fastnst").info(summary, *values)
 
 
 def _quieten(quiet: bool) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import yaml
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from cyclopts.validators import Number
@@ -159,6 +160,171 @@ class ApplyConfig:
     """Print one JSON object a photo."""
 
 
+Size = Annotated[int, Parameter(validator=Number(gte=16))]
+PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
+WORDS = Parameter(consume_multiple=True, negative=())
+OUTPUT_FILE = Parameter(name=("--output", "-o"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeConfig:
+    """Settings of `fastnst optimize`."""
+
+    style: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
+    """Style images; several are blended, or one a mask."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """Stylized image [PHOTO-STYLE-optimized.png]."""
+    recipe: Annotated[str | None, WHAT] = None
+    """Published settings: a shipped name or a YAML file."""
+    style_shares: Annotated[tuple[PositiveFloat, ...], WHAT, PATHS] = ()
+    """How much of each of several styles [equal]."""
+    mask: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
+    """White where its style goes; the last style may do without."""
+
+    size: Annotated[Size, LENGTH] = 512
+    """Long side of the result in pixels."""
+    scales: Annotated[PositiveInt | None, LENGTH] = None
+    """Coarse to fine in so many sizes [by size]."""
+    iterations: Annotated[PositiveInt, LENGTH] = 200
+    """Of the optimiser, at the final size."""
+    optimizer: Annotated[Literal["lbfgs", "adam"], LENGTH] = "lbfgs"
+    """L-BFGS with strong Wolfe line search, or Adam."""
+    history: Annotated[PositiveInt, LENGTH] = 20
+    """Steps that L-BFGS remembers."""
+    rounds: Annotated[PositiveInt, LENGTH] = 1
+    """Restarts of L-BFGS, without its history."""
+    evaluations: Annotated[PositiveInt | None, LENGTH] = None
+    """Of the loss, at most, in a round of L-BFGS."""
+    precondition: Annotated[float, LENGTH, Parameter(validator=Number(gte=0, lte=1))] = 0.5
+    """L-BFGS favours long waves; 0: plain pixels."""
+    learning_rate: Annotated[PositiveFloat, LENGTH] = 0.02
+    """Of Adam, in pixel values."""
+    adam_beta: Annotated[float, LENGTH, Parameter(validator=Number(gte=0, lt=1))] = 0.9
+    """Of Adam, first moment."""
+    adam_epsilon: Annotated[PositiveFloat, LENGTH] = 1e-8
+    """Of Adam, in gradients by pixel value."""
+
+    init: Annotated[str, LOOK] = "photo"
+    """`photo`, `noise`, `normal` (noise) or an image file."""
+    noise: Annotated[tuple[float, float], LOOK] = (0.0, 1.0)
+    """Its range; of normal noise, mean and deviation."""
+    pixel_range: Annotated[PositiveFloat | None, LOOK] = None
+    """Full scale of the pixels meant by the numbers here [1]."""
+    clamp: Annotated[Literal["objective", "step", "end"], LOOK] = "objective"
+    """Where pixels are kept in range."""
+    style_weight: Annotated[NonNegativeFloat, LOOK] = 8.0
+    """2: a light touch, 8: strokes and palette."""
+    content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
+    """Weight of the photo's content."""
+    tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
+    """Weight of total variation, which smooths."""
+    tv_form: Annotated[Literal["l2", "l1", "keras"], LOOK] = "l2"
+    """Of total variation; `keras`: power 1.25."""
+    style_size: Annotated[PositiveInt | Literal["photo", "stretch"], LOOK] = 384
+    """Its long side in pixels, as the photo's, or stretched to its shape."""
+    keep_colors: Annotated[Literal["none", "luminance", "histogram"], LOOK] = "none"
+    """Only lightness, or the style recoloured first."""
+    style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = TrainConfig.style_layers
+    """Layers for style, each `name` or `name:weight`."""
+    content_layers: Annotated[tuple[str, ...], LOOK, WORDS] = TrainConfig.content_layers
+    """Layers for content, likewise."""
+    normalization: Annotated[Literal[NormalizationName, "keras", "pytorch"], LOOK] = "relative"
+    """Scale of the losses; the others as published."""
+    unit_means: Annotated[bool, LOOK, SWITCH] = False
+    """Rescale the filters to a mean activation of one."""
+    feature_scale: Annotated[PositiveFloat, LOOK] = 1.0
+    """Divide features by this (not with relative losses)."""
+    loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
+    """Frozen network that measures the losses."""
+    loss_weights: Annotated[Path | None, LOOK] = None
+    """File with the loss network's weights."""
+    pooling: Annotated[Pooling, LOOK] = "max"
+    """Pooling of the loss network."""
+    seed: Annotated[int, LOOK, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Of noise."""
+
+    frames: Annotated[Path | None, OUTPUT] = None
+    """The way there: a folder of PNGs or a video file."""
+    frame_every: Annotated[PositiveInt, OUTPUT] = 5
+    """Iterations between frames."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to compute."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructConfig:
+    """Settings of `fastnst reconstruct`."""
+
+    kind: Annotated[Literal["content", "style"], WHAT] = "content"
+    """What is kept of the image."""
+    layers: Annotated[tuple[str, ...], WHAT, WORDS] = ()
+    """Layers; `all` for every one, `block4` for one block [the paper's five]."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """Folder for sheet, images and losses [IMAGE-KIND]."""
+    size: Annotated[Size, LENGTH] = 256
+    """Long side in pixels."""
+    iterations: Annotated[PositiveInt, LENGTH] = 200
+    """Of L-BFGS, for each image."""
+    history: Annotated[PositiveInt, LENGTH] = 20
+    """Steps that L-BFGS remembers."""
+    seed: Annotated[int, LENGTH, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Of the noise that it starts from."""
+    tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
+    """Weight of total variation, which smooths."""
+    loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
+    """Network whose layers are looked into."""
+    loss_weights: Annotated[Path | None, LOOK] = None
+    """File with its weights."""
+    pooling: Annotated[Pooling, LOOK] = "max"
+    """Its pooling."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to compute."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareConfig:
+    """Settings of `fastnst compare`."""
+
+    style: Annotated[str, WHAT]
+    """A trained style's name or file."""
+    style_image: Annotated[Path, WHAT]
+    """The painting that it was trained on."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """Folder for tables, plots and sheets [compare-STYLE]."""
+    sizes: Annotated[tuple[Size, ...], LENGTH, WORDS] = (256, 512)
+    """Short sides in pixels at which losses are compared."""
+    timed_sizes: Annotated[tuple[Size, ...], LENGTH, WORDS] = (256, 512, 1024)
+    """Short sides at which times are taken."""
+    iterations: Annotated[PositiveInt, LENGTH] = 100
+    """Of L-BFGS from noise."""
+    history: Annotated[PositiveInt, LENGTH] = 20
+    """Steps that L-BFGS remembers."""
+    seed: Annotated[int, LENGTH, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Of the noise."""
+    loss_weights: Annotated[Path | None, LOOK] = None
+    """File with the loss network's weights."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to compute."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
     """Settings of `fastnst bench`."""
@@ -178,17 +344,42 @@ class BenchConfig:
 
 
 CONFIGS = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
+DEPARTURES = "departures"  # key of a recipe: what it cannot reproduce, a list of sentences
 
 
-def find_recipe(name: str) -> Path:
+def find_recipe(name: str, kind: str = "") -> Path:
     """The settings file of a path, or of a name in ./configs or among the shipped ones.
+
+    Args:
+        name: A path or a name without its suffix.
+        kind: Subfolder of the configs: none for training, "optimize" for optimisation.
 
     Raises:
         UserError: There is none; lists the known names.
     """
     if Path(name).is_file():
         return Path(name)
-    known = {path.stem: path for folder in reversed(CONFIGS) for path in sorted(folder.glob("*.yaml"))}
+    known = {path.stem: path for folder in reversed(CONFIGS) for path in sorted((folder / kind).glob("*.yaml"))}
     if name not in known:
         raise UserError(f"no settings file {name!r}; known names: {', '.join(known) or 'none'}")
     return known[name]
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file, by the names of the flags, and its `departures`.
+
+    Raises:
+        UserError: It cannot be read or is no list of settings.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML that can be read: {error}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: expected settings as `name: value`, got {type(values).__name__}")
+    return values
+
+
+def recipe_departures(name: str) -> list[str]:
+    """What a recipe for optimisation cannot reproduce, in sentences."""
+    return list(read_recipe(find_recipe(name, "optimize")).get(DEPARTURES, []))

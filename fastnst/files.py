@@ -18,3 +18,15 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def check_folder(folder: Path, *, force: bool) -> None:
+    """Refuse, before any work, a place for results that is no folder, or without `force` one that holds anything.
+
+    Raises:
+        OSError: One line that names it.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: expected a folder, found a file")
+    if folder.exists() and any(folder.iterdir()) and not force:
+        raise FileExistsError(f"{folder} is not empty: --force replaces the files of the same names")

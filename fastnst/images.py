@@ -115,6 +115,13 @@ def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
     return read_picture(source, size=size).pixels
 
 
+def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
+    """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks."""
+    picture = read_picture(source, size=size)
+    alpha = 1.0 if picture.alpha is None else picture.alpha
+    return picture.pixels * alpha + (1.0 - alpha)
+
+
 def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture:
     """Reads an image file of any kind, turned upright and converted to sRGB.
 

@@ -21,6 +21,8 @@ from torch.nn import functional as F
 from fastnst.architectures import IMAGE, NETWORKS, Step
 from fastnst.errors import UserError
 
+FAINT = 0.01  # a filter whose mean is a smaller part of the mean of its layer is scaled as if it were this part
+
 
 class LossNetworkError(UserError):
     """An unknown layer, loss network or weights file, or an image that does not fit."""
@@ -185,6 +187,55 @@ class LossNetwork(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Stay in eval mode, whatever is asked for."""
         return super().train(False)
+
+    @torch.no_grad()
+    def scale_to_unit_means(self, photos: Iterable[Tensor]) -> None:
+        """Rescale the filters so that each rectified map has mean one over all photos and positions.
+
+        Gatys et al. (2016), section 2. A positive factor passes through ReLU and pooling, so the next convolution
+        undoes it: every channel keeps its values up to that factor. Targets computed before do not fit afterwards.
+
+        Args:
+            photos: `(B, 3, H, W)`, sRGB in [0, 1], sizes may differ; each is run once.
+
+        Raises:
+            LossNetworkError: No photo, or not a plain chain of convolutions, ReLUs and poolings, as a VGG is.
+        """
+        convolutions = self._chained_convolutions()
+        sums: dict[str, Tensor] = {}
+        positions = dict.fromkeys(convolutions, 0)
+        for photo in photos:
+            for name, maps in self(photo, convolutions).items():
+                rectified = maps.relu_()
+                sums[name] = sums.get(name, 0.0) + rectified.sum((0, 2, 3))
+                positions[name] += rectified[:, 0].numel()
+        if not sums:
+            raise LossNetworkError("the mean activations need at least one photo, got none")
+        undo: Tensor | float = 1.0  # per input channel, the factor that the layer before was divided by
+        for name, convolution in convolutions.items():
+            means = sums[name] / positions[name]
+            # Differs from Gatys et al. (2016): a filter that hardly fires on these photos stays below mean one, or it
+            # would drown the others on an image where it does; a layer that never fires stays as it is.
+            factor = means.clamp(min=FAINT * float(means.mean()) or 1.0)
+            # New tensors, not in place: others may have been given the same state dict.
+            convolution.weight.data = convolution.weight * (undo / factor[:, None])[..., None, None]
+            if convolution.bias is not None:
+                convolution.bias.data = convolution.bias / factor
+            undo = factor
+
+    def _chained_convolutions(self) -> dict[str, nn.Conv2d]:
+        """The convolutions by name; an error unless every step reads the one before it and passes factors on."""
+        convolutions, previous = {}, IMAGE
+        for step in self._steps:
+            operation = self.operations[step.name]
+            homogeneous = isinstance(operation, nn.Conv2d | nn.ReLU | nn.MaxPool2d | nn.AvgPool2d)
+            if not homogeneous or step.inputs != (previous,):
+                needed = "unit means need a chain of convolutions, ReLUs and poolings, as a VGG is"
+                raise LossNetworkError(f"{needed}; {self.name} has {step.name}")
+            if isinstance(operation, nn.Conv2d):
+                convolutions[step.name] = operation
+            previous = step.name
+        return convolutions
 
     def _run(self, step: Step, maps: Mapping[str, Tensor], kept: set[str]) -> Tensor:
         inputs = [maps[source] for source in step.inputs]

@@ -15,28 +15,18 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from fastnst.files import write_whole
 from fastnst.images import save_image
+from fastnst.progress import progress_bar
 
 
 class ProgressBar(Callback):
     """One line with the loss, images per second and the time left, on stderr."""
 
     def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(elapsed_when_finished=False),
-            console=Console(stderr=True),
-            transient=True,
-        )
+        self._bar = progress_bar()
         self._task = self._bar.add_task("training", total=1.0, state="")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -96,7 +96,7 @@ class StyleTrainer(LightningModule):
         one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
         stylized = self.network(photos, one_hot)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        losses: Losses = loss(stylized, loss.content_targets(photos), styles)
+        losses: Losses = loss(stylized, loss.content_targets(photos), one_hot)
         return losses
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fastnst.colors import with_colors_of
 from fastnst.devices import choose_device
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
 
 SMALLEST = 16  # pixels; what the network takes
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the Y of YIQ
 
 
 class Stylizer:
@@ -61,16 +61,6 @@ class Stylizer:
         if keep_colors:
             stylized = with_colors_of(photos, stylized)
         return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
-
-
-def with_colors_of(photos: Tensor, stylized: Tensor) -> Tensor:
-    """Lightness of the stylized images, colour of the photos; both `(B, 3, H, W)` in [0, 1].
-
-    Luminance-only transfer (Gatys et al., 2017, section 5.1): Y of one and I and Q of the other image. In RGB that
-    is the photo, shifted by the same amount in each channel.
-    """
-    luma = photos.new_tensor(LUMA).view(1, 3, 1, 1)
-    return (photos + ((stylized - photos) * luma).sum(1, keepdim=True)).clamp(0, 1)
 
 
 def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:

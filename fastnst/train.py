@@ -31,7 +31,7 @@ from fastnst.config import TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, TrainingError
-from fastnst.images import load_image, read_picture, resolve_photo, save_image
+from fastnst.images import load_image, load_on_white, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
@@ -188,17 +188,15 @@ def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, Per
 
 def _style_image(path: Path, size: int, *, scale: float) -> Tensor:
     """A style image `(1, 3, H, W)`, its long side a share of `size` pixels; on white where it is transparent."""
-    long = max(read_picture(path, size=size).pixels.shape[-2:])
+    long = max(load_on_white(path, size=size).shape[-2:])
     if long < size and scale == 1.0:
         log.warning("%s has only %d pixels on its long side, fewer than --style-size %d", path, long, size)
-    picture = read_picture(path, size=round(long * scale))
-    short = min(picture.pixels.shape[-2:])
-    if short < SMALLEST_STYLE:
+    image = load_on_white(path, size=round(long * scale))
+    if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
         raise TrainingError(
             f"{path}: the style image needs {SMALLEST_STYLE} pixels on its short side for the first crops, got {short}"
         )
-    alpha = 1.0 if picture.alpha is None else picture.alpha
-    return picture.pixels * alpha + (1.0 - alpha)
+    return image
 
 
 def _network(config: TrainConfig) -> TransformationNetwork:

@@ -1,0 +1,306 @@
+"""What a trained network is worth: its one pass, against the optimiser that minimises the same objective.
+
+After Johnson et al. (2016), figure 5 (how many iterations a pass is worth) and table 1 (how much faster it is).
+"""
+
+import json
+import logging
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastnst.baseline import (
+    Contest,
+    baseline_curve,
+    equivalent_iterations,
+    from_noise,
+    load_contest,
+    mean_curve,
+    sha256,
+)
+from fastnst.compare_report import check_matplotlib, draw_curve, draw_sheet, to_markdown
+from fastnst.config import CompareConfig
+from fastnst.devices import describe_device
+from fastnst.errors import Interrupted
+from fastnst.files import check_folder, write_whole
+from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
+from fastnst.losses import Losses, PerceptualLoss
+from fastnst.minimize import Iterate, Method
+from fastnst.progress import progress_bar
+from fastnst.style_file import SUFFIX
+
+TABLE_1 = (100, 300, 500)  # iterations in Johnson et al. (2016), table 1
+ROUNDS = 7  # timed, after one that does not count
+ON_SHEET = 8  # photos
+
+log = logging.getLogger("fastnst")
+
+
+class Photo(NamedTuple):
+    """A photo that can be read."""
+
+    name: str  # without the folder that was asked for
+    path: Path
+    sha256: str
+    short_side: int  # pixels; that of a large photo is not told, but that of the largest square asked for
+
+
+def compare(photos: Sequence[str], config: CompareConfig) -> dict[str, Any]:
+    """Measure a trained network against the optimiser; write tables, plots and contact sheets.
+
+    Args:
+        photos: Files, folders (with what is below them) or `sample:NAME`.
+        config: See `fastnst.config`.
+
+    Returns:
+        JSON values: what `compare.json` holds, and beside it `markdown`, the text of `compare.md`, and `output`, the
+        folder. `failed` counts the photos that could not be read; each has a line in the log.
+
+    Raises:
+        UserError: Nothing was measured: no photo, no such style, another style image than that of the training, or a
+            folder that must not be written to.
+        Interrupted: Ctrl-C; the sizes that were done are written.
+    """
+    check_matplotlib()
+    folder = _folder(config)
+    check_folder(folder, force=config.force)
+    contest = load_contest(config.style, config.style_image, loss_weights=config.loss_weights, device=config.device)
+    found, failed = _read_photos(photos, max((*config.sizes, *config.timed_sizes), default=1))
+    chosen = _large_enough(found, config.sizes)
+    result: dict[str, Any] = {
+        **contest.sources,
+        **{name: getattr(config, name) for name in ("iterations", "history", "seed")},
+        "photos": [{"name": photo.name, "sha256": photo.sha256} for photo in found],
+        "failed": failed,
+        "complete": False,
+        "sizes": [],
+        "times": [],
+        "hardware": describe_device(contest.stylizer.device),
+        "versions": {name: version(name) for name in ("fastnst", "torch")},
+    }
+    try:
+        with progress_bar(shown=not (config.quiet or config.json)) as progress:
+            for size, suitable in chosen.items():
+                task = progress.add_task(f"losses, {size} px", total=len(suitable) * config.iterations, state="")
+                entry, rows = compare_losses(contest, suitable, size, config, done=partial(progress.advance, task))
+                result["sizes"].append(entry)
+                write_whole(folder / f"curve_{size}.png", draw_curve(entry))
+                save_image(draw_sheet(entry, rows), folder / f"sheet_{size}.png")
+                _write(result, folder)
+            for size in sorted(set(config.timed_sizes)):
+                task = progress.add_task(f"times, {size} px", total=ROUNDS + 1, state="")
+                times = time_both(contest, found[0], size, config, done=partial(progress.advance, task))
+                result["times"].append(times)
+                _write(result, folder)
+    except KeyboardInterrupt:
+        kept = f"what was done is in {folder}" if result["sizes"] or result["times"] else "nothing was written"
+        raise Interrupted(f"stopped; {kept}") from None
+    result["complete"] = True
+    _write(result, folder)
+    return {**result, "markdown": to_markdown(result), "output": str(folder)}
+
+
+def compare_losses(
+    contest: Contest, photos: Sequence[Photo], size: int, config: CompareConfig, *, done: Callable[[], object]
+) -> tuple[dict[str, Any], list[list[Tensor]]]:
+    """Losses of the network and of the optimiser on squares of `size` pixels.
+
+    Args:
+        contest: See `load_contest`.
+        photos: Their short sides have at least `size` pixels.
+        size: In pixels.
+        config: For iterations, history and seed.
+        done: Called after each iteration.
+
+    Returns:
+        The size's entry in `compare.json`, and for the first photos a row of the sheet: the photo, the network's
+        picture, the optimiser's first that is as good on this photo (its last, if none is), and its last.
+    """
+    entries: list[dict[str, Any]] = []
+    rows: list[list[Tensor]] = []
+    for photo in photos:
+        entry, row = _compare_photo(contest, photo, size, config, done)
+        entries.append(entry)
+        rows += [row] if len(rows) < ON_SHEET else []
+    curve = [_rounded(value) for value in mean_curve([entry["curve"] for entry in entries])]
+    mean = {who: _mean([entry[who] for entry in entries]) for who in ("photo", "network", "optimizer")}
+    evaluations, iterations = (sum(entry[what] for entry in entries) for what in ("evaluations", "iterations"))
+    summary = {
+        "size": size,
+        "num_photos": len(entries),
+        "mean": mean,
+        "equivalent_iterations": equivalent_iterations(curve, mean["network"]["total"]),
+        "evaluations_per_iteration": _rounded(evaluations / iterations),
+        "curve": curve,
+        "photos": entries,
+    }
+    return summary, rows
+
+
+def _compare_photo(
+    contest: Contest, photo: Photo, size: int, config: CompareConfig, done: Callable[[], object]
+) -> tuple[dict[str, Any], list[Tensor]]:
+    square = _square(photo, size, contest)
+    stylized = contest.stylizer(square)
+    network = _losses(contest.objective, stylized, square)
+    as_good: list[Tensor] = []
+
+    def watch(iterate: Iterate) -> None:
+        if not as_good and _rounded(iterate.losses.total) <= network["total"]:
+            as_good.append(iterate.image)
+        done()
+
+    method = Method(iterations=config.iterations, history=config.history)
+    baseline = baseline_curve(contest.objective, square, method, seed=config.seed, watch=watch)
+    curve = [_rounded(value) for value in baseline.curve]
+    entry = {
+        "name": photo.name,
+        "photo": _losses(contest.objective, square, square),
+        "network": network,
+        "optimizer": _numbers(baseline.losses),
+        "equivalent_iterations": equivalent_iterations(curve, network["total"]),
+        "iterations": baseline.iterations,
+        "evaluations": baseline.evaluations,
+        "curve": curve,
+    }
+    return entry, [square, stylized, *(as_good or [baseline.image]), baseline.image]
+
+
+def time_both(
+    contest: Contest, photo: Photo, size: int, config: CompareConfig, *, done: Callable[[], object]
+) -> dict[str, Any]:
+    """Time an iteration of the optimiser and a pass of the network, in turn, on a square of `size` pixels.
+
+    A smaller photo is enlarged: times do not depend on what is to be seen. The first round does not count.
+
+    Returns:
+        The size's entry in `compare.json`; the ratio is that of an iteration to the pass after it.
+    """
+    device = contest.stylizer.device
+    square = _square(photo, size, contest)
+    method = Method(iterations=ROUNDS + 1, history=config.history)
+    passes, iterations, evaluations = [], [], []
+    started = _now(device)
+    for iterate in from_noise(contest.objective, square, method, seed=config.seed):
+        iterations.append(_now(device) - started)
+        started = _now(device)
+        contest.stylizer(square)
+        passes.append(_now(device) - started)
+        evaluations.append(iterate.evaluations)
+        done()
+        started = _now(device)
+    ratios = [one / other for one, other in zip(iterations, passes, strict=True)][1:]
+    seconds, ratio = statistics.median(iterations[1:]), statistics.median(ratios)
+    return {
+        "size": size,
+        "rounds": len(ratios),
+        "pass_seconds": _spread(passes[1:]),
+        "iteration_seconds": _spread(iterations[1:]),
+        "ratio": _spread(ratios),
+        "evaluations_per_iteration": _rounded((evaluations[-1] - evaluations[0]) / len(ratios)),
+        "iterations": {
+            str(number): {"seconds": _rounded(number * seconds), "ratio": _rounded(number * ratio)}
+            for number in TABLE_1
+        },
+    }
+
+
+def _folder(config: CompareConfig) -> Path:
+    """Where to write."""
+    style = Path(config.style).name.removesuffix(SUFFIX).partition(":")[0]
+    return config.output or Path(f"compare-{style}")
+
+
+def _read_photos(names: Sequence[str], largest: int) -> tuple[list[Photo], int]:
+    """The photos that can be read, and how many cannot."""
+    found = {path: shown for name in names for path, shown in _find(name)}
+    photos = []
+    for path, name in found.items():
+        try:
+            side = min(decode_photo(path, short_side=largest).shape[:2])
+            photos.append(Photo(name, path, sha256(path), side))
+        except ImageError as error:
+            log.error("%s", error)
+    if not photos:
+        usage = "no photo given: fastnst compare photo.jpg --style wave --style-image wave.jpg"
+        raise ImageError(f"none of {len(found)} photos can be read" if found else usage)
+    return photos, len(found) - len(photos)
+
+
+def _find(name: str) -> Iterator[tuple[Path, str]]:
+    """The photos that an argument stands for, and their names without the folder."""
+    path = resolve_photo(name)
+    if not path.exists():
+        raise ImageError(f"{path}: no such file")
+    if not path.is_dir():
+        yield path, path.name
+        return
+    inside = find_photos(path)
+    if not inside:
+        raise ImageError(f"no photo in {path} or below")
+    yield from ((photo, photo.relative_to(path).as_posix()) for photo in inside)
+
+
+def _large_enough(photos: Sequence[Photo], sizes: Sequence[int]) -> dict[int, list[Photo]]:
+    """Photos by size, smallest first: an enlarged photo would tell nothing of quality."""
+    chosen = {size: [photo for photo in photos if photo.short_side >= size] for size in sorted(set(sizes))}
+    for size, suitable in chosen.items():
+        for photo in (photo for photo in photos if photo not in suitable):
+            log.info("%s: short side of %d px, left out at %d px", photo.name, photo.short_side, size)
+    if sizes and not any(chosen.values()):
+        raise ImageError(f"no photo has a short side of {min(sizes)} px; losses are not measured on enlarged photos")
+    return {size: suitable for size, suitable in chosen.items() if suitable}
+
+
+def _square(photo: Photo, size: int, contest: Contest) -> Tensor:
+    """The middle of a photo `(1, 3, size, size)`, cut as the training's held-out photos are."""
+    pixels = decode_photo(photo.path, short_side=size)
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    square = crop_photo(pixels, (left, top, left + side, top + side), size)
+    return to_tensor(square).to(contest.stylizer.device)
+
+
+@torch.no_grad()
+def _losses(objective: PerceptualLoss, image: Tensor, photo: Tensor) -> dict[str, float]:
+    return _numbers(objective(image, objective.content_targets(photo)).mean())
+
+
+def _numbers(losses: Losses) -> dict[str, float]:
+    return {name: _rounded(value) for name, value in losses._asdict().items()}
+
+
+def _mean(losses: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: _rounded(statistics.fmean(each[name] for each in losses)) for name in Losses._fields}
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    numbers = {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+    return {name: _rounded(value) for name, value in numbers.items()}
+
+
+def _rounded(value: float | Tensor) -> float:
+    """Six digits: what is compared is what is written."""
+    return float(f"{float(value):.6g}")
+
+
+def _now(device: torch.device) -> float:
+    """Seconds, when the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter()
+
+
+def _write(result: dict[str, Any], folder: Path) -> None:
+    write_whole(folder / "compare.json", (json.dumps(result, indent=1) + "\n").encode())
+    write_whole(folder / "compare.md", to_markdown(result).encode())

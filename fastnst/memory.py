@@ -1,0 +1,61 @@
+"""How much memory there is, and how much an objective needs for the gradient of an image. Knows nothing of losses."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+CGROUP = Path("/sys/fs/cgroup")  # where version 2 shows a container its own limit
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated on a device without pushing anything out.
+
+    On a CPU the memory that the system calls available, or what the container's limit leaves if that is less. On
+    CUDA and MPS what torch holds in its cache counts as free.
+    """
+    if device.type == "cuda":
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    available = int(psutil.virtual_memory().available)
+    left = _left_in_container()
+    return available if left is None else min(available, left)
+
+
+def _left_in_container() -> int | None:
+    """Bytes below the limit of the control group; None where there is no limit, or only version 1."""
+    try:
+        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+    except OSError:
+        return None
+    if limit == "max":
+        return None
+    return max(0, int(limit) - int(used) + int(stat["inactive_file"]))  # files in the cache make room when asked
+
+
+def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:
+    """Bytes that autograd keeps between one evaluation of an objective and its gradient.
+
+    They grow with the number of pixels, so a small image tells what a large one needs. Each storage counts once;
+    parameters are left out. Not counted is what the operations themselves need while they run.
+
+    Args:
+        objective: From an image to a scalar.
+        image: `(1, 3, H, W)`; it is not changed.
+    """
+    kept: dict[int, int] = {}  # bytes by address
+
+    def note(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        objective(image.detach().requires_grad_())
+    return sum(kept.values())

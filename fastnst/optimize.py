@@ -1,0 +1,225 @@
+"""Image optimisation after Gatys et al. (2016): the slow original, on the objective that networks are trained with.
+
+`optimize(photo, config)` is the whole command: read and check everything, say what will be done, minimise from coarse
+to fine, write the best image.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastnst.colors import with_colors_of
+from fastnst.config import OptimizeConfig, recipe_departures
+from fastnst.devices import choose_device, describe_device
+from fastnst.errors import Interrupted, UserError
+from fastnst.frames import Frames
+from fastnst.images import check_suffix, read_picture, resolve_photo, save_image
+from fastnst.loss_network import LossNetwork
+from fastnst.memory import available_memory, saved_bytes
+from fastnst.minimize import DivergedError, Iterate, minimize
+from fastnst.progress import progress_bar
+from fastnst.recipe import (
+    Inputs,
+    loss_network_of,
+    method_of,
+    objective_of,
+    read_inputs,
+    resized,
+    scales,
+    shape_of,
+    start_image,
+)
+
+PROBE = 256  # pixels, short side; where the memory of a large picture is estimated
+PEAK, FIXED = 1.5, 128 * 2**20  # of an evaluation: times what autograd keeps, and bytes besides (measured, VGG19)
+
+log = logging.getLogger("fastnst")
+
+
+def optimize(photo: str, config: OptimizeConfig) -> dict[str, Any]:
+    """Optimise an image and write it.
+
+    Args:
+        photo: A file, or `sample:NAME`.
+        config: See `fastnst.config`.
+
+    Returns:
+        JSON values: where the result is, its losses, iterations, evaluations and seconds, and all settings.
+
+    Raises:
+        UserError: Settings or files that cannot be used; nothing was written.
+        Interrupted: Ctrl-C; the best image so far was written.
+    """
+    started = time.perf_counter()
+    source, output = resolve_photo(photo), output_of(photo, config)
+    _check(output, config)
+    device = choose_device(config.device)
+    picture = read_picture(source, size=config.size)
+    inputs = read_inputs(picture, config, device)
+    loss_network = loss_network_of(config, device)
+    sizes = scales(inputs.size, config.scales)
+    _check_memory(loss_network, inputs, config)
+    _announce(photo, inputs, sizes, config)
+    with ExitStack() as stack:
+        way = _Way(config, stack, shape=picture.pixels.shape, total=len(sizes) * config.iterations * config.rounds)
+        interrupted = _descend(loss_network, inputs, sizes, config, way)
+    if (last := way.last) is None:
+        raise Interrupted("stopped before the first iteration; nothing was written")
+    result = resized(last.best.cpu(), picture.pixels.shape)  # smaller if Ctrl-C ended a coarse scale
+    if config.keep_colors == "luminance":
+        result = with_colors_of(picture.pixels, result)
+    save_image(result, output, alpha=picture.alpha, exif=picture.exif, dpi=picture.dpi, quality=picture.quality or 95)
+    if interrupted:
+        raise Interrupted(f"stopped after {way.iterations} iterations; the best image so far is {output}")
+    return {
+        "photo": photo,
+        "output": str(output),
+        "width": result.shape[-1],
+        "height": result.shape[-2],
+        "sizes": sizes,
+        "iterations": way.iterations,
+        "evaluations": way.evaluations,
+        "losses": {name: value.item() for name, value in last.best_losses._asdict().items()},
+        "seconds": round(time.perf_counter() - started, 1),
+        "hardware": describe_device(device),
+        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        "settings": json.loads(json.dumps(asdict(config), default=str)),
+    }
+
+
+def output_of(photo: str, config: OptimizeConfig) -> Path:
+    """Where the result goes: as asked, or beside the photo as `photo-style-optimized.png`; samples go here."""
+    if config.output is not None:
+        return config.output
+    source = resolve_photo(photo)
+    folder = Path() if photo.startswith("sample:") else source.parent
+    return folder / f"{source.stem}-{'+'.join(style.stem for style in config.style)}-optimized.png"
+
+
+class _Way:
+    """What is shown and kept of the iterations: progress bar, frames, the last iterate, counts over all scales."""
+
+    def __init__(self, config: OptimizeConfig, stack: ExitStack, *, shape: torch.Size, total: int) -> None:
+        self.last: Iterate | None = None
+        self.iterations = self.evaluations = 0
+        self._evaluations_before = 0
+        self._every = config.frame_every
+        self._frames: Frames | None = None
+        if config.frames is not None:
+            frames = Frames(config.frames, size=(shape[-1], shape[-2]), force=config.force)
+            self._frames = stack.enter_context(frames)
+        self._bar = progress_bar(shown=not (config.quiet or config.json))
+        self._task = stack.enter_context(self._bar).add_task("optimising", total=total, state="")
+
+    def begin_scale(self, size: int) -> None:
+        """Tell of the scale that comes."""
+        self._bar.update(self._task, description=f"optimising at {size} px")
+        self._evaluations_before = self.evaluations
+
+    def add(self, iterate: Iterate) -> None:
+        """Show and keep an iterate."""
+        self.last = iterate
+        self.iterations += 1
+        self.evaluations = self._evaluations_before + iterate.evaluations
+        losses = iterate.losses
+        state = f"loss {losses.total:.4g}  content {losses.content:.4g}  style {losses.style:.4g}"
+        self._bar.update(self._task, completed=self.iterations, state=state)
+        if self._frames is not None and self.iterations % self._every == 0:
+            self._frames.add(iterate.image)
+
+
+def _descend(
+    loss_network: LossNetwork, inputs: Inputs, sizes: Sequence[int], config: OptimizeConfig, way: _Way
+) -> bool:
+    """Minimise at each scale, from coarse to fine; True if Ctrl-C ended it."""
+    image: Tensor | None = None
+    photo = inputs.photo
+    try:
+        for size in sizes:
+            way.begin_scale(size)
+            coarse, photo = photo, resized(inputs.photo, shape_of(inputs.photo, size))
+            if image is None:
+                image = start_image(inputs, photo, config)
+            else:  # what was painted so far, with the photo's detail that the smaller size could not show
+                image = resized(image, photo.shape) + photo - resized(coarse, photo.shape)
+            for iterate in minimize(objective_of(loss_network, inputs, photo, config), image, method_of(config)):
+                way.add(iterate)
+                image = iterate.best
+    except KeyboardInterrupt:
+        return True
+    except DivergedError as error:
+        if way.last is None:
+            raise
+        log.warning("%s; the best image before that is kept", error)
+    return False
+
+
+def _check(output: Path, config: OptimizeConfig) -> None:
+    """Refuse what cannot end well, before anything is read."""
+    if not config.style:
+        raise UserError("a style image is needed: fastnst optimize photo.jpg --style painting.jpg")
+    check_suffix(output)
+    if output.exists() and not config.force:
+        raise UserError(f"{output} exists: choose another --output, or --force to replace it")
+    if config.style_shares and len(config.style_shares) != len(config.style):
+        raise UserError(f"expected a share for each of {len(config.style)} styles, got {len(config.style_shares)}")
+    if config.style_shares and config.mask:
+        raise UserError("--mask gives each style its region, --style-shares blends them: give one of the two")
+    if config.feature_scale != 1 and config.normalization == "relative":
+        raise UserError("relative losses do not change with --feature-scale: leave it out")
+    if not (config.content_weight or config.style_weight):
+        raise UserError("content weight and style weight are both zero: nothing to optimise")
+
+
+def _check_memory(loss_network: LossNetwork, inputs: Inputs, config: OptimizeConfig) -> None:
+    """Say beforehand that an image will not fit, and which size would.
+
+    What autograd keeps grows with the number of pixels, so it is measured on a small image.
+
+    Raises:
+        UserError: It will not fit.
+    """
+    height, width = inputs.photo.shape[-2:]
+    scale = PROBE / min(height, width)
+    if scale >= 0.5:
+        return
+    probe = resized(inputs.photo, torch.Size((1, 3, round(height * scale), round(width * scale))))
+    objective = objective_of(loss_network, inputs, probe, config)
+    kept = saved_bytes(lambda image: objective(image).total.sum(), probe)
+    images = 2 * config.history + 20 if config.optimizer == "lbfgs" else 12  # that the optimiser keeps
+    per_pixel = (kept * PEAK + images * probe.numel() * probe.element_size()) / probe[0, 0].numel()
+    needed, free = per_pixel * height * width, available_memory(inputs.photo.device) - FIXED
+    if needed > free:
+        fits = int(inputs.size * math.sqrt(max(0.0, 0.9 * free / needed)))
+        raise UserError(
+            f"{width}x{height} pixels need about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
+            f"--size {fits} fits"
+        )
+
+
+def _announce(photo: str, inputs: Inputs, sizes: Sequence[int], config: OptimizeConfig) -> None:
+    """Say what will happen, with the defaults taken, before it does."""
+    height, width = inputs.photo.shape[-2:]
+    log.info(
+        "optimising '%s' at %dx%d px%s, %s, %s from %s",
+        photo,
+        width,
+        height,
+        f" over {', '.join(map(str, sizes))} px" if len(sizes) > 1 else "",
+        f"{config.normalization} losses on {config.loss_network}, style weight {config.style_weight:g}",
+        f"{config.optimizer}, {config.iterations} iterations"
+        + (f" in {config.rounds} rounds" if config.rounds > 1 else ""),
+        config.init,
+    )
+    for departure in recipe_departures(config.recipe) if config.recipe else ():
+        log.info("departs from %s: %s", config.recipe, departure)
