@@ -20,6 +20,7 @@ from fastnst.config import (
     WHAT,
     ApplyConfig,
     BenchConfig,
+    BenchOptimizeConfig,
     CompareConfig,
     OptimizeConfig,
     ReconstructConfig,
@@ -196,16 +197,33 @@ def info(*, json: Json = False) -> int:
     return 0
 
 
-@app.command(help_epilogue="Example: fastnst bench --network johnson")
-def bench(settings: Annotated[BenchConfig, Flat] = BenchConfig()) -> int:  # noqa: B008
+bench = App(name="bench", help_epilogue="Example: fastnst bench --network johnson")
+app.command(bench)
+
+
+@bench.default
+def bench_training(settings: Annotated[BenchConfig, Flat] = BenchConfig()) -> int:  # noqa: B008
     """Time a training step against the plain loops that it replaces, side by side.
 
     Args:
         settings: Flags.
     """
-    from fastnst.bench import bench_training
+    from fastnst.bench import bench_training as run
 
-    bench_training(settings)
+    run(settings)
+    return 0
+
+
+@bench.command(name="optimize", help_epilogue="Example: fastnst bench optimize --steps 60")
+def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimizeConfig()) -> int:  # noqa: B008
+    """Time the optimiser against the loss network alone and against pastiche, side by side.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_optimize import bench_optimize as run
+
+    run(settings)
     return 0
 
 

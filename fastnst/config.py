@@ -164,11 +164,12 @@ Size = Annotated[int, Parameter(validator=Number(gte=16))]
 PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
 WORDS = Parameter(consume_multiple=True, negative=())
 OUTPUT_FILE = Parameter(name=("--output", "-o"))
+BRIEF = Parameter(show_default=False, show_choices=False, negative=())
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizeConfig:
-    """Settings of `fastnst optimize`."""
+    """Settings of `fastnst optimize`; defaults stand in brackets, so that the help fits a screen."""
 
     style: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
     """Style images; several are blended, or one a mask."""
@@ -179,78 +180,78 @@ class OptimizeConfig:
     style_shares: Annotated[tuple[PositiveFloat, ...], WHAT, PATHS] = ()
     """How much of each of several styles [equal]."""
     mask: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
-    """White where its style goes; the last style may do without."""
+    """White where its style goes; the last takes the rest."""
 
-    size: Annotated[Size, LENGTH] = 512
-    """Long side of the result in pixels."""
+    size: Annotated[Size, LENGTH, BRIEF] = 512
+    """Long side of the result in pixels [512]."""
     scales: Annotated[PositiveInt | None, LENGTH] = None
-    """Coarse to fine in so many sizes [by size]."""
-    iterations: Annotated[PositiveInt, LENGTH] = 200
-    """Of the optimiser, at the final size."""
-    optimizer: Annotated[Literal["lbfgs", "adam"], LENGTH] = "lbfgs"
-    """L-BFGS with strong Wolfe line search, or Adam."""
-    history: Annotated[PositiveInt, LENGTH] = 20
-    """Steps that L-BFGS remembers."""
-    rounds: Annotated[PositiveInt, LENGTH] = 1
-    """Restarts of L-BFGS, without its history."""
+    """Coarse to fine in so many sizes [1; above 512 more]."""
+    iterations: Annotated[PositiveInt, LENGTH, BRIEF] = 200
+    """Of the optimiser, at each size [200]."""
+    optimizer: Annotated[Literal["lbfgs", "adam"], LENGTH, BRIEF] = "lbfgs"
+    """`lbfgs`, with strong Wolfe line search, or `adam`."""
+    history: Annotated[PositiveInt, LENGTH, BRIEF] = 20
+    """Steps that L-BFGS remembers [20]."""
+    rounds: Annotated[PositiveInt, LENGTH, BRIEF] = 1
+    """Restarts of L-BFGS, without its history [1]."""
     evaluations: Annotated[PositiveInt | None, LENGTH] = None
     """Of the loss, at most, in a round of L-BFGS."""
-    precondition: Annotated[float, LENGTH, Parameter(validator=Number(gte=0, lte=1))] = 0.5
-    """L-BFGS favours long waves; 0: plain pixels."""
-    learning_rate: Annotated[PositiveFloat, LENGTH] = 0.02
-    """Of Adam, in pixel values."""
-    adam_beta: Annotated[float, LENGTH, Parameter(validator=Number(gte=0, lt=1))] = 0.9
-    """Of Adam, first moment."""
-    adam_epsilon: Annotated[PositiveFloat, LENGTH] = 1e-8
-    """Of Adam, in gradients by pixel value."""
+    precondition: Annotated[float, LENGTH, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = 0.5
+    """L-BFGS favours long waves; 0: plain pixels [0.5]."""
+    learning_rate: Annotated[PositiveFloat, LENGTH, BRIEF] = 0.02
+    """Of Adam, in pixel values [0.02]."""
+    adam_beta: Annotated[float, LENGTH, BRIEF, Parameter(validator=Number(gte=0, lt=1))] = 0.9
+    """Of Adam, first moment [0.9]."""
+    adam_epsilon: Annotated[PositiveFloat, LENGTH, BRIEF] = 1e-8
+    """Of Adam, in gradients by pixel value [1e-8]."""
 
-    init: Annotated[str, LOOK] = "photo"
-    """`photo`, `noise`, `normal` (noise) or an image file."""
-    noise: Annotated[tuple[float, float], LOOK] = (0.0, 1.0)
-    """Its range; of normal noise, mean and deviation."""
+    init: Annotated[str, LOOK, BRIEF] = "photo"
+    """[photo], `noise`, `normal` (noise) or an image."""
+    noise: Annotated[tuple[float, float], LOOK, BRIEF] = (0.0, 1.0)
+    """Its range, or mean and deviation [0 1]."""
     pixel_range: Annotated[PositiveFloat | None, LOOK] = None
-    """Full scale of the pixels meant by the numbers here [1]."""
-    clamp: Annotated[Literal["objective", "step", "end"], LOOK] = "objective"
-    """Where pixels are kept in range."""
-    style_weight: Annotated[NonNegativeFloat, LOOK] = 8.0
-    """2: a light touch, 8: strokes and palette."""
-    content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
-    """Weight of the photo's content."""
-    tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
-    """Weight of total variation, which smooths."""
-    tv_form: Annotated[Literal["l2", "l1", "keras"], LOOK] = "l2"
-    """Of total variation; `keras`: power 1.25."""
-    style_size: Annotated[PositiveInt | Literal["photo", "stretch"], LOOK] = 384
-    """Its long side in pixels, as the photo's, or stretched to its shape."""
-    keep_colors: Annotated[Literal["none", "luminance", "histogram"], LOOK] = "none"
-    """Only lightness, or the style recoloured first."""
-    style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = TrainConfig.style_layers
-    """Layers for style, each `name` or `name:weight`."""
-    content_layers: Annotated[tuple[str, ...], LOOK, WORDS] = TrainConfig.content_layers
-    """Layers for content, likewise."""
-    normalization: Annotated[Literal[NormalizationName, "keras", "pytorch"], LOOK] = "relative"
-    """Scale of the losses; the others as published."""
+    """Full scale of the pixels that numbers mean [1]."""
+    clamp: Annotated[Literal["objective", "step", "end"], LOOK, BRIEF] = "objective"
+    """To range: in the [objective], each `step`, the `end`."""
+    style_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 8.0
+    """2: a light touch, [8]: strokes and palette."""
+    content_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 1.0
+    """Weight of the photo's content [1]."""
+    tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
+    """Weight of total variation, which smooths [0]."""
+    tv_form: Annotated[Literal["l2", "l1", "keras"], LOOK, BRIEF] = "l2"
+    """[l2], `l1` or `keras` (power 1.25)."""
+    style_size: Annotated[PositiveInt | Literal["photo", "stretch"], LOOK, BRIEF] = 384
+    """Long side [384], or the `photo`'s; `stretch`: its shape."""
+    keep_colors: Annotated[Literal["none", "luminance", "histogram"], LOOK, BRIEF] = "none"
+    """`luminance` only; style recoloured by `histogram`."""
+    style_layers: Annotated[tuple[str, ...], LOOK, WORDS, BRIEF] = TrainConfig.style_layers
+    """As `name` or `name:weight` [as in training]."""
+    content_layers: Annotated[tuple[str, ...], LOOK, WORDS, BRIEF] = TrainConfig.content_layers
+    """Likewise."""
+    normalization: Annotated[Literal[NormalizationName, "keras", "pytorch"], LOOK, BRIEF] = "relative"
+    """[relative], `gatys`, `johnson`, `keras`, `pytorch`."""
     unit_means: Annotated[bool, LOOK, SWITCH] = False
     """Rescale the filters to a mean activation of one."""
-    feature_scale: Annotated[PositiveFloat, LOOK] = 1.0
-    """Divide features by this (not with relative losses)."""
-    loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
-    """Frozen network that measures the losses."""
+    feature_scale: Annotated[PositiveFloat, LOOK, BRIEF] = 1.0
+    """Divide features by this; not if relative [1]."""
+    loss_network: Annotated[LossNetworkName, LOOK, BRIEF] = "vgg19"
+    """As for training [vgg19]."""
     loss_weights: Annotated[Path | None, LOOK] = None
     """File with the loss network's weights."""
-    pooling: Annotated[Pooling, LOOK] = "max"
-    """Pooling of the loss network."""
-    seed: Annotated[int, LOOK, Parameter(validator=Number(gte=0, lt=2**32))] = 0
-    """Of noise."""
+    pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
+    """[max] or `avg`."""
+    seed: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Of noise [0]."""
 
     frames: Annotated[Path | None, OUTPUT] = None
     """The way there: a folder of PNGs or a video file."""
-    frame_every: Annotated[PositiveInt, OUTPUT] = 5
-    """Iterations between frames."""
+    frame_every: Annotated[PositiveInt, OUTPUT, BRIEF] = 5
+    """Iterations between frames [5]."""
     force: Annotated[bool, OUTPUT, SWITCH] = False
     """Replace existing files."""
-    device: Annotated[Device, OUTPUT] = "auto"
-    """Where to compute."""
+    device: Annotated[Device, OUTPUT, BRIEF] = "auto"
+    """`cpu`, `cuda` or `mps` [the fastest there is]."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
@@ -338,6 +339,24 @@ class BenchConfig:
     rounds: PositiveInt = 7
     """Timed steps of each loop, in turn."""
     output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchOptimizeConfig:
+    """Settings of `fastnst bench optimize`."""
+
+    photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
+    """Photos to paint."""
+    size: Size = 512
+    """Side of the picture in pixels."""
+    rounds: PositiveInt = 15
+    """Timed evaluations."""
+    steps: Annotated[int, Parameter(validator=Number(gte=4))] = 100
+    """Steps of pastiche for each photo."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
     """Write the JSON here too."""
     json: Annotated[bool, SWITCH] = False
     """Print one JSON object instead of a table."""

@@ -21,6 +21,7 @@ FIRST_STEP = 0.01  # mean change of a pixel value that L-BFGS tries first
 LINE_SEARCH = 25  # evaluations at most
 LONGEST_WAVE = 100  # pixels; waves longer than that are weighed alike
 REMEMBERED = 3  # evaluations; a line search almost always ends at one of its last
+ROUNDING = 1e-4  # in pixel values, of the way to what the optimiser sees and back
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Method:
         betas, epsilon: Of Adam; epsilon is added to gradients with respect to pixel values from 0 to 1.
         rounds: L-BFGS starts anew so many times, forgetting its history.
         evaluations: At most so many of the objective in each round.
-        clamp: `objective`: minimise the objective of the image clamped to [0, 1]; `step`: clamp after each iteration;
-            `end`: minimise without bounds, what is seen is clamped.
+        clamp: `objective`: minimise the objective of the image clamped to [0, 1]; `step`: clamp the start and after
+            each iteration; `end`: minimise without bounds, what is seen is clamped.
         precondition: Of L-BFGS: it sees the image with every wave of frequency f scaled by f to this power, so that
             a step moves long waves further than short ones; 0 for pixels as they are. 0.5 saves a third of the
             evaluations (records/LOG.md). Differs from Gatys et al. (2016), who take pixels as they are.
@@ -119,7 +120,14 @@ def _lbfgs(pixels: "_Pixels", method: Method) -> Iterator[Iterate]:
     before = pixels.evaluations
     for _ in range(method.iterations):
         here = pixels.values.detach().clone()
-        optimizer.step(pixels.evaluate)  # type: ignore[no-untyped-call]
+        try:
+            optimizer.step(pixels.evaluate)  # type: ignore[no-untyped-call]
+        except DivergedError:
+            if pixels.values.isfinite().all():
+                raise
+            with torch.no_grad():
+                pixels.values.copy_(here)  # the line search overflowed, not the loss: nothing better is near
+            pixels.evaluate()
         if torch.equal(pixels.values, here):
             return  # the line search found nothing better
         pixels.end_iteration()
@@ -133,20 +141,21 @@ class _Pixels:
     """The image as an optimiser sees it, what has been evaluated, and the best of it.
 
     torch's L-BFGS tries a first step of length one in the sum of absolute values, which for an image is next to
-    nothing: its line search then needs several evaluations. The optimiser therefore sees pixel values divided by a
-    `unit`, in which a first step changes each by about `FIRST_STEP`. The loss is divided by its first value, so that
-    the optimiser's thresholds mean the same for every normalization.
+    nothing: its line search then needs several evaluations. L-BFGS therefore sees pixel values divided by a `unit`,
+    in which a first step changes each by about `FIRST_STEP`. Its loss is divided by the first value, so that its
+    thresholds mean the same for every normalization. Adam sees both as they are.
     """
 
     def __init__(self, objective: Objective, start: Tensor, method: Method) -> None:
         lbfgs = method.optimizer == "lbfgs"
         self.unit = FIRST_STEP * start.numel() if lbfgs else 1.0
         self._spectrum = _spectrum(start, method.precondition) if lbfgs and method.precondition else None
-        self.values = self._values_of(start.detach().contiguous()).requires_grad_()
+        image = start.detach().clamp(0, 1) if method.clamp == "step" else start.detach()
+        self.values = self._values_of(image.contiguous()).requires_grad_()
         self.evaluations = 0
         self._objective, self._clamp = objective, method.clamp
         self.iteration = 0
-        self._scale = 0.0
+        self._scale = 0.0 if lbfgs else 1.0  # 0: not known yet
         self._recent: list[tuple[Tensor, Tensor, Losses, Tensor]] = []  # values, scaled loss, losses, gradient
         self._losses: Losses  # of the last image that was asked for
         self._best: tuple[Losses, Tensor] | None = None
@@ -164,15 +173,18 @@ class _Pixels:
         if not abs(total) < float("inf"):
             raise DivergedError(f"the loss is no number after {self.evaluations} evaluations: {total}")
         self._scale = self._scale or abs(total) or 1.0
+        if not losses.total.requires_grad:
+            raise DivergedError("the loss does not depend on the image")
         loss = losses.total / self._scale
         self.values.grad = None
         torch.autograd.backward(loss)
         self.evaluations += 1
         self._losses = losses = Losses(*(value.detach() for value in losses))
-        if self._best is None or total < self._best[0].total.item():
+        # Clamped after each step, an image that a line search tries outside the range is not one to end with.
+        valid = self._clamp != "step" or bool((image.detach() - 0.5).abs().max() <= 0.5 + ROUNDING)
+        if self._best is None or (valid and total < self._best[0].total.item()):
             self._best = losses, self.values.detach().clone()
-        if self.values.grad is None:
-            raise DivergedError("the loss does not depend on the image")
+        assert self.values.grad is not None
         seen = self.values.detach().clone(), loss.detach(), losses, self.values.grad.clone()
         self._recent = [*self._recent[-REMEMBERED + 1 :], seen]
         return loss.detach()

@@ -7,6 +7,7 @@ to fine, write the best image.
 import json
 import logging
 import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -62,7 +63,7 @@ def optimize(photo: str, config: OptimizeConfig) -> dict[str, Any]:
     """
     started = time.perf_counter()
     source, output = resolve_photo(photo), output_of(photo, config)
-    _check(output, config)
+    _check(source, output, config)
     device = choose_device(config.device)
     picture = read_picture(source, size=config.size)
     inputs = read_inputs(picture, config, device)
@@ -103,7 +104,8 @@ def output_of(photo: str, config: OptimizeConfig) -> Path:
         return config.output
     source = resolve_photo(photo)
     folder = Path() if photo.startswith("sample:") else source.parent
-    return folder / f"{source.stem}-{'+'.join(style.stem for style in config.style)}-optimized.png"
+    styles = "+".join(resolve_photo(str(style)).stem for style in config.style)
+    return folder / f"{source.stem}-{styles}-optimized.png"
 
 
 class _Way:
@@ -164,11 +166,16 @@ def _descend(
     return False
 
 
-def _check(output: Path, config: OptimizeConfig) -> None:
+def _check(photo: Path, output: Path, config: OptimizeConfig) -> None:
     """Refuse what cannot end well, before anything is read."""
     if not config.style:
         raise UserError("a style image is needed: fastnst optimize photo.jpg --style painting.jpg")
     check_suffix(output)
+    if output.resolve() in {photo.resolve(), *(resolve_photo(str(style)).resolve() for style in config.style)}:
+        raise UserError(f"{output} is the photo or a style image: choose another --output")
+    place = next(folder for folder in output.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"{output}: {place} is no folder that can be written to")
     if output.exists() and not config.force:
         raise UserError(f"{output} exists: choose another --output, or --force to replace it")
     if config.style_shares and len(config.style_shares) != len(config.style):
@@ -201,9 +208,10 @@ def _check_memory(loss_network: LossNetwork, inputs: Inputs, config: OptimizeCon
     needed, free = per_pixel * height * width, available_memory(inputs.photo.device) - FIXED
     if needed > free:
         fits = int(inputs.size * math.sqrt(max(0.0, 0.9 * free / needed)))
+        way_out = f"--size {fits} fits" if fits >= 2 * PROBE else "close other programs, or use another machine"
         raise UserError(
-            f"{width}x{height} pixels need about {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: "
-            f"--size {fits} fits"
+            f"{width}x{height} pixels need about {needed / 1e9:.1f} GB of memory "
+            f"and {max(0, free) / 1e9:.1f} GB are free: {way_out}"
         )
 
 

@@ -23,6 +23,7 @@ from fastnst.minimize import Method, Objective
 
 COARSE_ABOVE = 512  # pixels; larger results begin smaller
 COARSEST = 256  # pixels, long side, where the number of scales is left to us
+SMALLEST = 64  # pixels, long side of the coarsest scale
 MASK_TOLERANCE = 0.02  # of the ratio of the sides
 
 
@@ -104,12 +105,18 @@ def loss_network_of(config: OptimizeConfig, device: torch.device) -> LossNetwork
 def scales(size: int, count: int | None) -> list[int]:
     """Long sides in pixels, each half the next; by default one, or for a large result as many as begin at 256 or more.
 
+    Raises:
+        UserError: More than the size has room for.
+
     Example:
         >>> scales(512, None), scales(1500, None), scales(400, 2)
         ([512], [375, 750, 1500], [200, 400])
     """
     if count is None:
         count = 1 if size <= COARSE_ABOVE else 1 + int(math.log2(size / COARSEST))
+    if count > 1 and size / 2 ** (count - 1) < SMALLEST:
+        most = 1 + max(0, int(math.log2(size / SMALLEST)))
+        raise UserError(f"{count} scales of {size} px would begin below {SMALLEST} px: at most {most} fit")
     return [round(size / 2**step) for step in reversed(range(count))]
 
 
@@ -196,7 +203,8 @@ def style_images(inputs: Inputs, photo: Tensor, config: OptimizeConfig) -> list[
     images = []
     for path in inputs.styles:
         if isinstance(config.style_size, int):
-            image = load_on_white(path, size=max(1, round(config.style_size * share))).to(photo)
+            long = min(config.style_size, max(load_on_white(path).shape[-2:]))
+            image = load_on_white(path, size=max(1, round(long * share))).to(photo)
         else:
             image = load_on_white(path).to(photo)
             shape = photo.shape if config.style_size == "stretch" else shape_of(image, max(photo.shape[-2:]))

@@ -10,9 +10,19 @@ import pytest
 from PIL import Image
 
 from fastnst.cli import app, main
-from fastnst.config import ApplyConfig, BenchConfig, TrainConfig, find_recipe, parse_duration
+from fastnst.config import (
+    ApplyConfig,
+    BenchConfig,
+    BenchOptimizeConfig,
+    CompareConfig,
+    OptimizeConfig,
+    ReconstructConfig,
+    TrainConfig,
+    find_recipe,
+    parse_duration,
+)
 
-COMMANDS = ("train", "apply", "styles", "info", "bench")
+COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info", "bench", "bench optimize")
 
 
 def run(*words: str) -> int:
@@ -28,7 +38,7 @@ def parsed(*words: str):
 
 
 def help_of(command: str, capsys) -> str:
-    assert run(command, "--help") == 0
+    assert run(*command.split(), "--help") == 0
     return capsys.readouterr().out
 
 
@@ -48,7 +58,16 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "config"), [("train", TrainConfig), ("apply", ApplyConfig), ("bench", BenchConfig)]
+    ("command", "config"),
+    [
+        ("train", TrainConfig),
+        ("apply", ApplyConfig),
+        ("optimize", OptimizeConfig),
+        ("reconstruct", ReconstructConfig),
+        ("compare", CompareConfig),
+        ("bench", BenchConfig),
+        ("bench optimize", BenchOptimizeConfig),
+    ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:
     text = help_of(command, capsys)

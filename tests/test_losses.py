@@ -1,12 +1,15 @@
 import pytest
 import torch
+from torch import nn
 from torch.testing import assert_close
 
 from fastnst.losses import (
     NORMALIZATIONS,
     PerceptualLoss,
+    Sizes,
     content_loss,
     gram_matrix,
+    guided_gram_matrix,
     squared_distance,
     style_loss,
     total_variation,
@@ -108,6 +111,45 @@ def test_total_variation_agrees_with_loops_and_vanishes_on_a_flat_image() -> Non
     assert total_variation(torch.full((1, 3, 8, 8), 0.3)).item() == 0
 
 
+def test_l1_and_keras_total_variation_agree_with_loops() -> None:
+    images = noise(2, 3, 4, 5)
+    absolute, keras = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
+    for b in range(2):
+        for c in range(3):
+            for h in range(4):
+                for w in range(5):
+                    down = (images[b, c, h + 1, w] - images[b, c, h, w]).abs() if h + 1 < 4 else None
+                    across = (images[b, c, h, w + 1] - images[b, c, h, w]).abs() if w + 1 < 5 else None
+                    absolute[b] += sum(slope for slope in (down, across) if slope is not None)
+                    if down is not None and across is not None:
+                        keras[b] += (down**2 + across**2) ** 1.25
+    assert_close(total_variation(images, "l1"), absolute)
+    assert_close(total_variation(images, "keras"), keras)
+
+
+def test_forms_of_total_variation_have_the_values_worked_out_by_hand() -> None:
+    image = torch.tensor([[[[0.0, 3.0], [4.0, 4.0]]]])  # across 3, 0; down 4, 1
+    by_hand = {"l1": 8.0, "l2": 26.0, "keras": 25.0**1.25}  # keras: the top left pixel alone, 9 + 16
+    for form, value in by_hand.items():
+        assert total_variation(image, form).item() == pytest.approx(value)
+        assert total_variation(torch.full((1, 3, 8, 8), 0.3), form).item() == 0
+
+
+@pytest.mark.parametrize("form", ["l2", "l1", "keras"])
+def test_gradient_of_each_form_of_total_variation_is_right_and_finite_on_a_flat_image(form) -> None:
+    assert torch.autograd.gradcheck(lambda x: total_variation(x, form), noise(1, 2, 4, 4).requires_grad_())
+    flat = torch.full((1, 3, 4, 4), 0.5, requires_grad=True)
+    total_variation(flat, form).sum().backward()
+    assert flat.grad is not None and not flat.grad.any()
+
+
+# --- Numbers as the papers have them; Gram matrices here are undivided, from flat maps (channels, positions) ---
+
+
+def sizes_of(features: torch.Tensor, pixels: int = 80) -> Sizes:
+    return Sizes(features.shape[1], features[0, 0].numel(), pixels)
+
+
 def test_gatys_normalization_is_the_papers() -> None:
     features, target = noise(1, 3, 4, 5), noise(1, 3, 4, 5, seed=1)
     gatys = NORMALIZATIONS["gatys"]
@@ -115,9 +157,8 @@ def test_gatys_normalization_is_the_papers() -> None:
     assert gatys.content(features, target).item() == pytest.approx(((flat - flat_target) ** 2).sum().item() / 2)
     n, m = flat.shape  # eq. 4: 1 / (4 N^2 M^2) sum (G - A)^2 with undivided matrices
     expected = ((flat @ flat.T - flat_target @ flat_target.T) ** 2).sum().item() / (4 * n**2 * m**2)
-    assert gatys.style(gram_matrix(features), gram_matrix(target)).item() == pytest.approx(expected)
-    # 0 to 255: one step of 1 / 255 between two pixels of one channel is one unit
-    assert gatys.variation(torch.tensor([[[[0.0, 1 / 255]]]])).item() == pytest.approx(1)
+    found = gatys.style(gram_matrix(features), gram_matrix(target), sizes_of(features))
+    assert found.item() == pytest.approx(expected)
 
 
 def test_johnson_normalization_is_the_papers() -> None:
@@ -125,7 +166,58 @@ def test_johnson_normalization_is_the_papers() -> None:
     johnson = NORMALIZATIONS["johnson"]
     assert johnson.content(features, target).item() == pytest.approx(((features - target) ** 2).mean().item())
     expected = ((gram_by_loops(features) - gram_by_loops(target)) ** 2).sum().item()
-    assert johnson.style(gram_matrix(features), gram_matrix(target)).item() == pytest.approx(expected)
+    found = johnson.style(gram_matrix(features), gram_matrix(target), sizes_of(features))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_keras_normalization_is_the_examples() -> None:
+    features, target = noise(1, 3, 4, 5), noise(1, 3, 4, 5, seed=1)
+    keras = NORMALIZATIONS["keras"]
+    assert keras.content(features, target).item() == pytest.approx(((features - target) ** 2).sum().item())
+    flat, flat_target = features[0].flatten(1), target[0].flatten(1)
+    height, width = 8, 10  # of the image
+    expected = ((flat @ flat.T - flat_target @ flat_target.T) ** 2).sum().item() / (4 * 3**2 * (height * width) ** 2)
+    found = keras.style(gram_matrix(features), gram_matrix(target), sizes_of(features, height * width))
+    assert found.item() == pytest.approx(expected)
+
+
+def test_pytorch_normalization_is_the_exercises() -> None:
+    features, target = noise(1, 3, 4, 5), noise(1, 3, 4, 5, seed=1)
+    pytorch = NORMALIZATIONS["pytorch"]
+    assert pytorch.content(features, target).item() == pytest.approx(((features - target) ** 2).mean().item())
+    flat, flat_target = features[0].flatten(1), target[0].flatten(1)
+    d, h, w = features.shape[1:]
+    expected = ((flat @ flat.T - flat_target @ flat_target.T) ** 2).mean().item() / (d * h * w)
+    found = pytorch.style(gram_matrix(features), gram_matrix(target), sizes_of(features))
+    assert found.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("form", ["l2", "l1", "keras"])
+@pytest.mark.parametrize(
+    ("normalization", "pixel_range", "scale"),
+    [("gatys", None, 255.0), ("pytorch", 4.43, 4.43), ("relative", None, 1.0)],
+)
+def test_total_variation_is_that_of_the_pixels_its_weight_was_chosen_for(
+    random_vgg, photo, form, normalization, pixel_range, scale
+) -> None:
+    loss = perceptual_loss(
+        random_vgg, [photo], normalization=normalization, pixel_range=pixel_range, variation=form, variation_weight=2.0
+    )
+    losses = loss(photo, loss.content_targets(photo))
+    expected = total_variation(scale * photo, form) / (96 * 96 if normalization == "relative" else 1)
+    assert_close(losses.variation, expected)
+    assert_close(losses.total, 2 * expected)  # content and style are the photo's own
+
+
+def test_keras_losses_are_averaged_over_layers_as_the_relative_ones(random_vgg, photo) -> None:
+    weights = {"relu1_2": 1.0, "relu2_2": 3.0}
+    for normalization in ("keras", "relative"):
+        both, *single = (
+            perceptual_loss(random_vgg, [photo.flip(3)], normalization=normalization, style_layers=layers)
+            for layers in (weights, ["relu1_2"], ["relu2_2"])
+        )
+        styles = [loss(photo, loss.content_targets(photo)).style for loss in (both, *single)]
+        assert_close(styles[0], (styles[1] + 3 * styles[2]) / 4)
 
 
 def test_relative_losses_do_not_depend_on_the_scale_of_the_features() -> None:
@@ -180,10 +272,114 @@ def test_each_image_is_measured_against_its_own_style_and_photo(random_vgg, phot
     other = photo.roll(31, 3) * 0.7
     loss = perceptual_loss(random_vgg, [photo, other])
     pair = torch.cat([photo, other])
-    both = loss(pair, loss.content_targets(pair.flip(0)), torch.tensor([1, 0]))
-    first = loss(photo, loss.content_targets(other), torch.tensor([1]))
-    second = loss(other, loss.content_targets(photo), torch.tensor([0]))
+    both = loss(pair, loss.content_targets(pair.flip(0)), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+    first = loss(photo, loss.content_targets(other), torch.tensor([[0.0, 1.0]]))
+    second = loss(other, loss.content_targets(photo), torch.tensor([[1.0, 0.0]]))
     assert_close(both.total, torch.cat([first.total, second.total]), rtol=1e-4, atol=1e-6)
+
+
+def test_a_blend_of_styles_is_the_blend_of_their_gram_matrices(random_vgg, photo) -> None:
+    first, second = photo.flip(3).roll(7, 2), photo * 0.4
+    loss = perceptual_loss(random_vgg, [first, second], normalization="johnson", style_layers=["relu1_2"])
+    image, targets = photo.roll(13, 2), loss.content_targets(photo)
+    gram, *grams = (gram_matrix(random_vgg(picture)["relu1_2"]) for picture in (image, first, second))
+    blend = 0.25 * grams[0] + 0.75 * grams[1]
+    assert_close(loss(image, targets, torch.tensor([[0.25, 0.75]])).style, squared_distance(gram, blend))
+    assert_close(loss(image, targets).style, squared_distance(gram, (grams[0] + grams[1]) / 2))
+    alone = perceptual_loss(random_vgg, [second], normalization="johnson", style_layers=["relu1_2"])
+    assert_close(loss(image, targets, torch.tensor([[0.0, 1.0]])).style, alone(image, targets).style)
+
+
+# --- Regions ---
+
+
+class Pixels(nn.Module):
+    """A loss network whose only layer is the image: no position sees another one."""
+
+    def forward(self, images: torch.Tensor, layers: object = None) -> dict[str, torch.Tensor]:
+        return {"pixels": images}
+
+
+def halves(height: int, width: int) -> torch.Tensor:
+    """Two masks, left and right."""
+    left = torch.zeros(1, 1, height, width)
+    left[..., : width // 2] = 1
+    return torch.cat([left, 1 - left])
+
+
+def test_a_guide_of_ones_changes_nothing_whatever_its_brightness() -> None:
+    features = noise(2, 3, 4, 6)
+    for brightness in (1.0, 0.3):
+        guide = torch.full((1, 1, 8, 12), brightness, dtype=torch.float64)
+        assert_close(guided_gram_matrix(features, guide), gram_matrix(features))
+
+
+def test_a_mask_of_one_half_gives_the_gram_matrix_of_that_half() -> None:
+    features = noise(1, 3, 4, 6)
+    left, right = halves(8, 12).double()
+    assert_close(guided_gram_matrix(features, left[None]), gram_matrix(features[..., :3]))
+    assert_close(guided_gram_matrix(features, right[None]), gram_matrix(features[..., 3:]))
+
+
+def test_a_soft_guide_weighs_features_by_its_square_over_the_mean_square() -> None:
+    features, guide = noise(1, 2, 3, 4), noise(1, 1, 3, 4, seed=1)
+    flat, weights = features[0].flatten(1), guide.flatten() ** 2
+    expected = (flat * weights / weights.mean()) @ flat.T / flat.numel()
+    assert_close(guided_gram_matrix(features, guide)[0], expected)
+
+
+def test_halves_that_show_their_own_styles_have_no_style_loss() -> None:
+    styles = [noise(1, 3, 6, 4).float(), noise(1, 3, 6, 4, seed=1).float()]
+    settings = {"content_layers": (), "style_layers": ["pixels"], "regions": halves(6, 8)}
+    loss = PerceptualLoss(Pixels(), styles, **settings)
+    assert loss(torch.cat(styles, 3), {}).style.item() < 1e-10
+    swapped = loss(torch.cat(styles[::-1], 3), {}).style
+    first, second = (gram_matrix(style) for style in styles)
+    assert_close(swapped, (style_loss(first, second) + style_loss(second, first)) / 2)
+
+
+def test_a_style_reaches_only_its_region_and_counts_by_its_area() -> None:
+    image = noise(1, 3, 6, 8).float().requires_grad_()
+    style = noise(1, 3, 5, 5, seed=1).float()
+    left = halves(6, 8)[:1]
+    loss = PerceptualLoss(Pixels(), [style], content_layers=(), style_layers=["pixels"], regions=left)
+    losses = loss(image, {})
+    losses.style.sum().backward()
+    assert image.grad is not None
+    assert image.grad[..., :4].all() and not image.grad[..., 4:].any()
+    assert_close(losses.style, style_loss(gram_matrix(image[..., :4]), gram_matrix(style)) / 2)
+
+
+def test_regions_hold_at_every_layer_of_a_real_network(random_vgg, photo) -> None:
+    styles = [photo, 1 - photo.flip(2)]
+    loss = perceptual_loss(random_vgg, styles, content_layers=(), regions=halves(96, 96))
+    right_way = torch.cat([styles[0][..., :48], styles[1][..., 48:]], 3)
+    wrong_way = torch.cat([styles[1][..., :48], styles[0][..., 48:]], 3)
+    assert loss(right_way, {}).style < 0.5 * loss(wrong_way, {}).style
+
+
+# --- A part without layers ---
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"content_layers": (), "style_layers": ["relu1_1"]}, "content"),
+        ({"content_layers": ["relu1_1"], "style_layers": ()}, "style"),
+    ],
+)
+def test_a_part_without_layers_is_zero_and_nothing_is_computed_for_it(random_vgg, photo, settings, part) -> None:
+    ran: list[str] = []
+    hooks = [
+        operation.register_forward_hook(lambda *_, name=name: ran.append(name))
+        for name, operation in random_vgg.operations.items()
+    ]
+    loss = perceptual_loss(random_vgg, [] if part == "style" else [photo.flip(3)], **settings)
+    losses = loss(photo * 0.5, loss.content_targets(photo))
+    for hook in hooks:
+        hook.remove()
+    assert getattr(losses, part).item() == 0 and losses.total.item() > 0
+    assert ran == ["conv1_1"] * 2  # once for the target, once for the image; a ReLU is not called as a module
 
 
 def test_inputs_are_not_changed_and_nothing_of_the_loss_network_gets_a_gradient(random_vgg, photo) -> None:
@@ -203,6 +399,9 @@ def test_inputs_are_not_changed_and_nothing_of_the_loss_network_gets_a_gradient(
         ({"normalization": "gatis"}, "relative, gatys, johnson"),
         ({"style_weight": -1.0}, "must not be negative"),
         ({"style_layers": {"relu1_2": 0.0}}, "not all zero"),
+        ({"content_layers": (), "style_layers": ()}, "at least one layer"),
+        ({"regions": torch.zeros(1, 1, 96, 96)}, "at least one pixel, got an empty one"),
+        ({"regions": torch.ones(2, 1, 96, 96)}, "a region for each of 1 styles, got 2"),
     ],
 )
 def test_wrong_settings_are_named(random_vgg, photo, settings, message) -> None:

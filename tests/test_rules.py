@@ -43,6 +43,7 @@ LAYERS: dict[str, int] = {
     "bench": 5,
     "reconstruct": 5,
     "optimize": 6,
+    "bench_optimize": 6,
     "compare": 6,
     "cli": 7,
     "__main__": 8,
