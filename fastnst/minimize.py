@@ -6,7 +6,7 @@ iterations decides what to show of them and when to stop.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ Objective = Callable[[Tensor], Losses]  # of an image (1, 3, H, W)
 
 FIRST_STEP = 0.01  # mean change of a pixel value that L-BFGS tries first
 LINE_SEARCH = 25  # evaluations at most
-LONGEST_WAVE = 100  # pixels; waves longer than that are weighed alike
+SHORTEST_WAVE, LONGEST_WAVE = 8, 100  # pixels; waves shorter or longer than that are weighed alike
 REMEMBERED = 3  # evaluations; a line search almost always ends at one of its last
 ROUNDING = 1e-4  # in pixel values, of the way to what the optimiser sees and back
 
@@ -56,15 +56,36 @@ class Method:
     precondition: float = 0.0
 
 
-class Iterate(NamedTuple):
-    """Where a minimisation stands."""
+@dataclass(frozen=True)
+class Iterate:
+    """Where a minimisation stands; images are made when they are asked for.
 
-    iteration: int  # from 1
-    evaluations: int  # of the objective and its gradient, so far
-    losses: Losses  # of the image (of Adam: of the image before its step); scalars, without gradients
-    image: Tensor  # (1, 3, H, W) in [0, 1]
-    best_losses: Losses  # the lowest total of all evaluations so far
-    best: Tensor  # its image
+    Args:
+        iteration: From 1; 0 for the start, where no step makes it better.
+        evaluations: Of the objective and its gradient, so far.
+        losses: Of the image (of Adam: of the image before its step); scalars, without gradients.
+        best_losses: The lowest total of all evaluations so far.
+        values, best_values: The images as the optimiser sees them.
+        seen: Makes images of them.
+    """
+
+    iteration: int
+    evaluations: int
+    losses: Losses
+    best_losses: Losses
+    values: Tensor
+    best_values: Tensor
+    seen: Callable[[Tensor], Tensor]
+
+    @property
+    def image(self) -> Tensor:
+        """`(1, 3, H, W)` in [0, 1]."""
+        return self.seen(self.values)
+
+    @property
+    def best(self) -> Tensor:
+        """The image with `best_losses`, `(1, 3, H, W)` in [0, 1]."""
+        return self.seen(self.best_values)
 
 
 class DivergedError(UserError):
@@ -200,8 +221,9 @@ class _Pixels:
         """Where the minimisation stands."""
         if self._best is None:
             raise RuntimeError("nothing has been evaluated yet")
-        losses, (best_losses, best) = self._losses, self._best
-        return Iterate(self.iteration, self.evaluations, losses, self._seen(self.values), best_losses, self._seen(best))
+        best_losses, best = self._best
+        here = self.values.detach().clone()
+        return Iterate(self.iteration, self.evaluations, self._losses, best_losses, here, best, self._seen)
 
     def _seen(self, values: Tensor) -> Tensor:
         return self._image_of(values.detach()).clamp(0, 1)
@@ -226,7 +248,7 @@ def _spectrum(image: Tensor, exponent: float) -> Tensor:
     height, width = image.shape[-2:]
     down = torch.fft.fftfreq(height, device=image.device)[:, None]
     across = torch.fft.rfftfreq(width, device=image.device)
-    factors = torch.hypot(down, across).clamp(min=1 / LONGEST_WAVE) ** -exponent
+    factors = torch.hypot(down, across).clamp(1 / LONGEST_WAVE, 1 / SHORTEST_WAVE) ** -exponent
     return factors / factors.mean()
 
 

@@ -156,7 +156,7 @@ def _descend(
                 image = resized(image, photo.shape) + photo - resized(coarse, photo.shape)
             for iterate in minimize(objective_of(loss_network, inputs, photo, config), image, method_of(config)):
                 way.add(iterate)
-                image = iterate.best
+            image = way.last.best if way.last else image
     except KeyboardInterrupt:
         return True
     except DivergedError as error:
