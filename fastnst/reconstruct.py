@@ -228,7 +228,7 @@ def sheet(photo: Tensor, found: Sequence[Reconstruction], title: str) -> Tensor:
 def _settings(image: str, photo: Tensor, config: ReconstructConfig) -> dict[str, Any]:
     """What repeats the numbers."""
     return {
-        "image": image,
+        "image": image if image.startswith("sample:") else Path(image).name,
         "kind": config.kind,
         "loss_network": config.loss_network,
         "loss_weights": config.loss_weights.name if config.loss_weights else None,

@@ -1,10 +1,12 @@
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from fastnst.images import load_image, resolve_photo
 from fastnst.loss_network import LossNetwork
+from fastnst.minimize import Iterate, minimize
 from fastnst.network import TransformationNetwork
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
@@ -26,3 +28,18 @@ def random_vgg() -> LossNetwork:
 def photo() -> torch.Tensor:
     """The astronaut, (1, 3, 96, 96)."""
     return load_image(resolve_photo("sample:astronaut"), size=96)
+
+
+def stopping(error: BaseException, *, after: int):
+    """`minimize`, but an error comes after so many iterations in all."""
+    count = 0
+
+    def stopped(*arguments) -> Iterator[Iterate]:
+        nonlocal count
+        for iterate in minimize(*arguments):
+            if count == after:
+                raise error
+            count += 1
+            yield iterate
+
+    return stopped

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import stopping
 from PIL import ExifTags, Image
 from torch import Tensor
 
@@ -91,21 +92,6 @@ def command(weights, capsys):
         return int(stop.value.code), *capsys.readouterr()
 
     return command
-
-
-def stopping(error: BaseException, *, after: int):
-    """`minimize`, but an error comes after so many iterations in all."""
-    count = 0
-
-    def stopped(*arguments) -> Iterator[Iterate]:
-        nonlocal count
-        for iterate in minimize(*arguments):
-            if count == after:
-                raise error
-            count += 1
-            yield iterate
-
-    return stopped
 
 
 def files() -> dict[Path, bytes | bool]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import stopping
 from PIL import Image
 
 import fastnst.reconstruct
@@ -61,21 +62,6 @@ def run(weights):
 
 def psnr(first: torch.Tensor, second: torch.Tensor) -> float:
     return -10 * (first - second).square().mean().log10().item()
-
-
-def stopping(error: BaseException, *, after: int):
-    """`minimize`, but an error comes after so many iterations in all."""
-    count = 0
-
-    def stopped(*arguments) -> Iterator[Iterate]:
-        nonlocal count
-        for iterate in minimize(*arguments):
-            if count == after:
-                raise error
-            count += 1
-            yield iterate
-
-    return stopped
 
 
 # --- What words stand for ---
