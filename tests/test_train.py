@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> Non
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(monkeypatch, sent) -> None:
     train(replace(SHALLOW, name="whole"))
-    step = StyleTrainer.training_step
+    step, handler = StyleTrainer.training_step, signal.getsignal(signal.SIGINT)
 
     def interrupted(self, batch, batch_idx):
         if self.global_step == 3:
@@ -97,7 +97,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(monkey
     with pytest.raises(Interrupted, match="saved after step 4; go on with: fastnst train --resume --name style"):
         train(SHALLOW)
     assert not Path("checkpoints/style.safetensors").exists()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     monkeypatch.setattr(StyleTrainer, "training_step", step)
     assert train(TrainConfig(resume=True, name="style", quiet=True, workers=1))["steps"] == 6
     assert same(weights("whole"), weights("style"))
@@ -105,7 +105,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(monkey
 
 def test_a_run_stopped_in_its_last_step_goes_on_without_another_one(monkeypatch) -> None:
     train(replace(SHALLOW, name="whole"))
-    step = StyleTrainer.training_step
+    step, handler = StyleTrainer.training_step, signal.getsignal(signal.SIGINT)
 
     def interrupted(self, batch, batch_idx):
         if self.global_step == 5:
