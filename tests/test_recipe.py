@@ -458,13 +458,16 @@ def gatys(network: LossNetwork, x: Tensor, p: Tensor, s: Tensor) -> Published:
 
 
 def johnson(network: LossNetwork, x: Tensor, p: Tensor, s: Tensor) -> Published:
-    """Equations 2 to 5; total variation as Mahendran and Vedaldi (2015) with beta = 2, of pixels from 0 to 255."""
+    """Equations 2 to 5, style as a mean over C^2 as in the authors' code.
+
+    Total variation as Mahendran and Vedaldi (2015) with beta = 2, of pixels from 0 to 255.
+    """
     features, target = maps(network, "relu2_2", x, p)
     content = ((features - target) ** 2).sum() / features.numel()
     style = torch.tensor(0.0).double()
     for layer in ("relu1_2", "relu2_2", "relu3_3", "relu4_3"):
         f, a = maps(network, layer, x, s)
-        style += torch.linalg.matrix_norm(f @ f.T / f.numel() - a @ a.T / a.numel()) ** 2
+        style += torch.linalg.matrix_norm(f @ f.T / f.numel() - a @ a.T / a.numel()) ** 2 / len(f) ** 2
     variation = (255 * x).diff(dim=2).square().sum() + (255 * x).diff(dim=3).square().sum()
     return Published(content, style, variation, (1, 5, 1e-6))
 

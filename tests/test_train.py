@@ -105,7 +105,7 @@ def test_a_stopped_and_resumed_run_ends_with_the_same_weights_bit_for_bit(monkey
 
 def test_a_run_stopped_in_its_last_step_goes_on_without_another_one(monkeypatch) -> None:
     train(replace(SHALLOW, name="whole"))
-    step, handler = StyleTrainer.training_step, signal.getsignal(signal.SIGINT)
+    step = StyleTrainer.training_step
 
     def interrupted(self, batch, batch_idx):
         if self.global_step == 5:
