@@ -20,7 +20,7 @@ def wheel(tmp_path_factory) -> Path:
 
 def test_the_wheel_carries_recipes_styles_and_the_sample_but_no_tests(wheel) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("configs", "checkpoints"):
+    for folder in ("configs", "configs/optimize", "checkpoints"):
         for path in (ROOT / folder).glob("*.*"):
             assert f"fastnst/{folder}/{path.name}" in names
     assert {"fastnst/samples/wave.jpg", "fastnst/samples/draw_wave.py", "fastnst/py.typed"} <= names
