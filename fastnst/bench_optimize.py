@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,7 +123,7 @@ def race(name: str, config: BenchOptimizeConfig, folder: Path) -> dict[str, Any]
         raise AssertionError(f"not the same loss at the start: {start} and {theirs[0].loss}")
     ours: list[Point] = []
     started = time.perf_counter()
-    for iterate in minimize(objective, photo, Method(**{**METHOD.__dict__, "iterations": config.steps})):
+    for iterate in minimize(objective, photo, replace(METHOD, iterations=config.steps)):
         ours.append(Point(time.perf_counter() - started, iterate.evaluations, iterate.best_losses.total.item()))
         if ours[-1].loss <= min(point.loss for point in theirs):
             break

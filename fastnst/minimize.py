@@ -118,9 +118,7 @@ def minimize(objective: Objective, start: Tensor, method: Method) -> Iterator[It
 
 
 def _adam(pixels: "_Pixels", method: Method) -> Iterator[Iterate]:
-    optimizer = torch.optim.Adam(
-        [pixels.values], lr=method.learning_rate / pixels.unit, betas=method.betas, eps=method.epsilon * pixels.unit
-    )
+    optimizer = torch.optim.Adam([pixels.values], lr=method.learning_rate, betas=method.betas, eps=method.epsilon)
     for _ in range(method.iterations):
         optimizer.step(pixels.evaluate)
         pixels.end_iteration()

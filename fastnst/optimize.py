@@ -24,7 +24,7 @@ from fastnst.config import OptimizeConfig, recipe_departures
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, UserError
 from fastnst.frames import Frames
-from fastnst.images import check_suffix, read_picture, resolve_photo, save_image
+from fastnst.images import Picture, check_suffix, read_picture, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
 from fastnst.memory import available_memory, saved_bytes
 from fastnst.minimize import DivergedError, Iterate, minimize
@@ -71,26 +71,28 @@ def optimize(photo: str, config: OptimizeConfig) -> dict[str, Any]:
     sizes = scales(inputs.size, config.scales)
     _check_memory(loss_network, inputs, config)
     _announce(photo, inputs, sizes, config)
-    with ExitStack() as stack:
-        way = _Way(config, stack, shape=picture.pixels.shape, total=len(sizes) * config.iterations * config.rounds)
-        interrupted = _descend(loss_network, inputs, sizes, config, way)
-    if (last := way.last) is None:
-        raise Interrupted("stopped before the first iteration; nothing was written")
-    result = resized(last.best.cpu(), picture.pixels.shape)  # smaller if Ctrl-C ended a coarse scale
-    if config.keep_colors == "luminance":
-        result = with_colors_of(picture.pixels, result)
-    save_image(result, output, alpha=picture.alpha, exif=picture.exif, dpi=picture.dpi, quality=picture.quality or 95)
-    if interrupted:
-        raise Interrupted(f"stopped after {way.iterations} iterations; the best image so far is {output}")
+    way = _Way(config, total=len(sizes) * config.iterations * config.rounds)
+    try:
+        with ExitStack() as stack:
+            way.show(stack, shape=picture.pixels.shape)
+            _descend(loss_network, inputs, sizes, config, way)
+    except KeyboardInterrupt:
+        kept = f"; the best image so far is {output}" if way.last else " before the first; nothing was written"
+        raise Interrupted(f"stopped after {way.iterations} iterations{kept}") from None
+    finally:  # whatever ended it: a full disk under the frames must not cost the image
+        if way.last is not None:
+            _save(way.last.best, picture, output, config)
+    assert way.last is not None  # minimize gives at least one
+    height, width = picture.pixels.shape[-2:]
     return {
         "photo": photo,
         "output": str(output),
-        "width": result.shape[-1],
-        "height": result.shape[-2],
+        "width": width,
+        "height": height,
         "sizes": sizes,
         "iterations": way.iterations,
         "evaluations": way.evaluations,
-        "losses": {name: value.item() for name, value in last.best_losses._asdict().items()},
+        "losses": {name: value.item() for name, value in way.last.best_losses._asdict().items()},
         "seconds": round(time.perf_counter() - started, 1),
         "hardware": describe_device(device),
         "versions": {name: version(name) for name in ("fastnst", "torch")},
@@ -108,20 +110,32 @@ def output_of(photo: str, config: OptimizeConfig) -> Path:
     return folder / f"{source.stem}-{styles}-optimized.png"
 
 
+def _save(image: Tensor, picture: Picture, output: Path, config: OptimizeConfig) -> None:
+    """Write the image with what the photo's file had beside its pixels; of a coarse scale, enlarged."""
+    image = resized(image.cpu(), picture.pixels.shape)
+    if config.keep_colors == "luminance":
+        image = with_colors_of(picture.pixels, image)
+    save_image(image, output, alpha=picture.alpha, exif=picture.exif, dpi=picture.dpi, quality=picture.quality or 95)
+
+
 class _Way:
     """What is shown and kept of the iterations: progress bar, frames, the last iterate, counts over all scales."""
 
-    def __init__(self, config: OptimizeConfig, stack: ExitStack, *, shape: torch.Size, total: int) -> None:
+    def __init__(self, config: OptimizeConfig, *, total: int) -> None:
         self.last: Iterate | None = None
         self.iterations = self.evaluations = 0
         self._evaluations_before = 0
-        self._every = config.frame_every
+        self._config = config
         self._frames: Frames | None = None
-        if config.frames is not None:
-            frames = Frames(config.frames, size=(shape[-1], shape[-2]), force=config.force)
-            self._frames = stack.enter_context(frames)
         self._bar = progress_bar(shown=not (config.quiet or config.json))
-        self._task = stack.enter_context(self._bar).add_task("optimising", total=total, state="")
+        self._task = self._bar.add_task("optimising", total=total, state="")
+
+    def show(self, stack: ExitStack, *, shape: torch.Size) -> None:
+        """Begin to show and to write frames; the stack ends both."""
+        if self._config.frames is not None:
+            frames = Frames(self._config.frames, size=(shape[-1], shape[-2]), force=self._config.force)
+            self._frames = stack.enter_context(frames)
+        stack.enter_context(self._bar)
 
     def begin_scale(self, size: int) -> None:
         """Tell of the scale that comes."""
@@ -136,14 +150,14 @@ class _Way:
         losses = iterate.losses
         state = f"loss {losses.total:.4g}  content {losses.content:.4g}  style {losses.style:.4g}"
         self._bar.update(self._task, completed=self.iterations, state=state)
-        if self._frames is not None and self.iterations % self._every == 0:
+        if self._frames is not None and self.iterations % self._config.frame_every == 0:
             self._frames.add(iterate.image)
 
 
 def _descend(
     loss_network: LossNetwork, inputs: Inputs, sizes: Sequence[int], config: OptimizeConfig, way: _Way
-) -> bool:
-    """Minimise at each scale, from coarse to fine; True if Ctrl-C ended it."""
+) -> None:
+    """Minimise at each scale, from coarse to fine."""
     image: Tensor | None = None
     photo = inputs.photo
     try:
@@ -157,13 +171,10 @@ def _descend(
             for iterate in minimize(objective_of(loss_network, inputs, photo, config), image, method_of(config)):
                 way.add(iterate)
             image = way.last.best if way.last else image
-    except KeyboardInterrupt:
-        return True
     except DivergedError as error:
         if way.last is None:
             raise
         log.warning("%s; the best image before that is kept", error)
-    return False
 
 
 def _check(photo: Path, output: Path, config: OptimizeConfig) -> None:

@@ -203,8 +203,8 @@ def style_images(inputs: Inputs, photo: Tensor, config: OptimizeConfig) -> list[
     images = []
     for path in inputs.styles:
         if isinstance(config.style_size, int):
-            long = min(config.style_size, max(load_on_white(path).shape[-2:]))
-            image = load_on_white(path, size=max(1, round(long * share))).to(photo)
+            image = load_on_white(path, size=config.style_size).to(photo)
+            image = resized(image, shape_of(image, round(max(image.shape[-2:]) * share)))
         else:
             image = load_on_white(path).to(photo)
             shape = photo.shape if config.style_size == "stretch" else shape_of(image, max(photo.shape[-2:]))

@@ -473,3 +473,13 @@ def test_ctrl_c_is_exit_code_130_and_one_line(command, monkeypatch) -> None:
     code, out, err = command("photo.png", "--style", "dark.png", "--quiet", "--output", "out.png")
     assert (code, out) == (130, "") and err.count("\n") == 1
     assert "stopped after 1 iterations; the best image so far is out.png" in err and Path("out.png").exists()
+
+
+def test_a_full_disk_under_the_frames_does_not_cost_the_image(run, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fastnst.optimize.Frames, "add", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(output=Path("out.png"), frames=Path("way"), frame_every=1)
+    assert load_image(Path("out.png")).shape == (1, 3, 30, 40)
