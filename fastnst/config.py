@@ -16,7 +16,7 @@ from cyclopts.validators import Number
 
 from fastnst.errors import UserError
 
-NetworkName = Literal["slim", "johnson"]
+NetworkName = Literal["small", "live", "johnson"]
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
 NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
@@ -63,8 +63,8 @@ class TrainConfig:
     """Photos: a folder, `coco` or a Hub id [a few samples]."""
     max_photos: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all; 20000 of a Hub id]."""
-    network: Annotated[NetworkName, WHAT] = "slim"
-    """The paper's, or half its channels."""
+    network: Annotated[NetworkName, WHAT] = "small"
+    """`johnson` is the paper's; `live` is for video."""
     init_from: Annotated[str | None, WHAT] = None
     """Start from the weights of this style file."""
 

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from fastnst.network import PRESETS
 from fastnst.style_file import StyleFileError, list_styles, read_info
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
@@ -32,13 +33,19 @@ def print_styles(*, as_json: bool) -> None:
         table.add_row(
             path.stem,
             ", ".join(each["name"] for each in style["styles"]),
-            f"width {network['width']}, {network['num_blocks']} blocks",
+            _size(network),
             f"{style.get('steps', '?')} steps in {style.get('seconds', 0) / 60:.1f} min",
             f"{style.get('held_out', {}).get('total', float('nan')):.3f}",
             str(path),
         )
     if not as_json:
         Console().print(table if table.row_count else "no style yet: fastnst train --style painting.jpg")
+
+
+def _size(network: dict[str, int]) -> str:
+    """The name of a network's size, or its channels."""
+    shape = {key: value for key, value in network.items() if key != "num_styles"}
+    return next((name for name, preset in PRESETS.items() if preset == shape), " ".join(map(str, shape.values())))
 
 
 def print_info(*, as_json: bool) -> None:

@@ -16,7 +16,7 @@ torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and 
 @pytest.fixture
 def tiny_network() -> TransformationNetwork:
     torch.manual_seed(0)
-    return TransformationNetwork(width=4, num_blocks=1)
+    return TransformationNetwork(half=4, quarter=8, num_blocks=1)
 
 
 @pytest.fixture(scope="session")

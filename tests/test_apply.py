@@ -19,8 +19,12 @@ def folder(tmp_path, monkeypatch) -> Path:
     """An empty current folder with the style `wave` in ./checkpoints."""
     monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
-    info = {"name": "wave", "styles": [{"name": "wave"}], "network": {"width": 4, "num_blocks": 1, "num_styles": 1}}
-    save_style(Path("checkpoints/wave.safetensors"), TransformationNetwork(width=4, num_blocks=1), info)
+    info = {
+        "name": "wave",
+        "styles": [{"name": "wave"}],
+        "network": {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": 1},
+    }
+    save_style(Path("checkpoints/wave.safetensors"), TransformationNetwork(**info["network"]), info)
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from fastnst.bench import bench_training, summarize
 from fastnst.config import BenchConfig
 from fastnst.errors import UserError
 
-SMALL = {"network": "slim", "batch_size": 1, "crop_size": 64, "rounds": 1}
+SMALL = {"network": "small", "batch_size": 1, "crop_size": 64, "rounds": 1}
 
 
 def test_the_loops_minimise_the_same_loss_and_the_result_is_one_json_object(tmp_path, capsys) -> None:

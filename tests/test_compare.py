@@ -48,7 +48,7 @@ def make_style(name: str, paintings: list[Path], **settings: object) -> None:
         loss_weights=Path("vgg.pth"),
     )
     torch.manual_seed(0)
-    shape = {"width": 4, "num_blocks": 1, "num_styles": len(paintings)}
+    shape = {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": len(paintings)}
     network = TransformationNetwork(**shape)
     for index, parameter in enumerate(network.parameters()):
         parameter.data += 0.05 * torch.randn_like(parameter) * (index > 0)  # styles differ
@@ -281,7 +281,7 @@ def test_what_cannot_be_compared_is_said_before_any_work(photos, settings, messa
 
 def test_a_file_that_does_not_tell_its_settings_has_no_objective(tmp_path) -> None:
     info = {"name": "bare", "styles": load_style(Path("checkpoints/wave.safetensors")).info["styles"]}
-    shape = {"width": 4, "num_blocks": 1, "num_styles": 1}
+    shape = {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": 1}
     save_style(tmp_path / "bare.safetensors", TransformationNetwork(**shape), {**info, "network": shape})
     with pytest.raises(UserError, match="does not tell how it was trained"):
         run(output=tmp_path / "out", style=str(tmp_path / "bare.safetensors"))

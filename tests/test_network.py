@@ -5,7 +5,12 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from fastnst.config import NetworkName
-from fastnst.network import PRESETS, ConditionalInstanceNorm, TransformationNetwork
+from fastnst.network import (
+    PRESETS,
+    ConditionalInstanceNorm,
+    TransformationNetwork,
+    UpsampleConvNorm,
+)
 
 
 def images(*size: int, batch: int = 1) -> torch.Tensor:
@@ -27,6 +32,34 @@ def test_johnson_preset_is_the_papers_network() -> None:
     assert shapes == [*down, *[(128, 128, 3, 1)] * 10, (128, 64, 3, 1), (64, 32, 3, 1), (32, 3, 9, 1)]
     # 1,679,235 parameters with a bias in each of the 15 normed convolutions, which the norm would cancel
     assert sum(p.numel() for p in network.parameters()) == 1_679_235 - sum(c.out_channels for c in convolutions[:-1])
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 4), (8, 3)])
+def test_upsampling_in_one_step_is_nearest_upsampling_and_a_convolution(size) -> None:
+    layer = UpsampleConvNorm(3, 5, num_styles=1).double()
+    maps = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    one_step = layer.upsample_and_convolve(maps)
+    larger = F.pad(F.interpolate(maps, scale_factor=2.0, mode="nearest"), [1] * 4, mode="reflect")
+    two_steps = F.conv2d(larger, layer.conv.weight)
+    assert_close(one_step, two_steps)
+    weights = torch.randn_like(two_steps)
+    for of in (maps, layer.conv.weight):
+        results = (one_step, two_steps)
+        first, second = (torch.autograd.grad((each * weights).sum(), of, retain_graph=True)[0] for each in results)
+        assert_close(first, second)
+
+
+def test_without_layers_at_full_resolution_pixels_are_folded_and_unfolded() -> None:
+    network = TransformationNetwork(half=4, quarter=8, num_blocks=1)
+    seen = []
+    network.encoder[0].conv.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    photos = images(18, 21)
+    with torch.no_grad():
+        network(photos)
+    (folded, output) = seen[0]
+    assert folded.shape == (1, 12, 12, 14) and output.shape == (1, 4, 10, 12)  # 20 x 24 folded, padded by one
+    # channel 4 c + 2 (y % 2) + x % 2 at (y // 2, x // 2), after the padding
+    assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 3, 1 + 5] == photos[0, 1, 2 * 3 + 1, 2 * 5]
 
 
 def test_presets_are_those_that_the_settings_offer() -> None:
@@ -74,14 +107,14 @@ def test_an_image_does_not_depend_on_the_rest_of_the_batch(tiny_network) -> None
 
 
 def test_a_network_with_several_styles_wants_one_chosen() -> None:
-    network = TransformationNetwork(width=4, num_blocks=1, num_styles=2)
+    network = TransformationNetwork(half=4, quarter=8, num_blocks=1, num_styles=2)
     with pytest.raises(ValueError, match="has 2 styles"):
         network(images(16, 16))
 
 
 def test_styles_of_one_network_differ_once_their_norms_do() -> None:
     torch.manual_seed(0)
-    network = TransformationNetwork(width=4, num_blocks=1, num_styles=2)
+    network = TransformationNetwork(half=4, quarter=8, num_blocks=1, num_styles=2)
     photo = images(20, 20)
     first, second = (network(photo, torch.eye(2)[i : i + 1]) for i in range(2))
     assert torch.equal(first, second)
@@ -90,7 +123,7 @@ def test_styles_of_one_network_differ_once_their_norms_do() -> None:
     assert not torch.allclose(network(photo, torch.eye(2)[1:]), first, atol=1e-3)
 
 
-@pytest.mark.parametrize("settings", [{"width": 0}, {"num_blocks": -1}, {"num_styles": 0}])
+@pytest.mark.parametrize("settings", [{"half": 0}, {"full": -1}, {"num_blocks": -1}, {"num_styles": 0}])
 def test_impossible_networks_are_refused(settings) -> None:
     with pytest.raises(ValueError, match="at least"):
         TransformationNetwork(**settings)

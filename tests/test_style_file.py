@@ -18,7 +18,11 @@ from fastnst.style_file import (
 
 def info_of(network: TransformationNetwork, name: str = "night") -> dict:
     styles = [{"name": f"{name}{i}" if i else name} for i in range(network.num_styles)]
-    return {"name": name, "styles": styles, "network": {"width": 4, "num_blocks": 1, "num_styles": network.num_styles}}
+    return {
+        "name": name,
+        "styles": styles,
+        "network": {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": network.num_styles},
+    }
 
 
 def test_what_is_saved_is_loaded(tiny_network, tmp_path) -> None:
@@ -68,7 +72,7 @@ def test_files_that_are_no_style_get_one_clear_line(tmp_path) -> None:
 def test_weights_that_do_not_fit_the_description_are_refused(tiny_network, tmp_path) -> None:
     path = tmp_path / "night.safetensors"
     wrong = info_of(tiny_network)
-    wrong["network"]["width"] = 8
+    wrong["network"]["half"] = 8
     save_style(path, tiny_network, wrong)
     with pytest.raises(StyleFileError, match="do not fit"):
         load_style(path)

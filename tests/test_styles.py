@@ -12,7 +12,7 @@ def test_styles_are_listed_and_foreign_files_are_named(tiny_network, tmp_path, m
     monkeypatch.setattr("fastnst.style_file.SOURCE_TREE", tmp_path / "nowhere")
     print_styles(as_json=False)
     assert "no style yet" in capsys.readouterr().out
-    network = {"width": 4, "num_blocks": 1, "num_styles": 1}
+    network = {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": 1}
     info = {"name": "night", "styles": [{"name": "night"}], "network": network, "preview": "x" * 1000}
     save_style(tmp_path / "checkpoints" / "night.safetensors", tiny_network, info)
     save_file(tiny_network.state_dict(), tmp_path / "checkpoints" / "foreign.safetensors")

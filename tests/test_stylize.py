@@ -10,11 +10,11 @@ from fastnst.stylize import Stylizer, find_mix
 
 def style_file(*names: str, seed: int = 0) -> StyleFile:
     torch.manual_seed(seed)
-    network = TransformationNetwork(width=4, num_blocks=1, num_styles=len(names))
+    network = TransformationNetwork(half=4, quarter=8, num_blocks=1, num_styles=len(names))
     with torch.no_grad():
         for norm in (m for m in network.modules() if hasattr(m, "scale")):
             norm.scale.normal_()
-    settings = {"width": 4, "num_blocks": 1, "num_styles": len(names)}
+    settings = {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": len(names)}
     info = {"name": "_".join(names), "styles": [{"name": name} for name in names], "network": settings}
     return StyleFile(network.eval(), info)
 

@@ -179,7 +179,7 @@ def test_a_checkpoint_holds_no_loss_network_and_loads_without_running_code(monke
 def _network_names() -> set[str]:
     from fastnst.network import PRESETS, TransformationNetwork
 
-    return set(TransformationNetwork(**PRESETS["slim"]).state_dict())
+    return set(TransformationNetwork(**PRESETS["small"]).state_dict())
 
 
 def test_several_styles_make_one_file_whose_styles_differ() -> None:
