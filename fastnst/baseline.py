@@ -12,20 +12,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastnst.config import TrainConfig
 from fastnst.errors import UserError
-from fastnst.images import load_on_white, resolve_photo
-from fastnst.loss_network import LossNetwork
+from fastnst.images import resolve_photo
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import DivergedError, Iterate, Method, minimize
+from fastnst.objective import OBJECTIVE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.run import from_json, to_json
 from fastnst.style_file import StyleFile, StyleFileError, load_style
 from fastnst.stylize import Stylizer, find_mix
-
-OBJECTIVE = (  # what is told of the training's settings
-    *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
-    *("normalization", "loss_network", "pooling", "crop_size"),
-)
 
 
 class Contest(NamedTuple):
@@ -75,7 +69,9 @@ def load_contest(style: str, style_image: Path, *, loss_weights: Path | None = N
         "loss_weights": {"name": loss_weights.name, "sha256": sha256(loss_weights)} if loss_weights else None,
         "objective": {key: to_json(settings)[key] for key in OBJECTIVE},
     }
-    return Contest(stylizer, _objective(settings, image, loss_weights).to(stylizer.device), sources)
+    picture = load_style_image(image, settings.style_size)
+    objective = perceptual_loss(settings, load_loss_network(settings, loss_weights), [picture])
+    return Contest(stylizer, objective.to(stylizer.device), sources)
 
 
 def baseline_curve(
@@ -153,21 +149,3 @@ def _trained_on(image: Path, file: StyleFile, mix: Mapping[str, float] | None) -
     if found not in meant.values():
         raise StyleFileError(f"{image} is not the picture that {' or '.join(meant)} was trained on: SHA-256 differs")
     return next(str(name) for name in meant if meant[name] == found)
-
-
-def _objective(settings: TrainConfig, style_image: Path, loss_weights: Path | None) -> PerceptualLoss:
-    """As it was at the end of the training."""
-    layers = (*settings.content_layers, *settings.style_layers)
-    loss_network = LossNetwork(
-        layers, name=settings.loss_network, weights=loss_weights or "default", pooling=settings.pooling
-    ).to(memory_format=torch.channels_last)
-    return PerceptualLoss(
-        loss_network,
-        [load_on_white(style_image, size=settings.style_size)],
-        content_layers=settings.content_layers,
-        style_layers=settings.style_layers,
-        normalization=settings.normalization,
-        content_weight=settings.content_weight,
-        style_weight=settings.style_weight,
-        variation_weight=settings.tv_weight,
-    )

@@ -17,17 +17,18 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 
-from fastnst.config import BenchConfig, TrainConfig
+from fastnst.config import DEFAULT_STYLE_WEIGHT, BenchConfig, TrainConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
-from fastnst.files import write_whole
-from fastnst.images import load_image, resolve_photo
+from fastnst.files import write_json
+from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
 from fastnst.network import PRESETS, ConvNorm, TransformationNetwork
+from fastnst.objective import load_style_image
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
-STYLE_WEIGHT = TrainConfig().style_weight
+STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
 WHOLE_VGG = "pool5"  # the last layer before the classifier
 
 Step = Callable[[], Tensor]
@@ -49,7 +50,7 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
         raise UserError(f"{config.output} exists: choose another --output")
     torch.manual_seed(0)
     photos = torch.rand(config.batch_size, 3, config.crop_size, config.crop_size)
-    style = load_image(resolve_photo("sample:coffee"), size=TrainConfig().style_size)
+    style = load_style_image(resolve_photo("sample:coffee"), None)
     loops = {
         "fastnst": fastnst_step,
         "plain loop, competent": competent_step,
@@ -182,7 +183,7 @@ def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
 
 def _report(result: dict[str, Any], config: BenchConfig) -> None:
     if config.output is not None:
-        write_whole(config.output, (json.dumps(result, indent=1) + "\n").encode())
+        write_json(config.output, result)
     if config.json:
         print(json.dumps(result))
         return

@@ -23,7 +23,7 @@ from fastnst.bench import summarize
 from fastnst.config import BenchOptimizeConfig, OptimizeConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
-from fastnst.files import write_whole
+from fastnst.files import write_json
 from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
@@ -211,7 +211,7 @@ def _plain(level: dict[str, Any]) -> dict[str, Any]:
 
 def _report(result: dict[str, Any], config: BenchOptimizeConfig) -> None:
     if config.output is not None:
-        write_whole(config.output, (json.dumps(result, indent=1) + "\n").encode())
+        write_json(config.output, result)
     if config.json:
         print(json.dumps(result))
         return

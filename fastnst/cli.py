@@ -23,7 +23,9 @@ from fastnst.config import (
     BenchOptimizeConfig,
     CompareConfig,
     OptimizeConfig,
+    ProbeConfig,
     ReconstructConfig,
+    TargetsConfig,
     TrainConfig,
     find_recipe,
     read_recipe,
@@ -95,6 +97,22 @@ def train(
             "%s: %d steps in %.0f s; held out: %s\nuse it: fastnst apply photo.jpg --style %s",
             *(result["path"], result["steps"], result["seconds"], parts, style),
         )
+    return 0
+
+
+@app.command(help_epilogue="Example: fastnst probe --style painting.jpg --data my_photos")
+def probe(settings: Annotated[ProbeConfig, Flat]) -> int:
+    """Try style weights and stroke sizes: short trainings, one contact sheet to choose from.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.probe import probe as run
+
+    _quieten(settings.quiet)
+    result = run(settings)
+    sheet = f"{result['output']}/sheet.png"
+    _tell(result, settings.json, "%s: %d trials; train with the flags that you like", sheet, len(result["trials"]))
     return 0
 
 
@@ -224,6 +242,25 @@ def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimiz
     from fastnst.bench_optimize import bench_optimize as run
 
     run(settings)
+    return 0
+
+
+@bench.command(
+    name="targets", help_epilogue="Example: fastnst bench targets --style wave.jpg --data my_photos -o q.json"
+)
+def bench_targets(settings: Annotated[TargetsConfig, Flat]) -> int:
+    """Measure what a network shall reach: the objective of 25, 50 and 100 iterations of L-BFGS.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.targets import measure_targets
+
+    _quieten(settings.quiet)
+    result = measure_targets(settings)
+    means = ", ".join(f"after {count}: {value:.4f}" for count, value in result["mean"].items() if count != "untouched")
+    summary = "%s: untouched: %.4f; %s"
+    _tell(result, settings.json, summary, settings.output, result["mean"]["untouched"], means)
     return 0
 
 

@@ -3,7 +3,6 @@
 After Johnson et al. (2016), figure 5 (how many iterations a pass is worth) and table 1 (how much faster it is).
 """
 
-import json
 import logging
 import statistics
 import time
@@ -29,7 +28,7 @@ from fastnst.compare_report import check_matplotlib, draw_curve, draw_sheet, to_
 from fastnst.config import CompareConfig
 from fastnst.devices import describe_device
 from fastnst.errors import Interrupted
-from fastnst.files import check_folder, write_whole
+from fastnst.files import check_folder, write_json, write_whole
 from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import Iterate, Method
@@ -302,5 +301,5 @@ def _now(device: torch.device) -> float:
 
 
 def _write(result: dict[str, Any], folder: Path) -> None:
-    write_whole(folder / "compare.json", (json.dumps(result, indent=1) + "\n").encode())
+    write_json(folder / "compare.json", result)
     write_whole(folder / "compare.md", to_markdown(result).encode())

@@ -107,7 +107,7 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"`{result['style_file']['name']}`, trained on crops of {objective['crop_size']} px, and L-BFGS (history "
         f"{result['history']}) from noise (seed {result['seed']}) minimise the same objective: {_formula(objective)}. "
-        f"Style image `{result['style_image']['name']}`, long side {objective['style_size']} px."
+        f"Style image `{result['style_image']['name']}`, long side {objective['style_size'] or 'of 384'} px."
     )
     if result["sizes"]:
         yield from ("", "## Objective", "")

@@ -53,6 +53,15 @@ def _duration(_: Any, tokens: Sequence[Any]) -> float:
 Duration = Annotated[float, Parameter(converter=_duration)]
 
 
+Size = Annotated[int, Parameter(validator=Number(gte=16))]
+PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
+WORDS = Parameter(consume_multiple=True, negative=())
+OUTPUT_FILE = Parameter(name=("--output", "-o"))
+BRIEF = Parameter(show_default=False, show_choices=False, negative=())
+DEFAULT_STYLE_WEIGHT = 8.0
+SideOfStyle = Annotated[int, Parameter(validator=Number(gte=32))]
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """Settings of `fastnst train`."""
@@ -63,10 +72,10 @@ class TrainConfig:
     """Photos: a folder, `coco` or a Hub id [a few samples]."""
     max_photos: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all; 20000 of a Hub id]."""
-    network: Annotated[NetworkName, WHAT] = "small"
-    """`johnson` is the paper's; `live` is for video."""
-    init_from: Annotated[str | None, WHAT] = None
-    """Start from the weights of this style file."""
+    network: Annotated[NetworkName, WHAT, BRIEF] = "small"
+    """`small`, `live` (video) or `johnson` (paper) [small]."""
+    init_from: Annotated[str, WHAT, BRIEF] = "auto"
+    """Style to start from; `none`: from nothing [the base]."""
 
     budget: Annotated[Duration | None, LENGTH] = None
     """Wall-clock time: 90s, 20m, 1.5h [20m]."""
@@ -75,14 +84,14 @@ class TrainConfig:
     resume: Annotated[bool, LENGTH, SWITCH] = False
     """Go on with the unfinished run of this name."""
 
-    style_weight: Annotated[PositiveFloat, LOOK] = 8.0
-    """2: a light touch, 8: strokes and palette."""
+    style_weight: Annotated[PositiveFloat | Literal["auto"], LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
+    """2: a light touch, 8: strokes and palette; `auto` [8]."""
     content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
     """Weight of the photo's content."""
     tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
     """Weight of total variation, which smooths."""
-    style_size: Annotated[int, LOOK, Parameter(validator=Number(gte=32))] = 384
-    """Its long side in pixels; larger, larger strokes."""
+    style_size: Annotated[SideOfStyle | None, LOOK] = None
+    """Its long side; larger, larger strokes [384; see README]."""
     style_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = (
         "relu1_2",
         "relu2_2",
@@ -158,13 +167,6 @@ class ApplyConfig:
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object a photo."""
-
-
-Size = Annotated[int, Parameter(validator=Number(gte=16))]
-PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
-WORDS = Parameter(consume_multiple=True, negative=())
-OUTPUT_FILE = Parameter(name=("--output", "-o"))
-BRIEF = Parameter(show_default=False, show_choices=False, negative=())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,6 +362,56 @@ class BenchOptimizeConfig:
     """Write the JSON here too."""
     json: Annotated[bool, SWITCH] = False
     """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetsConfig:
+    """Settings of `fastnst bench targets`."""
+
+    style: Annotated[Path, WHAT]
+    """Style image, or `sample:NAME`."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos of the training; their held-out ones are painted [a few samples]."""
+    output: Annotated[Path, WHAT, OUTPUT_FILE] = Path("targets.json")
+    """JSON file; one that is there is gone on with."""
+    iterations: Annotated[PositiveInt, LENGTH] = 100
+    """Of L-BFGS, for each photo."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Settings of `fastnst probe`."""
+
+    style: Annotated[Path, WHAT]
+    """Style image, or `sample:NAME`."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos to train on, as for `train` [a few samples]."""
+    photo: Annotated[tuple[str, ...], WHAT, WORDS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
+    """Photos for the sheet."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """Folder for sheet, style files and numbers [probe-STYLE]."""
+    weights: Annotated[tuple[PositiveFloat, ...], LOOK, WORDS] = (2.0, 4.0, 8.0, 16.0, 32.0)
+    """Style weights to try."""
+    network: Annotated[NetworkName, LOOK] = "small"
+    """As for `train`."""
+    init_from: Annotated[str, LOOK] = "auto"
+    """As for `train`."""
+    budget: Annotated[Duration, LENGTH] = 540.0
+    """Time for all trials together."""
+    seed: Annotated[int, LENGTH, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """The same for each trial."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to train."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
 
 
 CONFIGS = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")

@@ -151,6 +151,11 @@ class PhotoDataModule(pl.LightningDataModule):
             raise DataError(f"{self.source}: other photos than when the run was started; put them back, or start anew")
         self.start_step = state_dict["step"]
 
+    def first_crops(self, count: int, size: int) -> Tensor:
+        """The training's first photos, `(count, 3, size, size)` in [0, 1]."""
+        samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size, self.source)
+        return from_bytes(samples[[Draw(step, 0, size) for step in range(count)]].photos)
+
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
         """Batches without end, from `start_step` on."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

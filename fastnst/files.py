@@ -1,8 +1,10 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -18,6 +20,11 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON values, completely or not at all."""
+    write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

@@ -4,7 +4,6 @@
 write the images, a contact sheet of them and their losses.
 """
 
-import json
 import os
 import re
 import time
@@ -22,7 +21,7 @@ from fastnst.architectures import NETWORKS
 from fastnst.config import ReconstructConfig
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, UserError
-from fastnst.files import check_folder, write_whole
+from fastnst.files import check_folder, write_json
 from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
@@ -114,7 +113,7 @@ def reconstruct(image: str, config: ReconstructConfig) -> dict[str, Any]:
             file, last = list(found.items())[-1]
             save_image(last.image, folder / file)  # may be under way
             save_image(sheet(photo, list(found.values()), title), folder / "sheet.png")
-            write_whole(folder / "losses.json", (json.dumps(record, indent=1) + "\n").encode())
+            write_json(folder / "losses.json", record)
     return {**record, "output": str(folder)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastnst.config import TrainConfig
 from fastnst.errors import TrainingError
-from fastnst.files import write_whole
+from fastnst.files import write_json
 from fastnst.style_file import SUFFIX
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
@@ -18,12 +18,18 @@ NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
 
 @dataclass(frozen=True)
 class Run:
-    """Names and places of a run."""
+    """Names and places of a run.
+
+    Args:
+        name: Of the style file.
+        root: The folder that `runs/` and `checkpoints/` are in.
+    """
 
     name: str
+    root: Path = Path()
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Run":
+    def of(cls, config: TrainConfig, root: Path = Path()) -> "Run":
         """The run of some settings: its name, or the names of its style images.
 
         Raises:
@@ -34,12 +40,12 @@ class Run:
         name = config.name or "_".join(path.stem for path in config.style)
         if any(character in name for character in "/\\:,") or name.startswith((".", "-")):
             raise TrainingError(f"a name has none of / \\ : , and no dot or hyphen in front, got {name!r}: use --name")
-        return cls(name)
+        return cls(name, root)
 
     @property
     def folder(self) -> Path:
         """Checkpoint, TensorBoard events, previews."""
-        return Path("runs") / self.name
+        return self.root / "runs" / self.name
 
     @property
     def checkpoint(self) -> Path:
@@ -54,7 +60,7 @@ class Run:
     @property
     def style_file(self) -> Path:
         """The result."""
-        return Path("checkpoints") / f"{self.name}{SUFFIX}"
+        return self.root / "checkpoints" / f"{self.name}{SUFFIX}"
 
     def check_new(self, config: TrainConfig) -> TrainConfig:
         """Check that a new run may begin; changes nothing.
@@ -110,7 +116,7 @@ class Run:
             if not os.access(folder, os.W_OK):
                 raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)
-        write_whole(self.settings, (json.dumps(to_json(config), indent=1) + "\n").encode())
+        write_json(self.settings, to_json(config))
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:

@@ -55,6 +55,11 @@ class Photos(NamedTuple):
         image = self.rows[index]["image"]
         return decode_photo(image["bytes"] or Path(image["path"]), short_side=short_side)
 
+    def sha256(self, index: int) -> str:
+        """Of the photo's file, in hexadecimal."""
+        image = self.rows[index]["image"]
+        return hashlib.sha256(image["bytes"] or Path(image["path"]).read_bytes()).hexdigest()
+
 
 class Source(NamedTuple):
     """Where photos come from: a name for the style file, a line for the user, and the way to them."""

@@ -17,7 +17,7 @@ from fastnst.errors import UserError
 from fastnst.files import write_whole
 from fastnst.network import TransformationNetwork
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 SHIPPED = Path(__file__).parent / "checkpoints"  # in an installed wheel
 SOURCE_TREE = Path(__file__).parent.parent / "checkpoints"  # in an editable installation
@@ -50,12 +50,12 @@ def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any])
 
     Args:
         path: Ends in `.safetensors`; parents are made.
-        network: Its weights are stored as they are, float32.
+        network: Its weights are stored as float16, which halves the file and changes no pixel of a picture by 1/255.
         info: JSON values; needs `name`, `network` (the arguments of `TransformationNetwork`) and `styles` (a list
             of objects with a `name`).
     """
     header = json.dumps({"format_version": FORMAT_VERSION, **info})
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in network.state_dict().items()}
     write_whole(path, save(weights, metadata={"fastnst": header}))
 
 
@@ -83,6 +83,8 @@ def read_info(path: Path) -> dict[str, Any]:
         raise StyleFileError(
             f"{path} has format {version}, this fastnst reads up to {FORMAT_VERSION}: pip install -U fastnst"
         )
+    if version < FORMAT_VERSION:
+        raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
     return info
 
 
@@ -95,7 +97,7 @@ def load_style(path: Path) -> StyleFile:
     info = read_info(path)
     try:
         network = TransformationNetwork(**info["network"])
-        network.load_state_dict(load_file(path))
+        network.load_state_dict(load_file(path))  # into float32
         if len(info["styles"]) != network.num_styles:
             raise ValueError("number of styles")
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):

@@ -27,32 +27,37 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from fastnst.config import TrainConfig
+from fastnst.alarms import Alarms, saturation
+from fastnst.balance import Balance
+from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, TrainingError
 from fastnst.images import load_image, load_on_white, resolve_photo, save_image
-from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.network import PRESETS, TransformationNetwork
+from fastnst.objective import load_loss_network, load_style_image, perceptual_loss
 from fastnst.run import Run, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.style_file import StyleFileError, find_style_file, load_style, save_style
+from fastnst.style_file import save_style
 from fastnst.style_trainer import StyleTrainer
+from fastnst.warm_start import find_start, warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 SMALLEST_STYLE = 16  # pixels
+START_PHOTOS = 4  # on which a warm start chooses among the styles of its file
 
 log = logging.getLogger("fastnst")
 
 
-def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any] | None:
+def train(config: TrainConfig, *, started: float | None = None, folder: Path = Path()) -> dict[str, Any] | None:
     """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
 
     Args:
         config: See `fastnst.config`.
         started: `time.monotonic()` at which the budget began; now if left out.
+        folder: What those two are in.
 
     Returns:
         What the style file says of itself, and its `path`; None in all but the first process of a distributed run.
@@ -64,12 +69,15 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
     """
     started = time.monotonic() if started is None else started
     config = replace(config, style=tuple(resolve_photo(str(path)) for path in config.style))
-    run = Run.of(config)
+    run = Run.of(config, folder)
     config = run.check_resumed(config) if config.resume else run.check_new(config)
     choose_device(config.device)  # refuses one that is not there
     clock, schedule = plan(config, started=started)
     seed_everything(config.seed, verbose=False)
-    module = StyleTrainer(_network(config), _perceptual_losses(config, schedule), schedule=schedule, clock=clock)
+    network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
+    losses = _perceptual_losses(config, schedule)
+    balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
+    module = StyleTrainer(network, losses, schedule=schedule, clock=clock, balance=balance)
     photos = PhotoDataModule(
         config.data,
         batch_size=config.batch_size,
@@ -85,8 +93,10 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         asked = time.monotonic()
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
+    start = find_start(config.init_from, config.network)
+    began_at = _warm_start(module, start, photos) if start else None
     if _is_first_process():
-        _announce(config, run, module, photos)
+        _announce(config, run, module, photos, began_at)
     styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
     counts = photos.describe()
     if _is_first_process() and not config.resume:
@@ -102,7 +112,8 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
         "name": run.name,
         "styles": styles,
         "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
-        "settings": _without_folders(config, photos.source),
+        "settings": _without_folders(config, photos.source) | _found(balance),
+        "began_at": began_at,
         "data": counts,
         "steps": module.global_step,
         "images": module.global_step * config.batch_size * trainer.world_size,
@@ -121,6 +132,11 @@ def train(config: TrainConfig, *, started: float | None = None) -> dict[str, Any
     if module.skipped:
         log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))
     return {**info, "path": str(run.style_file)}
+
+
+def _found(balance: Balance | None) -> dict[str, float]:
+    """The style weight, where the run found it."""
+    return {"style_weight": round(balance.weight, 3)} if balance else {}
 
 
 def _without_folders(config: TrainConfig, source: str) -> dict[str, Any]:
@@ -166,32 +182,21 @@ def _readable(checkpoint: Path) -> Path:
 
 def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, PerceptualLoss]:
     """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
-    layers = (*config.content_layers, *config.style_layers)
-    loss_network = LossNetwork(
-        layers, name=config.loss_network, weights=config.loss_weights or "default", pooling=config.pooling
-    ).to(memory_format=torch.channels_last)
+    loss_network = load_loss_network(config)
 
     def objective(crop: int) -> PerceptualLoss:
-        return PerceptualLoss(
-            loss_network,
-            [_style_image(path, config.style_size, scale=crop / config.crop_size) for path in config.style],
-            content_layers=config.content_layers,
-            style_layers=config.style_layers,
-            normalization=config.normalization,
-            content_weight=config.content_weight,
-            style_weight=config.style_weight,
-            variation_weight=config.tv_weight,
-        )
+        scale = crop / config.crop_size
+        images = [_style_image(path, config.style_size, scale=scale) for path in config.style]
+        return perceptual_loss(config, loss_network, images)
 
     return {crop: objective(crop) for crop in schedule.crop_sizes()}
 
 
-def _style_image(path: Path, size: int, *, scale: float) -> Tensor:
-    """A style image `(1, 3, H, W)`, its long side a share of `size` pixels; on white where it is transparent."""
-    long = max(load_on_white(path, size=size).shape[-2:])
-    if long < size and scale == 1.0:
+def _style_image(path: Path, size: int | None, *, scale: float) -> Tensor:
+    """A style image `(1, 3, H, W)`, smaller by a factor than it will be at last."""
+    image = load_style_image(path, size, scale=scale)
+    if size is not None and scale == 1.0 and (long := max(image.shape[-2:])) < size:
         log.warning("%s has only %d pixels on its long side, fewer than --style-size %d", path, long, size)
-    image = load_on_white(path, size=round(long * scale))
     if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
         raise TrainingError(
             f"{path}: the style image needs {SMALLEST_STYLE} pixels on its short side for the first crops, got {short}"
@@ -199,23 +204,11 @@ def _style_image(path: Path, size: int, *, scale: float) -> Tensor:
     return image
 
 
-def _network(config: TrainConfig) -> TransformationNetwork:
-    """A new network, or one that starts from a style file's weights."""
-    network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
-    if config.init_from is None:
-        return network
-    source = find_style_file(config.init_from)
-    state = load_style(source).network.state_dict()
-    for name, tensor in state.items():
-        if name.endswith(("norm.scale", "norm.shift")):  # (num_styles, C): new styles begin at the old ones' mean
-            state[name] = tensor.mean(0, keepdim=True).expand(len(config.style), -1).clone()
-    try:
-        network.load_state_dict(state)
-    except RuntimeError:
-        raise StyleFileError(
-            f"{source} holds another network than {config.network!r}: choose its --network, or leave --init-from out"
-        ) from None
-    return network
+def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule) -> dict[str, Any]:
+    """Give the network the weights of a style file, and say which; a resumed run then loads its own."""
+    size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
+    styles = warm_start(module.network, start, loss, photos.first_crops(START_PHOTOS, size))  # type: ignore[arg-type]
+    return {"name": start.stem, "sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "styles": styles}
 
 
 def _workers(config: TrainConfig) -> int:
@@ -228,7 +221,7 @@ def _workers(config: TrainConfig) -> int:
 
 def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
     """Lightning's loop over endless batches; the clock ends it."""
-    held_out = next(iter(photos.val_dataloader()))
+    few = photos.on_after_batch_transfer(next(iter(photos.val_dataloader())), 0).photos
     callbacks: list[Callback] = [
         ModelCheckpoint(
             run.folder,
@@ -237,7 +230,8 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
             enable_version_counter=False,
         ),
         GracefulStop(run.checkpoint),
-        Previews(photos.on_after_batch_transfer(held_out, 0).photos, every=config.preview_every, folder=run.folder),
+        Previews(few, every=config.preview_every, folder=run.folder),
+        Alarms(few, [path.stem for path in config.style], [saturation(load_on_white(path)) for path in config.style]),
     ]
     bfloat16 = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return Trainer(
@@ -264,7 +258,9 @@ def _is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule) -> None:
+def _announce(
+    config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule, began_at: dict[str, Any] | None
+) -> None:
     """Say what will happen, with the defaults taken, before it does."""
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     log.info(
@@ -277,15 +273,18 @@ def _announce(config: TrainConfig, run: Run, module: StyleTrainer, photos: Photo
         photos.source,
         len(photos.held_out_names),
     )
+    sizes = {max(load_style_image(path, config.style_size).shape[-2:]) for path in config.style}
     log.info(
-        "style weight %g, style image at %d px, crops of %d px, %s losses on %s, seed %d",
+        "style weight %s, style image at %s px, crops of %d px, %s losses on %s, seed %d",
         config.style_weight,
-        config.style_size,
+        " and ".join(str(size) for size in sorted(sizes)),
         config.crop_size,
         config.normalization,
         config.loss_network,
         config.seed,
     )
+    if began_at and not config.resume:
+        log.info("starts from %s (%s)", began_at["name"], ", ".join(began_at["styles"]))
     end = f"after {config.steps} steps"
     if isinstance(module.clock, BudgetClock):
         end = time.strftime(

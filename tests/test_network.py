@@ -62,6 +62,18 @@ def test_without_layers_at_full_resolution_pixels_are_folded_and_unfolded() -> N
     assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 3, 1 + 5] == photos[0, 1, 2 * 3 + 1, 2 * 5]
 
 
+def test_deep_blocks_are_a_residual_at_half_the_resolution() -> None:
+    network = TransformationNetwork(half=4, quarter=8, eighth=6, num_blocks=2, num_deep_blocks=1)
+    assert [type(block).__name__ for block in network.blocks] == ["ResidualBlock", "DeepBlock", "ResidualBlock"]
+    sizes = []
+    network.blocks[1].blocks[0].register_forward_hook(lambda _, inputs, output: sizes.append(output.shape))
+    assert network(images(30, 45)).shape == (1, 3, 30, 45)
+    assert sizes == [(1, 6, 4, 6)]  # of 32 x 48
+    nn.init.zeros_(network.blocks[1].up.norm.scale)
+    style, maps = torch.ones(1, 1), torch.randn(1, 8, 8, 12)
+    assert_close(network.blocks[1](maps, style), maps)
+
+
 def test_presets_are_those_that_the_settings_offer() -> None:
     assert set(NetworkName.__args__) == set(PRESETS)
 

@@ -1,0 +1,53 @@
+"""`--style-weight auto`: the style weight at which content and style errors stand in a fixed ratio.
+
+Knows nothing of networks: it is told the two errors of each step, and says the weight of the next.
+"""
+
+import math
+
+TARGET = 9.0  # content error over style error in the search, as at a weight of 8 on the mean of twelve paintings
+FROM, UNTIL = 0.15, 0.45  # of the run: before, the network cannot paint yet; after, it must know what it aims at
+GAIN = 8.0  # how often the logarithm of the error would be made up in a whole run
+SMOOTHING = 0.97
+LOWEST, HIGHEST = 0.5, 64.0
+
+
+class Balance:
+    """Finds a style weight in the first part of a run; a pure function of the errors and places it was told.
+
+    Args:
+        weight: Where the search begins.
+    """
+
+    def __init__(self, weight: float = 8.0) -> None:
+        self.weight = weight
+        self._ratio: float | None = None  # smoothed logarithm of content error over style error
+        self._progress = FROM
+
+    def update(self, content: float, style: float, progress: float) -> float:
+        """The weight after a step.
+
+        Args:
+            content: Content error of the step, without its weight.
+            style: Style error, likewise.
+            progress: Where the run stands, from 0 to 1.
+        """
+        ratio = math.log(max(content, 1e-6) / max(style, 1e-6))
+        self._ratio = ratio if self._ratio is None else SMOOTHING * self._ratio + (1 - SMOOTHING) * ratio
+        if FROM < progress:
+            moved = min(progress, UNTIL) - self._progress
+            if moved > 0:
+                # More weight lowers the style error and raises the content error: too high a ratio wants less.
+                weight = self.weight * math.exp(GAIN * moved * (math.log(TARGET) - self._ratio))
+                self.weight = min(max(weight, LOWEST), HIGHEST)
+                self._progress += moved
+        return self.weight
+
+    def state_dict(self) -> dict[str, float | None]:
+        """For a checkpoint."""
+        return {"weight": self.weight, "ratio": self._ratio, "progress": self._progress}
+
+    def load_state_dict(self, state: dict[str, float | None]) -> None:
+        """Go on where a checkpoint stands."""
+        self.weight, self._progress = float(state["weight"] or 0), float(state["progress"] or 0)
+        self._ratio = state["ratio"]

@@ -1,0 +1,72 @@
+"""The objective that the settings of a training stand for.
+
+Knows nothing of runs, networks that paint or style files.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
+from fastnst.images import load_on_white
+from fastnst.loss_network import LossNetwork
+from fastnst.losses import PerceptualLoss
+
+# The settings that an objective depends on, the style images apart.
+OBJECTIVE = (
+    *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
+    *("normalization", "loss_network", "pooling", "crop_size"),
+)
+
+
+STYLE_SIDE, NARROWEST = 384, 192  # pixels
+
+
+def load_style_image(path: Path, size: int | None, *, scale: float = 1.0) -> Tensor:
+    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged.
+
+    Args:
+        path: Of the file.
+        size: Long side in pixels. By default 384, and more for a painting more than twice as long as wide, whose short
+            side gets 192: a style is learnt from an area, and of a scroll 384 px of length would leave little of it.
+        scale: Makes it smaller by this factor.
+    """
+    image = load_on_white(path, size=size)
+    if size is None:
+        short, long = sorted(image.shape[-2:])
+        size = min(long, max(STYLE_SIDE, round(NARROWEST * long / short)))
+    else:
+        size = max(image.shape[-2:])
+    return load_on_white(path, size=round(size * scale))
+
+
+def load_loss_network(settings: TrainConfig, weights: Path | None = None) -> LossNetwork:
+    """The frozen network with the layers asked for.
+
+    Args:
+        settings: Of a training.
+        weights: A file, in place of the one that the settings name.
+    """
+    return LossNetwork(
+        (*settings.content_layers, *settings.style_layers),
+        name=settings.loss_network,
+        weights=weights or settings.loss_weights or "default",
+        pooling=settings.pooling,
+    ).to(memory_format=torch.channels_last)
+
+
+def perceptual_loss(settings: TrainConfig, loss_network: LossNetwork, style_images: Sequence[Tensor]) -> PerceptualLoss:
+    """The objective for style images `(1, 3, H, W)` of the size that they shall have."""
+    return PerceptualLoss(
+        loss_network,
+        style_images,
+        content_layers=settings.content_layers,
+        style_layers=settings.style_layers,
+        normalization=settings.normalization,
+        content_weight=settings.content_weight,
+        # `auto` begins there and is moved in the course of the run.
+        style_weight=DEFAULT_STYLE_WEIGHT if settings.style_weight == "auto" else settings.style_weight,
+        variation_weight=settings.tv_weight,
+    )

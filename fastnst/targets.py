@@ -1,0 +1,113 @@
+"""What a trained network is measured against: how far L-BFGS gets with the same objective on the same held-out photos.
+
+Q25, Q50 and Q100 are the mean objectives after so many iterations from noise, as in Johnson et al. (2016), figure 5.
+"""
+
+import json
+import statistics
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fastnst.baseline import baseline_curve, mean_curve, sha256
+from fastnst.config import TargetsConfig, TrainConfig
+from fastnst.data import PhotoDataModule
+from fastnst.errors import Interrupted, UserError
+from fastnst.files import write_json
+from fastnst.images import from_bytes, resolve_photo
+from fastnst.minimize import Method
+from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
+from fastnst.progress import progress_bar
+from fastnst.run import to_json
+
+TOLD = (25, 50, 100)  # iterations
+HISTORY = 20
+DIGITS = 6
+
+
+def measure_targets(config: TargetsConfig) -> dict[str, Any]:
+    """Let L-BFGS paint the held-out photos; the file is written after each, and gone on with if it is there.
+
+    The objective is that of a training by default, at its final crop size. Plain pixels, uniform noise in [0, 1] from
+    seed 0, strong Wolfe conditions, the objective of the clamped picture.
+
+    Returns:
+        What the file holds: `style_image`, `objective`, `photos` with their SHA-256 and curves, and `mean` with the
+        objective of the untouched photos and after each number of iterations in `TOLD`.
+
+    Raises:
+        UserError: The file holds other measurements.
+        Interrupted: Ctrl-C; what was done is kept.
+    """
+    settings = TrainConfig(style_size=STYLE_SIDE)
+    style = resolve_photo(str(config.style))
+    photos = PhotoDataModule(
+        config.data,
+        batch_size=1,
+        crop_size=lambda _: settings.crop_size,
+        seed=0,
+        workers=0,
+        eval_size=settings.crop_size,
+    )
+    result: dict[str, Any] = {
+        "style_image": {"name": style.name, "sha256": sha256(style)},
+        "objective": {key: to_json(settings)[key] for key in OBJECTIVE},
+        "iterations": config.iterations,
+        "history": HISTORY,
+        "data": {"source": photos.source, "held_out": list(photos.held_out_names)},
+        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        "photos": [],
+        "mean": {},
+    }
+    result["photos"] = _done_before(config.output, result)
+    result["mean"] = _mean(result["photos"])
+    objective = perceptual_loss(settings, load_loss_network(settings), [load_style_image(style, settings.style_size)])
+    method = Method(iterations=config.iterations, history=HISTORY)
+    try:
+        with progress_bar(shown=not (config.quiet or config.json)) as progress:
+            task = progress.add_task("L-BFGS", total=len(photos.held_out) * config.iterations, state="")
+            progress.advance(task, len(result["photos"]) * config.iterations)
+            for index, pixels in list(photos.held_out.items())[len(result["photos"]) :]:
+                photo = from_bytes(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None])
+                with torch.no_grad():
+                    untouched = objective(photo, objective.content_targets(photo)).total.item()
+                painted = baseline_curve(objective, photo, method, watch=lambda _: progress.advance(task))
+                entry = {
+                    "name": photos.photos.names[index],
+                    "sha256": photos.photos.sha256(index),
+                    "untouched": round(untouched, DIGITS),
+                    "curve": [round(value, DIGITS) for value in painted.curve],
+                }
+                result["photos"].append(entry)
+                result["mean"] = _mean(result["photos"])
+                write_json(config.output, result)
+    except KeyboardInterrupt:
+        done = f"{len(result['photos'])} of {len(photos.held_out)} photos"
+        raise Interrupted(f"stopped; {done} are in {config.output}, the same command goes on") from None
+    return result
+
+
+def _mean(photos: list[dict[str, Any]]) -> dict[str, float]:
+    if not photos:
+        return {}
+    curve = mean_curve([photo["curve"] for photo in photos])
+    after = {str(count): round(curve[count - 1], DIGITS) for count in TOLD if count <= len(curve)}
+    return {"untouched": round(statistics.fmean(photo["untouched"] for photo in photos), DIGITS), **after}
+
+
+def _done_before(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    """The photos that an earlier command measured in the same way."""
+    if not file.exists():
+        return []
+    try:
+        found = json.loads(file.read_text())
+        photos: list[dict[str, Any]] = found["photos"]
+    except (ValueError, TypeError, KeyError):
+        raise UserError(f"{file} is there and holds no targets: choose another --output") from None
+    same = ("style_image", "objective", "iterations", "history", "data")
+    if other := [key for key in same if found.get(key) != wanted[key]]:
+        raise UserError(f"{file} holds targets of other settings ({', '.join(other)}): choose another --output")
+    return photos
