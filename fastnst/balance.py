@@ -7,7 +7,7 @@ import math
 
 TARGET = 9.0  # content error over style error in the search, as at a weight of 8 on the mean of twelve paintings
 FROM, UNTIL = 0.15, 0.45  # of the run: before, the network cannot paint yet; after, it must know what it aims at
-GAIN = 8.0  # how often the logarithm of the error would be made up in a whole run
+GAIN = 12.0  # how often the logarithm of the error would be made up in a whole run
 SMOOTHING = 0.97
 LOWEST, HIGHEST = 0.5, 64.0
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from fastnst.config import TrainConfig
 from fastnst.errors import Interrupted, TrainingError, UserError
+from fastnst.objective import load_style_image
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
 from fastnst.style_trainer import StyleTrainer
@@ -289,3 +290,40 @@ def test_a_style_file_does_not_tell_where_its_maker_keeps_files(tmp_path) -> Non
 def test_settings_of_a_run_are_kept_as_json() -> None:
     train(replace(SHALLOW, steps=1))
     assert json.loads(Run("style").settings.read_text())["crop_size"] == 48
+
+
+def test_style_weight_auto_finds_a_weight_and_says_it_in_the_file() -> None:
+    result = train(replace(SHALLOW, style_weight="auto", steps=30))
+    found = result["settings"]["style_weight"]
+    assert found != 8.0 and 0.5 <= found <= 64.0
+    held_out = result["held_out"]
+    assert held_out["total"] == pytest.approx(held_out["content"] + found * held_out["style"], rel=1e-3)
+
+
+def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> None:
+    searching = replace(SHALLOW, style_weight="auto", steps=24)
+    train(replace(searching, name="whole"))
+    step = StyleTrainer.training_step
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(StyleTrainer, "training_step", interrupted)
+    with pytest.raises(Interrupted):
+        train(replace(searching, name="parts"))
+    monkeypatch.setattr(StyleTrainer, "training_step", step)
+    train(TrainConfig(resume=True, name="parts", quiet=True))
+    assert same(weights("whole"), weights("parts"))
+    first, second = (read_info(Path(f"checkpoints/{name}.safetensors"))["settings"] for name in ("whole", "parts"))
+    assert first["style_weight"] == second["style_weight"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((400, 1000), 480), ((500, 700), 384), ((30, 300), 300), ((90, 100), 100)]
+)
+def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected) -> None:
+    Image.new("RGB", shape[::-1], "white").save("painting.png")
+    assert max(load_style_image(Path("painting.png"), None).shape[-2:]) == expected
+    assert max(load_style_image(Path("painting.png"), None, scale=0.5).shape[-2:]) == round(expected / 2)
