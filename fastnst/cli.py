@@ -24,6 +24,7 @@ from fastnst.config import (
     CompareConfig,
     OptimizeConfig,
     ProbeConfig,
+    QualityConfig,
     ReconstructConfig,
     TargetsConfig,
     TrainConfig,
@@ -261,6 +262,21 @@ def bench_targets(settings: Annotated[TargetsConfig, Flat]) -> int:
     means = ", ".join(f"after {count}: {value:.4f}" for count, value in result["mean"].items() if count != "untouched")
     summary = "%s: untouched: %.4f; %s"
     _tell(result, settings.json, summary, settings.output, result["mean"]["untouched"], means)
+    return 0
+
+
+@bench.command(name="quality", help_epilogue="Example: fastnst bench quality --style wave.jpg --data my_photos")
+def bench_quality(settings: Annotated[QualityConfig, Flat]) -> int:
+    """Train for a while and tell how many iterations of L-BFGS the result is worth.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_quality import bench_quality as run
+
+    result = run(settings, started=STARTED)
+    if settings.json:
+        print(json.dumps(result))
     return 0
 
 

@@ -383,6 +383,34 @@ class TargetsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QualityConfig:
+    """Settings of `fastnst bench quality`."""
+
+    style: Annotated[Path, WHAT]
+    """Style image."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos to train on, as for `train` [a few samples]."""
+    budget: Annotated[Duration, WHAT] = 180.0
+    """Of the training."""
+    network: Annotated[NetworkName, WHAT] = "small"
+    """As for `train`."""
+    init_from: Annotated[str, WHAT] = "none"
+    """As for `train`, but from nothing by default."""
+    seed: Annotated[int, WHAT, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Of the training."""
+    iterations: Annotated[PositiveInt, LENGTH] = 50
+    """Of L-BFGS, for each held-out photo."""
+    targets: Annotated[Path, FILES] = Path("targets.json")
+    """What L-BFGS reaches; measured if it is not there."""
+    folder: Annotated[Path | None, FILES] = None
+    """For the trained style [quality-STYLE-...]."""
+    output: Annotated[Path | None, FILES, OUTPUT_FILE] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
     """Settings of `fastnst probe`."""
 

@@ -22,7 +22,10 @@ from fastnst.config import (
     parse_duration,
 )
 
-COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info", "bench", "bench optimize")
+COMMANDS = (
+    *("train", "probe", "apply", "optimize", "reconstruct", "compare", "styles", "info"),
+    *("bench", "bench optimize", "bench targets", "bench quality"),
+)
 
 
 def run(*words: str) -> int:

@@ -52,8 +52,9 @@ LAYERS: dict[str, int] = {
     "compare": 6,
     "targets": 6,
     "probe": 6,
-    "cli": 7,
-    "__main__": 8,
+    "bench_quality": 7,
+    "cli": 8,
+    "__main__": 9,
 }
 MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 

@@ -1,0 +1,92 @@
+"""Time to quality: a training of a given length, and the number of L-BFGS iterations that its result is worth."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fastnst.baseline import equivalent_iterations, mean_curve
+from fastnst.config import QualityConfig, TargetsConfig, TrainConfig
+from fastnst.errors import UserError
+from fastnst.files import write_json
+from fastnst.objective import STYLE_SIDE
+from fastnst.targets import TOLD, measure_targets
+from fastnst.train import train
+
+
+def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
+    """Train, and compare the held-out objective with what L-BFGS reaches on the same photos.
+
+    The clock is that of `fastnst train --budget`: it begins with the process and ends when the style file is written,
+    the evaluation of all held-out photos included. L-BFGS is measured in between, outside the clock, and only once:
+    its results are kept in the file of targets.
+
+    Args:
+        config: See `fastnst.config`.
+        started: `time.monotonic()` at which the process began.
+
+    Returns:
+        JSON values, with `reached` for each number of iterations in `TOLD` and `worth`, the number of iterations.
+
+    Raises:
+        UserError: See `measure_targets` and `train`.
+    """
+    loading = time.monotonic() - started
+    if config.output is not None and config.output.exists():
+        raise UserError(f"{config.output} exists: choose another --output")
+    targets = measure_targets(
+        TargetsConfig(
+            style=config.style, data=config.data, output=config.targets, iterations=config.iterations, quiet=config.json
+        )
+    )
+    folder = config.folder or Path(f"quality-{config.style.stem}-{config.budget:g}s-seed{config.seed}")
+    trained = train(
+        TrainConfig(
+            style=(config.style,),
+            data=config.data,
+            network=config.network,
+            init_from=config.init_from,
+            budget=config.budget,
+            seed=config.seed,
+            style_size=STYLE_SIDE,
+            eval_every=10**9,  # only at the end
+            quiet=config.json,
+        ),
+        started=time.monotonic() - loading,
+        folder=folder,
+    )
+    if trained is None:
+        raise UserError("time to quality is measured in one process")
+    curve = mean_curve([photo["curve"] for photo in targets["photos"]])
+    total = trained["held_out"]["total"]
+    result = {
+        "what": f"{trained['name']}, {config.network} from {(trained['began_at'] or {'name': 'nothing'})['name']}",
+        "seconds": trained["seconds"],
+        "steps": trained["steps"],
+        "held_out": trained["held_out"],
+        "targets": targets["mean"],
+        "photos": len(targets["photos"]),
+        "worth": equivalent_iterations(curve, total),
+        "reached": {key: total <= value for key, value in targets["mean"].items() if key in map(str, TOLD)},
+        "seed": config.seed,
+        "hardware": trained["hardware"],
+        "versions": trained["versions"],
+        "path": trained["path"],
+    }
+    if config.output is not None:
+        write_json(config.output, result)
+    if not config.json:
+        _print(result)
+    return result
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table("", "objective", "reached", box=None, title=f"{result['what']}: {result['seconds']:.0f} s")
+    table.add_row("the photos themselves", f"{result['targets']['untouched']:.3f}", "")
+    for key, reached in result["reached"].items():
+        table.add_row(f"L-BFGS, {key} iterations", f"{result['targets'][key]:.3f}", "yes" if reached else "no")
+    worth = f"worth {result['worth']} iterations" if result["worth"] else "L-BFGS is not as low in all its iterations"
+    table.add_row("the network, one pass", f"{result['held_out']['total']:.3f}", worth)
+    Console().print(table)
