@@ -9,29 +9,38 @@ import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from fastnst.config import DEFAULT_STYLE_WEIGHT, BenchConfig, TrainConfig
+from fastnst.config import DEFAULT_STYLE_WEIGHT, BenchConfig, NetworkName, TrainConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_json
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
-from fastnst.network import PRESETS, ConvNorm, TransformationNetwork
+from fastnst.network import PRESETS, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
+from fastnst.style_trainer import make_optimizer
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
 STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
+LEARNING_RATE = TrainConfig().learning_rate
 WHOLE_VGG = "pool5"  # the last layer before the classifier
 
-Step = Callable[[], Tensor]
+
+class Loop(NamedTuple):
+    """A way to train."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: Callable[[Tensor], Tensor]  # photos (B, 3, H, W) to the loss before the step
 
 
 def bench_training(config: BenchConfig) -> dict[str, Any]:
@@ -56,15 +65,15 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
         "plain loop, competent": competent_step,
         "plain loop, as usual": usual_step,
     }
-    steps = {name: make(config, photos, style) for name, make in loops.items()}
-    first = {name: step().item() for name, step in steps.items()}
+    steps = {name: make(config.network, style).step for name, make in loops.items()}
+    first = {name: step(photos).item() for name, step in steps.items()}
     if not all(abs(loss / first["fastnst"] - 1) < 1e-3 for loss in first.values()):
         raise AssertionError(f"the loops do not minimise the same loss: {first}")
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in track(range(config.rounds), console=Console(stderr=True), transient=True, description="timing"):
         for name, step in steps.items():
             started = time.perf_counter()
-            step()
+            step(photos)
             seconds[name].append(time.perf_counter() - started)
     result = {
         "what": f"one training step, {config.network}, {config.batch_size} x {config.crop_size} px",
@@ -90,46 +99,47 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
     }
 
 
-def fastnst_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+def fastnst_step(name: NetworkName, style: Tensor) -> Loop:
     """The step as `StyleTrainer` makes it, without Lightning's loop, logs and the decoding of photos."""
-    network, optimizer = _network(config)
+    network = _network(name)
+    optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS)).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
 
-    def step() -> Tensor:
+    def step(photos: Tensor) -> Tensor:
         losses = perceptual_loss(network(photos), perceptual_loss.content_targets(photos))
         return _update(optimizer, losses.total.mean())
 
-    return step
+    return Loop(network, optimizer, step)
 
 
-def competent_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+def competent_step(name: NetworkName, style: Tensor) -> Loop:
     """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
-    network, optimizer = _plain_network(config)
+    network, optimizer = _plain_network(name)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
     with torch.no_grad():
         grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
 
-    def step() -> Tensor:
+    def step(photos: Tensor) -> Tensor:
         with torch.no_grad():
             target = loss_network(photos)
         return _update(optimizer, _plain_loss(loss_network(network(photos)), target, grams))
 
-    return step
+    return Loop(network, optimizer, step)
 
 
-def usual_step(config: BenchConfig, photos: Tensor, style: Tensor) -> Step:
+def usual_step(name: NetworkName, style: Tensor) -> Loop:
     """What most code does: the whole VGG for both pictures; the style's Gram matrices are kept."""
-    network, optimizer = _plain_network(config)
+    network, optimizer = _plain_network(name)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG))
     with torch.no_grad():
         grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
 
-    def step() -> Tensor:
+    def step(photos: Tensor) -> Tensor:
         stylized = network(photos)
         return _update(optimizer, _plain_loss(loss_network(stylized), loss_network(photos), grams))
 
-    return step
+    return Loop(network, optimizer, step)
 
 
 class PlainInstanceNorm(nn.InstanceNorm2d):
@@ -138,6 +148,15 @@ class PlainInstanceNorm(nn.InstanceNorm2d):
     def forward(self, input: Tensor, style: Tensor | None = None) -> Tensor:
         """Normalise maps `(B, C, H, W)`."""
         return super().forward(input)
+
+
+class PlainUpsampleConvNorm(UpsampleConvNorm):
+    """Upsampling and convolution one after the other."""
+
+    def upsample_and_convolve(self, maps: Tensor) -> Tensor:
+        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
+        larger = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+        return F.conv2d(F.pad(larger, [1] * 4, mode="reflect"), self.conv.weight)
 
 
 def plain_gram_matrix(features: Tensor) -> Tensor:
@@ -159,19 +178,20 @@ def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: d
     return torch.as_tensor(content + STYLE_WEIGHT * style / len(grams))
 
 
-def _network(config: BenchConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
+def _network(name: NetworkName) -> TransformationNetwork:
     torch.manual_seed(0)
-    network = TransformationNetwork(**PRESETS[config.network])
-    return network, torch.optim.Adam(network.parameters(), lr=1e-3)
+    return TransformationNetwork(**PRESETS[name])
 
 
-def _plain_network(config: BenchConfig) -> tuple[nn.Module, torch.optim.Optimizer]:
-    """The same network with the same weights, with the norm that torch offers under this name."""
-    network, _ = _network(config)
+def _plain_network(name: NetworkName) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """The same network with the same weights, with the norm and the upsampling that torch offers."""
+    network = _network(name)
     for layer in network.modules():
-        if isinstance(layer, ConvNorm):
+        if isinstance(layer, ConvNorm | UpsampleConvNorm):
             layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
-    return network, torch.optim.Adam(network.parameters(), lr=1e-3)
+        if isinstance(layer, UpsampleConvNorm):
+            layer.__class__ = PlainUpsampleConvNorm
+    return network, torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from fastnst.config import (
     ProbeConfig,
     QualityConfig,
     ReconstructConfig,
+    ReferenceConfig,
     TargetsConfig,
     TrainConfig,
     find_recipe,
@@ -277,6 +278,21 @@ def bench_quality(settings: Annotated[QualityConfig, Flat]) -> int:
     result = run(settings, started=STARTED)
     if settings.json:
         print(json.dumps(result))
+    return 0
+
+
+@bench.command(name="reference", help_epilogue="Example: fastnst bench reference --style wave.jpg --data my_photos")
+def bench_reference(settings: Annotated[ReferenceConfig, Flat]) -> int:
+    """Train as everybody does: the paper's network, four photos a step, Adam, constant; a curve to compare with.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_reference import bench_reference as run
+
+    _quieten(settings.quiet)
+    result = run(settings)
+    _tell(result, settings.json, "%s: %s", settings.output, result["curve"][-1])
     return 0
 
 

@@ -411,6 +411,26 @@ class QualityConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReferenceConfig:
+    """Settings of `fastnst bench reference`."""
+
+    style: Annotated[Path, WHAT]
+    """Style image."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos to train on, as for `train` [a few samples]."""
+    output: Annotated[Path, WHAT, OUTPUT_FILE] = Path("reference.json")
+    """JSON file; one that is there is gone on with."""
+    budget: Annotated[Duration, LENGTH] = 3600.0
+    """Training time in all, without evaluations."""
+    every: Annotated[Duration, LENGTH] = 300.0
+    """Training time between evaluations."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
     """Settings of `fastnst probe`."""
 

@@ -20,6 +20,16 @@ DIVERGED = 4.0  # times the loss of the first steps
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
+def make_optimizer(network: TransformationNetwork, *, learning_rate: float) -> Muon:
+    """Muon for the filters that a norm follows, Adam for the rest."""
+    # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: Muon gets as far in about half of the
+    # time (records/LOG.md).
+    layers = [layer for layer in network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
+    filters = {id(layer.conv.weight): layer.conv.weight for layer in layers}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in filters]
+    return Muon(filters.values(), others, lr=learning_rate)
+
+
 class StyleTrainer(LightningModule):
     """Trains a transformation network to minimise a perceptual loss.
 
@@ -59,13 +69,8 @@ class StyleTrainer(LightningModule):
         return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Muon for the filters that a norm follows, Adam for the rest; learning rates follow the schedule."""
-        # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: Muon gets as far in about half of
-        # the time (records/LOG.md).
-        layers = [layer for layer in self.network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
-        filters = {id(layer.conv.weight): layer.conv.weight for layer in layers}
-        others = [parameter for parameter in self.network.parameters() if id(parameter) not in filters]
-        return Muon(filters.values(), others, lr=self.schedule.learning_rate)
+        """See `make_optimizer`; its learning rate follows the schedule."""
+        return make_optimizer(self.network, learning_rate=self.schedule.learning_rate)
 
     def on_train_start(self) -> None:
         """A run that was stopped after its last step goes on without another one."""

@@ -24,7 +24,7 @@ from fastnst.config import (
 
 COMMANDS = (
     *("train", "probe", "apply", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("bench", "bench optimize", "bench targets", "bench quality"),
+    *("bench", "bench optimize", "bench targets", "bench quality", "bench reference"),
 )
 
 

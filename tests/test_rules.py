@@ -51,6 +51,7 @@ LAYERS: dict[str, int] = {
     "bench_optimize": 6,
     "compare": 6,
     "targets": 6,
+    "bench_reference": 6,
     "probe": 6,
     "bench_quality": 7,
     "cli": 8,

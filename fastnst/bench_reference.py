@@ -1,0 +1,104 @@
+"""The recipe that everybody copies, as something to compare time to quality with.
+
+The paper's network, 256 px, four photos a step, Adam at a constant 1e-3, the whole VGG for both pictures.
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastnst.baseline import sha256
+from fastnst.bench import Loop, usual_step
+from fastnst.config import ReferenceConfig, TrainConfig
+from fastnst.data import Draw, PhotoDataModule, TrainingSamples
+from fastnst.devices import describe_device
+from fastnst.errors import Interrupted, UserError
+from fastnst.files import write_json
+from fastnst.images import from_bytes, resolve_photo
+from fastnst.losses import PerceptualLoss
+from fastnst.objective import STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
+from fastnst.progress import progress_bar
+
+BATCH, CROP = 4, 256
+
+
+def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
+    """Train and evaluate by turns; both files are written after each evaluation, and gone on with.
+
+    Returns:
+        JSON values: `curve`, a list of `seconds` (of training, evaluations left out), `steps` and the mean `objective`
+        of the held-out photos.
+
+    Raises:
+        UserError: The file holds a run of another style.
+        Interrupted: Ctrl-C; what was done up to the last evaluation is kept.
+    """
+    settings = TrainConfig(style_size=STYLE_SIDE)
+    path = resolve_photo(str(config.style))
+    style = load_style_image(path, STYLE_SIDE)
+    photos = PhotoDataModule(config.data, batch_size=BATCH, crop_size=lambda _: CROP, seed=0, workers=0, eval_size=CROP)
+    samples = TrainingSamples(photos.photos, photos.training, 0, BATCH, photos.source)
+    held_out = torch.cat([from_bytes(batch.photos) for batch in photos.val_dataloader()])
+    objective = perceptual_loss(settings, load_loss_network(settings), [style])
+    loop = usual_step("johnson", style)
+    result: dict[str, Any] = {
+        "style_image": {"name": path.name, "sha256": sha256(path)},
+        "data": photos.describe(),
+        "hardware": describe_device(torch.device("cpu")),
+        "curve": [],
+    }
+    curve = result["curve"] = _resume(config.output, result, loop)
+    seconds, step = (curve[-1]["seconds"], curve[-1]["steps"]) if curve else (0.0, 0)
+    try:
+        with progress_bar(shown=not (config.quiet or config.json)) as progress:
+            task = progress.add_task("reference", total=config.budget, state="")
+            while seconds < config.budget:
+                started, until = time.monotonic(), min(config.every, config.budget - seconds)
+                while time.monotonic() - started < until:
+                    draws = [Draw(step, number, CROP) for number in range(BATCH)]
+                    loop.step(from_bytes(samples[draws].photos))
+                    step += 1
+                    progress.update(task, completed=seconds + time.monotonic() - started)
+                seconds += time.monotonic() - started
+                value = evaluate(loop.network, objective, held_out)
+                curve.append({"seconds": round(seconds, 1), "steps": step, "objective": round(value, 6)})
+                torch.save([loop.network.state_dict(), loop.optimizer.state_dict()], _weights(config.output))
+                write_json(config.output, result)
+                progress.update(task, state=f"objective {value:.3f}")
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; {config.output} has {len(curve)} evaluations, the same command goes on") from None
+    return result
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, objective: PerceptualLoss, photos: Tensor) -> float:
+    """The mean objective of photos `(B, 3, H, W)`, four at a time."""
+    totals = [objective(network(few), objective.content_targets(few)).total for few in torch.split(photos, 4)]
+    return torch.cat(totals).mean().item()
+
+
+def _weights(output: Path) -> Path:
+    """Beside the JSON."""
+    return output.with_suffix(".pt")
+
+
+def _resume(output: Path, wanted: dict[str, Any], loop: Loop) -> list[dict[str, Any]]:
+    """The curve of an earlier command, whose weights the loop gets."""
+    if not output.exists():
+        return []
+    try:
+        found = json.loads(output.read_text())
+        same = all(found[key] == wanted[key] for key in ("style_image", "data"))
+        network, optimizer = torch.load(_weights(output), weights_only=True)
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError):
+        raise UserError(f"{output} cannot be gone on with: choose another --output") from None
+    if not same:
+        raise UserError(f"{output} holds a run of another style or other photos: choose another --output")
+    loop.network.load_state_dict(network)
+    loop.optimizer.load_state_dict(optimizer)
+    curve: list[dict[str, Any]] = found["curve"]
+    return curve

@@ -1,0 +1,59 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import fastnst.bench_reference as bench
+from fastnst.bench import Loop
+from fastnst.config import ReferenceConfig
+from fastnst.errors import UserError
+
+CONFIG = ReferenceConfig(style=Path("sample:coffee"), budget=0.4, every=0.15, json=True)
+
+
+@pytest.fixture(autouse=True)
+def small(tmp_path, monkeypatch, random_vgg) -> None:
+    """A network that learns nothing but its bias, tiny photos, two layers of a random VGG."""
+    monkeypatch.chdir(tmp_path)
+    settings = bench.TrainConfig(style_layers=("relu1_2", "relu2_2"), content_layers=("relu2_2",))
+    monkeypatch.setattr(bench, "TrainConfig", lambda **_: settings)
+    monkeypatch.setattr(bench, "load_loss_network", lambda _: random_vgg)
+    monkeypatch.setattr(bench, "CROP", 32)
+
+    def usual_step(name, style):
+        assert name == "johnson"
+        network = torch.nn.Conv2d(3, 3, 1)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+
+        def step(photos):
+            assert photos.shape == (4, 3, 32, 32)
+            optimizer.zero_grad()
+            loss = (network(photos) - photos).square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        return Loop(network, optimizer, step)
+
+    monkeypatch.setattr(bench, "usual_step", usual_step)
+
+
+def test_training_and_evaluation_by_turns_and_a_run_that_goes_on() -> None:
+    result = bench.bench_reference(CONFIG)
+    assert result == json.loads(Path("reference.json").read_text())
+    curve = result["curve"]
+    assert len(curve) == 3 and 0.4 <= curve[-1]["seconds"] < 0.8
+    assert curve[0]["steps"] < curve[-1]["steps"] and len({turn["objective"] for turn in curve}) == 3
+    longer = bench.bench_reference(replace(CONFIG, budget=0.8))["curve"]
+    assert longer[:3] == curve and longer[-1]["seconds"] >= 0.8 and longer[3]["steps"] > curve[-1]["steps"]
+
+
+def test_runs_of_other_styles_are_not_mixed() -> None:
+    bench.bench_reference(replace(CONFIG, budget=0.1))
+    with pytest.raises(UserError, match="a run of another style"):
+        bench.bench_reference(replace(CONFIG, style=Path("sample:astronaut")))
+    Path("reference.pt").unlink()
+    with pytest.raises(UserError, match="cannot be gone on with"):
+        bench.bench_reference(CONFIG)
