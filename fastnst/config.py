@@ -85,13 +85,13 @@ class TrainConfig:
     """Go on with the unfinished run of this name."""
 
     style_weight: Annotated[PositiveFloat | Literal["auto"], LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
-    """2: a light touch, 8: strokes and palette; `auto` [8]."""
+    """2: a light touch; 8: strokes, palette; `auto` [8]."""
     content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
     """Weight of the photo's content."""
-    tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
-    """Weight of total variation, which smooths."""
+    tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
+    """Weight of total variation, which smooths [0]."""
     style_size: Annotated[SideOfStyle | None, LOOK] = None
-    """Its long side; larger, larger strokes [384; see README]."""
+    """Long side; larger, larger strokes [384]."""
     style_layers: Annotated[tuple[str, ...], LOOK, Parameter(consume_multiple=True, negative=())] = (
         "relu1_2",
         "relu2_2",
@@ -107,15 +107,17 @@ class TrainConfig:
     """Frozen network that measures the losses."""
     loss_weights: Annotated[Path | None, LOOK] = None
     """File with the loss network's weights."""
-    pooling: Annotated[Pooling, LOOK] = "max"
-    """Pooling of the loss network."""
+    pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
+    """Of the loss network: `max` or `avg` [max]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
     """Side of the final crops in pixels."""
-    learning_rate: Annotated[PositiveFloat, TRAINING] = 1e-3
-    """Highest learning rate (Adam)."""
+    optimizer: Annotated[Literal["muon", "adam"], TRAINING, BRIEF] = "muon"
+    """`muon` for the filters, or `adam` for all [muon]."""
+    learning_rate: Annotated[PositiveFloat, TRAINING, BRIEF] = 1e-3
+    """Highest of Adam; of Muon ten times as high [0.001]."""
     seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
     device: Annotated[Device, TRAINING] = "auto"

@@ -20,8 +20,12 @@ DIVERGED = 4.0  # times the loss of the first steps
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
-def make_optimizer(network: TransformationNetwork, *, learning_rate: float) -> Muon:
-    """Muon for the filters that a norm follows, Adam for the rest."""
+def make_optimizer(
+    network: TransformationNetwork, *, learning_rate: float, name: str = "muon"
+) -> torch.optim.Optimizer:
+    """Muon for the filters that a norm follows and Adam for the rest, or `adam` for all."""
+    if name == "adam":
+        return torch.optim.Adam(network.parameters(), lr=learning_rate)
     # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: Muon gets as far in about half of the
     # time (records/LOG.md).
     layers = [layer for layer in network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
@@ -39,6 +43,7 @@ class StyleTrainer(LightningModule):
         schedule: Learning rate in the course of the run.
         clock: Where the run stands; ends it.
         balance: Finds the style weight, if the losses shall not keep theirs.
+        optimizer: See `make_optimizer`.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class StyleTrainer(LightningModule):
         schedule: Schedule,
         clock: Clock,
         balance: Balance | None = None,
+        optimizer: str = "muon",
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +62,7 @@ class StyleTrainer(LightningModule):
         self.schedule = schedule
         self.clock = clock
         self.balance = balance
+        self.optimizer_name = optimizer
         self.strict_loading = False  # the loss network is not in the checkpoint
         self.skipped: set[str] = set()
         self._first_losses: list[float] = []
@@ -70,7 +77,7 @@ class StyleTrainer(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """See `make_optimizer`; its learning rate follows the schedule."""
-        return make_optimizer(self.network, learning_rate=self.schedule.learning_rate)
+        return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
 
     def on_train_start(self) -> None:
         """A run that was stopped after its last step goes on without another one."""

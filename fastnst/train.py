@@ -77,7 +77,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
     losses = _perceptual_losses(config, schedule)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
-    module = StyleTrainer(network, losses, schedule=schedule, clock=clock, balance=balance)
+    module = StyleTrainer(network, losses, schedule=schedule, clock=clock, balance=balance, optimizer=config.optimizer)
     photos = PhotoDataModule(
         config.data,
         batch_size=config.batch_size,

@@ -292,6 +292,18 @@ def test_settings_of_a_run_are_kept_as_json() -> None:
     assert json.loads(Run("style").settings.read_text())["crop_size"] == 48
 
 
+def test_adam_alone_can_be_asked_for(monkeypatch) -> None:
+    made = []
+    configure = StyleTrainer.configure_optimizers
+    monkeypatch.setattr(StyleTrainer, "configure_optimizers", lambda self: made.append(configure(self)) or made[-1])
+    for optimizer in ("adam", "muon"):
+        train(replace(SHALLOW, name=optimizer, optimizer=optimizer, steps=2))
+    assert [type(optimizer).__name__ for optimizer in made] == ["Adam", "Muon"]
+    assert not same(weights("adam"), weights("muon"))
+    filters = [len(parameter.shape) for parameter in made[1].param_groups[0]["params"]]
+    assert set(filters) == {4} and len(filters) == 13  # all convolutions but the painter
+
+
 def test_style_weight_auto_finds_a_weight_and_says_it_in_the_file() -> None:
     result = train(replace(SHALLOW, style_weight="auto", steps=30))
     found = result["settings"]["style_weight"]
