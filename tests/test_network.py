@@ -62,6 +62,18 @@ def test_without_layers_at_full_resolution_pixels_are_folded_and_unfolded() -> N
     assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 3, 1 + 5] == photos[0, 1, 2 * 3 + 1, 2 * 5]
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_flat_photo_gives_a_flat_picture_without_a_grid(preset) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**PRESETS[preset])
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("norm.shift"):
+                parameter.normal_()  # otherwise norms of flat maps give nothing that could have a grid
+        picture = network.double()(torch.full((1, 3, 32, 40), 0.3, dtype=torch.float64))
+    assert picture.flatten(2).std(2).max() < 1e-6  # in float32 the norms make rounding visible
+
+
 def test_deep_blocks_are_a_residual_at_half_the_resolution() -> None:
     network = TransformationNetwork(half=4, quarter=8, eighth=6, num_blocks=2, num_deep_blocks=1)
     assert [type(block).__name__ for block in network.blocks] == ["ResidualBlock", "DeepBlock", "ResidualBlock"]
