@@ -213,6 +213,6 @@ class TransformationNetwork(nn.Module):
         if self.folds:
             # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
             # 2x2 pixels takes it out (Sugawara et al., 2018).
-            maps = F.avg_pool2d(F.pad(F.pixel_shuffle(maps, 2), (1, 0, 1, 0), mode="replicate"), 2, stride=1)
+            maps = F.avg_pool2d(F.pad(F.pixel_shuffle(maps, 2), (1, 0, 1, 0), mode="reflect"), 2, stride=1)
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips).
         return (torch.tanh(maps) * 0.5 + 0.5)[..., :height, :width]
