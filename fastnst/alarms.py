@@ -53,7 +53,7 @@ class Alarms(Callback):
         for style, loss in zip(outputs["styles"].tolist(), outputs["style_losses"].tolist(), strict=True):
             self._first.setdefault(style, loss)
             self._recent[style] = RECENT * self._recent.get(style, loss) + (1 - RECENT) * loss
-        progress = trainer.callback_metrics["progress"]
+        progress: Any = pl_module.progress
         if self._left and progress >= self._left[0] and trainer.global_step >= FEWEST_STEPS:
             self._left.pop(0)
             if trainer.is_global_zero:

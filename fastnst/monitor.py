@@ -37,10 +37,10 @@ class ProgressBar(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar."""
-        metrics = trainer.callback_metrics
-        speed = metrics.get("images_per_second", torch.tensor(0.0))
-        state = f"step {trainer.global_step}  loss {metrics['train/total']:.3f}  {speed:.1f} images/s"
-        self._bar.update(self._task, completed=float(metrics["progress"]), state=state)
+        speed = float(trainer.callback_metrics.get("images_per_second", 0.0))
+        state = f"step {trainer.global_step}  loss {float(outputs['loss']):.3f}  {speed:.1f} images/s"
+        progress: Any = pl_module.progress
+        self._bar.update(self._task, completed=progress, state=state)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Take the bar away, however the run ended."""

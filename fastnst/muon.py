@@ -16,25 +16,34 @@ ITERATIONS = 5
 TINY = 1e-7
 
 
-def orthogonalize(matrix: Tensor) -> Tensor:
-    """The matrix with all of its singular values moved to between about 0.7 and 1.2.
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Matrices with all of their singular values moved to between about 0.7 and 1.2.
 
-    Five steps of a Newton-Schulz iteration, whose coefficients give speed rather than exactness.
+    Five steps of a Newton-Schulz iteration, X <- (a I + b X X^T + c (X X^T)^2) X, whose coefficients give speed rather
+    than exactness. Differs from Jordan et al. (2024) in the order of the products: every step multiplies X from the
+    left by a polynomial of X X^T, so the steps are made on that small matrix and X is multiplied once, at the end.
 
     Args:
-        matrix: `(M, N)`, any size and scale; zeros stay zeros.
+        matrices: `(..., M, N)`, any size and scale; zeros stay zeros.
 
     Example:
         >>> bool((torch.linalg.svdvals(orthogonalize(torch.tensor([[5.0, 1.0], [0.0, 0.1]]))) > 0.6).all())
         True
     """
     a, b, c = COEFFICIENTS
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT
-    result: Tensor = wide / (wide.norm() + TINY)
-    for _ in range(ITERATIONS):
-        squared = result @ result.mT
-        result = a * result + (b * squared + c * squared @ squared) @ result
-    return result if matrix.shape[0] <= matrix.shape[1] else result.mT
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    wide = matrices.mT if tall else matrices
+    wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + TINY)
+    squared = wide @ wide.mT  # X X^T
+    one = torch.eye(wide.shape[-2], dtype=wide.dtype, device=wide.device)
+    factor = polynomial = a * one + (b * one + c * squared) @ squared
+    for _ in range(ITERATIONS - 1):
+        squared = polynomial @ squared @ polynomial
+        polynomial = a * one + (b * one + c * squared) @ squared
+        factor = polynomial @ factor
+    result = factor @ wide
+    orthogonal: Tensor = result.mT if tall else result
+    return orthogonal
 
 
 class Muon(torch.optim.Optimizer):
@@ -73,20 +82,28 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            move = self._turn if group["muon"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    move(parameter, parameter.grad, self.state[parameter], group)
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if group["muon"]:
+                # Filters of one shape together: many small products take longer than a few large ones.
+                for alike in _by_shape(moved):
+                    self._turn(alike, group)
+            else:
+                for parameter in moved:
+                    self._adam(parameter, parameter.grad, self.state[parameter], group)
         return loss
 
-    @staticmethod
-    def _turn(weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-        if not state:
-            state["momentum"] = torch.zeros_like(weight)
-        state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        update = orthogonalize(gradient.lerp(state["momentum"], group["momentum"]).flatten(1))
-        scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        weight.add_(update.view_as(weight), alpha=-group["lr"] * group["ratio"] * scale)
+    def _turn(self, weights: list[Tensor], group: dict[str, Any]) -> None:
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight]["momentum"] = torch.zeros_like(weight)
+        gradients = torch.stack([_gradient(weight) for weight in weights])
+        momenta = [self.state[weight]["momentum"] for weight in weights]
+        for momentum, gradient in zip(momenta, gradients, strict=True):
+            momentum.lerp_(gradient, 1 - group["momentum"])
+        updates = orthogonalize(gradients.lerp(torch.stack(momenta), group["momentum"]).flatten(2))
+        scale = max(1.0, updates.shape[1] / updates.shape[2]) ** 0.5
+        for weight, update in zip(weights, updates, strict=True):
+            weight.add_(update.view_as(weight), alpha=-group["lr"] * group["ratio"] * scale)
 
     @staticmethod
     def _adam(weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
@@ -100,3 +117,16 @@ class Muon(torch.optim.Optimizer):
             for key, beta in zip(("mean", "square"), group["betas"], strict=True)
         )
         weight.addcdiv_(mean, square.sqrt() + group["eps"], value=-group["lr"])
+
+
+def _gradient(weight: Tensor) -> Tensor:
+    assert weight.grad is not None
+    return weight.grad
+
+
+def _by_shape(weights: Iterable[Tensor]) -> list[list[Tensor]]:
+    """In order of first appearance."""
+    groups: dict[torch.Size, list[Tensor]] = {}
+    for weight in weights:
+        groups.setdefault(weight.shape, []).append(weight)
+    return list(groups.values())

@@ -16,6 +16,7 @@ from fastnst.muon import Muon
 from fastnst.network import ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.schedule import Clock, Schedule
 
+LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 DIVERGED = 4.0  # times the loss of the first steps
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
@@ -67,7 +68,8 @@ class StyleTrainer(LightningModule):
         self.skipped: set[str] = set()
         self._first_losses: list[float] = []
         self._recent_loss = 0.0
-        self._step_started = 0.0
+        self.progress = 0.0
+        self._logged: tuple[int, float] | None = None  # step and time
         self._evaluation_started = 0.0
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
@@ -86,19 +88,20 @@ class StyleTrainer(LightningModule):
 
     def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Set the learning rate of this step, the same on every device."""
-        now = time.perf_counter()
-        if self._step_started:
-            images = len(batch.photos) * self.trainer.world_size
-            self.log("images_per_second", images / (now - self._step_started))
-        self._step_started = now
         step = self.global_step
-        progress = self.trainer.strategy.broadcast(self.clock.progress(step))
-        rate = self.schedule.learning_rate_at(progress, step)
+        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(self.progress, step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
-        self.log("progress", progress)
-        self.log("learning_rate", rate)
-        self.log("crop_size", float(batch.photos.shape[-1]))
+        if step % LOG_EVERY == 0:
+            now = time.perf_counter()
+            state = {"progress": self.progress, "learning_rate": rate, "crop_size": float(batch.photos.shape[-1])}
+            if self._logged:
+                last_step, last_time = self._logged
+                images = (step - last_step) * len(batch.photos) * self.trainer.world_size
+                state["images_per_second"] = images / (now - last_time)
+            self._logged = (step, now)
+            self.log_dict(state)
 
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> dict[str, Tensor]:
         """Loss of one batch; its photos take the styles in turn. Beside it each photo's style and style loss."""
@@ -109,7 +112,8 @@ class StyleTrainer(LightningModule):
         each = self.losses(photos, styles)
         losses = each.mean()
         self._refuse_divergence(losses.total.item())
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
+        if self.global_step % LOG_EVERY == 0:
+            self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
         if self.balance is not None:
             self._rebalance(self.balance, losses)
         return {"loss": losses.total, "styles": styles, "style_losses": each.style.detach()}
@@ -120,7 +124,8 @@ class StyleTrainer(LightningModule):
         content, style = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
         weight = balance.update(content, style, self.clock.progress(self.global_step))
         self._set_style_weight(self.trainer.strategy.broadcast(weight))
-        self.log("style_weight", balance.weight)
+        if self.global_step % LOG_EVERY == 0:
+            self.log("style_weight", balance.weight)
 
     def _set_style_weight(self, weight: float) -> None:
         for loss in self.perceptual_losses.values():
@@ -139,7 +144,8 @@ class StyleTrainer(LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse to spoil the weights with gradients that are no numbers."""
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        self.log("gradient_norm", norm)
+        if self.global_step % LOG_EVERY == 0:
+            self.log("gradient_norm", norm)
         if not norm.isfinite():
             raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
 

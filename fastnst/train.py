@@ -41,7 +41,7 @@ from fastnst.objective import load_loss_network, load_style_image, perceptual_lo
 from fastnst.run import Run, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.style_file import save_style
-from fastnst.style_trainer import StyleTrainer
+from fastnst.style_trainer import LOG_EVERY, StyleTrainer
 from fastnst.warm_start import find_start, warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
@@ -243,7 +243,7 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
         callbacks=callbacks if config.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
         plugins=[WholeCheckpoints()],
-        log_every_n_steps=10,
+        log_every_n_steps=LOG_EVERY,
         val_check_interval=config.eval_every,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time

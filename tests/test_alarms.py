@@ -22,9 +22,8 @@ def watch(painters, losses, *, names=("a",), allowed=None, steps=200) -> list[st
     module.network = Network()
     for step in range(1, steps + 1):
         style = (step - 1) % len(names)
-        trainer = SimpleNamespace(
-            global_step=step, is_global_zero=True, callback_metrics={"progress": torch.tensor(step / steps)}
-        )
+        trainer = SimpleNamespace(global_step=step, is_global_zero=True)
+        module.progress = step / steps
         outputs = {"styles": torch.tensor([style]), "style_losses": torch.tensor([losses[style](step / steps)])}
         alarms.on_train_batch_end(trainer, module, outputs, None, step)
     return alarms.said
