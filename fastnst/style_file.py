@@ -19,6 +19,7 @@ from fastnst.network import TransformationNetwork
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
+BASE = "base_"  # how the names of files begin that are there as a start for other styles
 SHIPPED = Path(__file__).parent / "checkpoints"  # in an installed wheel
 SOURCE_TREE = Path(__file__).parent.parent / "checkpoints"  # in an editable installation
 
@@ -122,6 +123,14 @@ def list_styles() -> Iterator[Path]:
                 yield path
 
 
+def names_in(path: Path) -> list[str]:
+    """The styles in a file; none of a file that is no style file."""
+    try:
+        return [str(style["name"]) for style in read_info(path)["styles"]]
+    except StyleFileError:
+        return []
+
+
 def find_style_file(name: str) -> Path:
     """The style file of a name or path.
 
@@ -135,7 +144,8 @@ def find_style_file(name: str) -> Path:
     known = {path.stem: path for path in list_styles()}
     if name not in known:
         _refuse_pictures(path)
-        there = f"there are: {', '.join(known)}" if known else "there is none yet: train one with `fastnst train`"
+        names = sorted({name for path in known.values() for name in names_in(path) if not path.stem.startswith(BASE)})
+        there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
         raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {there}")
     return known[name]
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
 from fastnst.devices import choose_device
-from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
+from fastnst.style_file import BASE, StyleFile, StyleFileError, find_style_file, list_styles, load_style, names_in
 
 SMALLEST = 16  # pixels; what the network takes
 
@@ -103,22 +103,15 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
         return find_style_file(name), None
     except StyleFileError:
         for path in list_styles():
-            if name in _style_names(path):
+            # The styles of a base are there as a start for others.
+            if name in names_in(path) and not path.stem.startswith(BASE):
                 return path, {name: 1.0}
         raise
 
 
-def _style_names(path: Path) -> list[str]:
-    """The styles in a file; none of a file that is no style file."""
-    try:
-        return [str(style["name"]) for style in read_info(path)["styles"]]
-    except StyleFileError:
-        return []
-
-
 def _only_style(path: Path, part: dict[str, float] | None) -> str:
     """The one style that a term of a mix stands for."""
-    names = list(part) if part else _style_names(path)
+    names = list(part) if part else names_in(path)
     if len(names) != 1:
         raise StyleFileError(f"{path} has several styles, name one: {', '.join(names)}")
     return names[0]

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastnst.config import NetworkName
 from fastnst.losses import PerceptualLoss
 from fastnst.network import TransformationNetwork
-from fastnst.style_file import StyleFileError, find_style_file, load_style
+from fastnst.style_file import BASE, StyleFileError, find_style_file, load_style
 
 AUTO, NOTHING = "auto", "none"
 OF_STYLES = ("norm.scale", "norm.shift")  # (num_styles, C)
@@ -28,7 +28,7 @@ def find_start(init_from: str, network: NetworkName) -> Path | None:
     if init_from != AUTO:
         return find_style_file(init_from)
     try:
-        return find_style_file(f"base_{network}")
+        return find_style_file(f"{BASE}{network}")
     except StyleFileError:
         return None
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -57,6 +59,13 @@ def test_names_mixes_and_paths_are_found(two_files) -> None:
     assert path.stem == "sky"
     assert weights == {"day": 0.75, "night": 0.25}
     assert Stylizer("checkpoints/wave.safetensors", device="cpu").name == "wave"
+
+
+def test_the_styles_of_a_base_are_found_through_its_name_only(two_files) -> None:
+    Path("checkpoints/sky.safetensors").rename("checkpoints/base_sky.safetensors")
+    with pytest.raises(StyleFileError, match=r"there are: .*wave"):
+        find_mix("night")
+    assert find_mix("base_sky")[0].stem == "base_sky"
 
 
 @pytest.mark.parametrize(
