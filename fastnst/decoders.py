@@ -55,7 +55,7 @@ def reason(error: Exception) -> str:
             return "expected an image file, got a folder"
         case PermissionError():
             return "not allowed to read it"
-        case ModuleNotFoundError():
+        case ModuleNotFoundError() | NotImplementedError():
             return str(error)
         case UnidentifiedImageError():
             return "not an image that Pillow can read"

@@ -35,12 +35,12 @@ def read_values(image: ImageFile.ImageFile) -> Values | None:
         `(H, W, C)`, C = 2 (grey and alpha), 3 (RGB) or 4 (RGBA); None if the file holds something else than these.
 
     Raises:
-        ValueError: A layout that Pillow would decode into noise.
+        NotImplementedError: A layout that Pillow would decode into noise.
     """
     modes = {_raw_mode(tile.args) for tile in image.tile}
     tags = getattr(image, "tag_v2", {})
     if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and max(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) > 8:
-        raise ValueError("16 bit in separate planes; save it with its channels interleaved")
+        raise NotImplementedError("16 bit in separate planes; save it with its channels interleaved")
     if len(modes) != 1 or ";16" not in (mode := modes.pop()) or image.mode not in ("RGB", "RGBA"):
         return None
     data = _bytes_of(image)

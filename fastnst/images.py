@@ -175,18 +175,18 @@ def encode_photo(photo: Bytes, *, quality: int = 90) -> bytes:
 
 def from_bytes(values: Tensor) -> Tensor:
     """The one way from 0..255 to [0, 1]: uint8 of any shape on any device becomes float32."""
-    return values.float().div_(255)
+    return values.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def to_tensor(array: Bytes) -> Tensor:
     """An image `(H, W, C)` or images `(B, H, W, C)`, uint8, as `(B, C, H, W)` in [0, 1]."""
     values = torch.from_numpy(np.ascontiguousarray(array))
-    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2).contiguous())
+    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2))
 
 
 def to_array(images: Tensor) -> Bytes:
     """The one way back: `(B, C, H, W)` in [0, 1], clamped and rounded, becomes uint8 `(B, H, W, C)`."""
-    values = (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    values = images.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
     array: Bytes = values.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
 
@@ -237,7 +237,7 @@ def save_image(
     channels = with_alpha(image, alpha, keep_alpha=name != "JPEG")
     check_sides(target, name, image.shape[-2:])
     if depth > 8 and name in deep_color.FORMATS:
-        values = (channels[0].detach().cpu().float().clamp(0, 1) * deep_color.FULL_SCALE).round()
+        values = channels[0].detach().cpu().float().clamp(0, 1).mul_(deep_color.FULL_SCALE).round_()
         pixels = values.permute(1, 2, 0).numpy().astype(np.uint16)
         write_out(target, deep_color.encode(pixels, name, profile=srgb_profile(), exif=exif, dpi=dpi))
         return

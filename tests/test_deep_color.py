@@ -104,7 +104,7 @@ def test_separate_planes_are_refused_in_one_line() -> None:
     planes = io.BytesIO()
     tifffile.imwrite(planes, noise(3).transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
     planes.seek(0)
-    with pytest.raises(ImageError, match=r"16 bit in separate planes; save it with its channels interleaved"):
+    with pytest.raises(ImageError, match=r"^image: 16 bit in separate planes; save it with its channels interleaved"):
         read_picture(planes)
 
 
