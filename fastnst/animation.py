@@ -30,7 +30,7 @@ class Animation:
     """The frames of a file as a viewer shows them, each with everything that stays of the frames before it.
 
     Attributes:
-        frames: RGB, or all RGBA if any of them has an alpha channel; upright, sRGB.
+        frames: RGB, or RGBA if the file has transparency; upright, sRGB.
         durations: Milliseconds that each is shown.
         plays: How often all are shown; 0 for ever.
     """
@@ -60,8 +60,6 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Anima
             if frame.tell() >= skipped:
                 durations.append(float(frame.info.get("duration", 0)))
                 frames.append(decoded(frame.copy(), max, size, spare=2))
-    if len({frame.mode for frame in frames}) > 1:
-        frames = [frame.convert("RGBA") for frame in frames]
     return Animation(frames, durations, plays)
 
 

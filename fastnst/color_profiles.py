@@ -45,7 +45,7 @@ def to_srgb_floats(values: NDArray[np.uint16], profile: bytes | None) -> NDArray
     if profile is None or tags in ({}, _tags(srgb_profile())):
         return np.repeat(values, 3 // values.shape[2], axis=2).astype(np.float32) / np.float32(FULL_SCALE)
     curves = (b"rTRC", b"gTRC", b"bTRC") if kind == "RGB" else (b"kTRC",)
-    if b"A2B0" in tags or not tags.keys() >= set(curves) or profile[20:24] != b"XYZ ":
+    if not tags.keys() >= set(curves) or profile[20:24] != b"XYZ ":
         return None
     light = np.stack([_curve(tags[name])[values[..., channel]] for channel, name in enumerate(curves)], axis=2)
     if kind == "RGB":  # from the profile's primaries to those of sRGB, by way of XYZ

@@ -37,6 +37,7 @@ LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the 
 _ENCODING: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0, "optimize": True},
     "TIFF": {"compression": "tiff_deflate"},
+    "GIF": {"optimize": False},  # or Pillow drops the transparent colour of frames that have no holes yet
     "AVIF": {"subsampling": "4:4:4"},
     "HEIF": {"chroma": 444},
 }

@@ -107,6 +107,19 @@ def test_frames_that_only_say_what_changes_are_painted_whole() -> None:
     assert frame[6, 6].tolist() == [255, 255, 0, 255]
 
 
+def test_a_hole_that_opens_later_is_kept() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), dtype=np.uint8)  # as many colours as a palette has
+    whole, hole = pixels.copy(), pixels.copy()
+    whole[..., 3] = hole[..., 3] = 255
+    hole[14:, :13, 3] = 0
+    frames = [Image.fromarray(frame) for frame in (whole, hole)]
+    frames[0].save(file := io.BytesIO(), "PNG", save_all=True, append_images=frames[1:])
+    for format in ("GIF", "PNG", "WEBP"):
+        first, second = shown(painted(file, format))
+        assert (first[..., 3] == 255).all()
+        assert np.array_equal(second[..., 3], hole[..., 3])
+
+
 def test_a_picture_for_viewers_without_animation_is_no_frame() -> None:
     frames = made_frames(transparent=False)
     rest = {"append_images": frames, "default_image": True, "duration": DURATIONS}

@@ -79,6 +79,8 @@ def test_every_level_survives_from_file_to_tensor_to_file(format: str, channels:
     assert np.abs(channels_of(picture) - expected).max() < 0.01
     save_image(picture.pixels, saved := io.BytesIO(), alpha=picture.alpha, format=format, depth=picture.depth)
     assert np.array_equal(values_of(saved.getvalue()), expected)
+    saved.seek(0)
+    assert np.abs(channels_of(read_picture(saved)) - expected).max() < 0.01
     assert len(np.unique(expected)) > 1000
 
 
