@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,19 +14,24 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
+from fastnst.animation import paint_animation
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
 from fastnst.images import (
+    ANIMATED,
     FORMATS,
     SUFFIXES,
     ImageError,
     check_suffix,
     find_photos,
+    format_of,
     read_picture,
     resolve_photo,
     save_image,
 )
+from fastnst.masks import Mask, read_mask
 from fastnst.stylize import Stylizer, find_mix
 
 STDIO = Path("-")
@@ -57,6 +63,9 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     """
     find_mix(config.style)  # a wrong style is the commonest mistake: say so before anything else
     choose_device(config.device)
+    if config.feather is not None and config.mask is None:
+        raise ImageError("--feather is the soft edge of a --mask, and there is none")
+    mask = read_mask(config.mask, feather=config.feather) if config.mask else None
     jobs = list(plan(photos, config))
     check(jobs, force=config.force)
     stylizer = Stylizer(config.style, device=config.device)
@@ -65,7 +74,7 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
         started = time.perf_counter()
         report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
         try:
-            report["width"], report["height"] = paint(job, stylizer, config)
+            report["width"], report["height"] = paint(job, stylizer, config, mask)
         except (ImageError, OSError) as error:
             failures += 1
             report["error"] = str(error)
@@ -78,31 +87,46 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     return failures
 
 
-def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[int, int]:
-    """Paint one photo into its file; gives its width and height in pixels."""
+def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None = None) -> tuple[int, int]:
+    """Paint one photo, or each frame of a moving one, into its file; gives its width and height in pixels."""
     source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
+    target = BytesIO() if job.output == STDIO else job.output
+    format = format_of(target, (config.format or "png") if job.output == STDIO else None)
     picture = read_picture(source, size=config.size)
+    painted = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask)
+    kept: dict[str, Any] = {"exif": picture.exif, "quality": config.quality or picture.quality or 95, "format": format}
+    if picture.frames > 1 and format in ANIMATED:
+        if isinstance(source, BytesIO):
+            source.seek(0)
+        width, height = paint_animation(source, target, painted, size=config.size, **kept)
+    else:
+        if picture.frames > 1:
+            log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
+        stylized = painted(picture.pixels)
+        save_image(stylized, target, alpha=picture.alpha, dpi=picture.dpi, depth=picture.depth, **kept)
+        height, width = stylized.shape[-2:]
+    if isinstance(target, BytesIO):
+        sys.stdout.buffer.write(target.getvalue())
+        sys.stdout.buffer.flush()
+    return width, height
+
+
+def _painted(
+    pixels: Tensor, *, job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None
+) -> Tensor:
+    """One image `(1, 3, H, W)` in the style, where the mask wants it."""
+    height, width = pixels.shape[-2:]
     try:
-        stylized = stylizer(picture.pixels, strength=config.strength, keep_colors=config.keep_colors)
+        opacity = mask.fitted(height, width) if mask else None  # tells of a wrong shape before the work
+        stylized: Tensor = stylizer(pixels, strength=config.strength, keep_colors=config.keep_colors)
+        return stylized if opacity is None else torch.lerp(pixels, stylized, opacity)
+    except ImageError as error:
+        raise ImageError(f"{job.photo}: {error}") from None
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        size = "x".join(map(str, picture.pixels.shape[:1:-1]))
+        size = f"{width}x{height}"
         raise ImageError(f"{job.photo}: {size} pixels do not fit into memory; --size shrinks it first") from None
-    buffer = BytesIO()
-    save_image(
-        stylized,
-        buffer if job.output == STDIO else job.output,
-        alpha=picture.alpha,
-        exif=picture.exif,
-        dpi=picture.dpi,
-        quality=config.quality or picture.quality or 95,
-        format=(config.format or "png") if job.output == STDIO else None,
-    )
-    if job.output == STDIO:
-        sys.stdout.buffer.write(buffer.getvalue())
-        sys.stdout.buffer.flush()
-    return stylized.shape[-1], stylized.shape[-2]
 
 
 def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:

@@ -157,10 +157,14 @@ class ApplyConfig:
     """Keep the photo's colours, take the style's light and strokes."""
     size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
-    format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, FILES] = None
-    """File format, for folders and stdout [the input's]."""
+    mask: Annotated[Path | None, LOOK] = None
+    """Image of the photo's shape; only white is painted."""
+    feather: Annotated[NonNegativeFloat | None, LOOK] = None
+    """Pixels of its soft edge [1 % of the long side]."""
+    format: Annotated[Literal["jpeg", "png", "webp", "tiff", "gif", "avif"] | None, FILES, BRIEF] = None
+    """jpeg, png, webp, tiff, gif or avif [the input's]."""
     quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None
-    """Of JPEG and WebP [a JPEG input's, else 95]."""
+    """Of JPEG, WebP, AVIF, HEIC [a JPEG input's, else 95]."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     device: Annotated[Device, OUTPUT] = "auto"

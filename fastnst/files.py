@@ -4,7 +4,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -20,6 +20,14 @@ def write_whole(path: Path, data: bytes) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_out(target: Path | BinaryIO, data: bytes) -> None:
+    """Write to a file, whole or not at all, or to a stream."""
+    if isinstance(target, Path):
+        write_whole(target, data)
+    else:
+        target.write(data)
 
 
 def write_json(path: Path, values: Any) -> None:

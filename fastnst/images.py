@@ -3,13 +3,11 @@
 Every oddity of image files (255, 16 bit, EXIF, ICC, alpha, grey, CMYK) ends here. Knows nothing of networks.
 """
 
-import functools
 import importlib.util
 import io
 import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -17,21 +15,33 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, features
 from torch import Tensor
 
+from fastnst import deep_color
+from fastnst.color_profiles import srgb_profile, to_srgb, to_srgb_floats
+from fastnst.decoders import load_upright, open_image, pillow_aside, reason, register_heif, with_palette
 from fastnst.errors import UserError
-from fastnst.files import write_whole
+from fastnst.files import write_out
+from fastnst.metadata import camera_exif, dots_per_inch, jpeg_quality
 
 Bytes = NDArray[np.uint8]
 
-SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels; what the formats can hold
+# Formats that are written, by suffix.
+FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
+FORMATS |= {".tiff": "TIFF", ".gif": "GIF", ".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
+SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".ppm"}))  # of files that are taken for photos
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
+MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
+LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
 _ENCODING: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0, "optimize": True},
     "TIFF": {"compression": "tiff_deflate"},
+    "GIF": {"optimize": False},  # or Pillow drops the transparent colour of frames that have no holes yet
+    "AVIF": {"subsampling": "4:4:4"},
+    "HEIF": {"chroma": 444},
 }
+_LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 
 # The pictures of the scikit-image wheel that serve as photos; the others are text, diagrams and microscopy.
 SAMPLES = (
@@ -39,18 +49,8 @@ SAMPLES = (
     *("grass.png", "gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
 )
 
-# The full scale of numbers wider than 8 bit: the first that holds the brightest pixel of the file.
-_FULL_SCALES = {"I;16": (65535.0,), "I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
-_TAGS = ExifTags.Base
-_KEPT_EXIF = (
-    *(_TAGS.ImageDescription, _TAGS.Make, _TAGS.Model, _TAGS.Software),
-    *(_TAGS.DateTime, _TAGS.Artist, _TAGS.Copyright),
-)
-# Wrong once pixels, size or place in the file have changed.
-_STALE_EXIF = (
-    *(_TAGS.MakerNote, _TAGS.ColorSpace, _TAGS.ExifImageWidth, _TAGS.ExifImageHeight),
-    _TAGS.ExifInteroperabilityOffset,
-)
+# The full scale of Pillow's modes for numbers wider than 16 bit: the first that holds the brightest pixel of the file.
+_FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 _LONGEST_EXIF = 65527  # bytes, in a JPEG file
 
 
@@ -69,6 +69,8 @@ class Picture:
         exif: Camera, time, place and author, without the orientation; None where there is nothing.
         quality: Of a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
         dpi: Dots per inch, across and down, if the file says.
+        depth: Bits a channel, 8 or 16; of wider ones, 16.
+        frames: Pictures in the file; `pixels` is the first. See `animation.py` for the others.
     """
 
     pixels: Tensor
@@ -77,6 +79,8 @@ class Picture:
     exif: bytes | None = None
     quality: int | None = None
     dpi: tuple[float, float] | None = None
+    depth: int = 8
+    frames: int = 1
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -125,22 +129,28 @@ def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor
 def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture:
     """Reads an image file of any kind, turned upright and converted to sRGB.
 
+    Files of 16 bit keep their levels, also through an ICC profile of curves and a matrix, which those of cameras and
+    screens are; one of tables (some scanners) is applied with 8 bit.
+
     Args:
         source: A file, or a stream open for reading bytes.
         size: Longest side in pixels; a larger image is shrunk (Lanczos), a smaller one stays as it is.
 
     Raises:
-        ImageError: There is no such file, it is damaged, or it is not an image.
+        ImageError: There is no such file, it is damaged, not an image, or has more than `MAX_PIXELS`.
     """
     if size is not None and size < 1:
         raise ImageError(f"size must be at least 1 pixel, got {size}")
-    with _opened(source) as image:
-        format, quality, dpi = image.format, _jpeg_quality(image), _dots_per_inch(image)
-        exif = _camera_exif(image)
-        image = _decoded(image, max, size, spare=2)
-    channels = to_tensor(np.array(image))  # (1, 3 or 4, H, W)
-    pixels, alpha = channels[:, :3].contiguous(), channels[:, 3:] if image.mode == "RGBA" else None
-    return Picture(pixels, alpha, format=format, exif=exif, quality=quality, dpi=dpi)
+    with opened(source) as image:
+        values = _deep_values(image)  # first, because Pillow decodes PNG files when it is asked for their EXIF
+        about: dict[str, Any] = {"format": image.format, "exif": camera_exif(image), "quality": jpeg_quality(image)}
+        about |= {"dpi": dots_per_inch(image), "frames": count_frames(image)}
+        profile = image.info.get("icc_profile")
+        channels = None if values is None else _deep_channels(values, profile, size)  # (1, 3 or 4, H, W)
+        if channels is None:
+            channels = to_tensor(np.array(decoded(image, max, size, spare=2)))
+    alpha = channels[:, 3:] if channels.shape[1] == 4 else None
+    return Picture(channels[:, :3].contiguous(), alpha, depth=8 if values is None else 16, **about)
 
 
 def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
@@ -148,8 +158,8 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
 
     A photo that is smaller stays as it is. A large JPEG file is decoded at a fraction of its size.
     """
-    with _opened(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
-        return np.array(_decoded(image, min, short_side, spare=1).convert("RGB"))
+    with opened(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        return np.array(decoded(image, min, short_side, spare=1).convert("RGB"))
 
 
 def crop_photo(photo: Bytes, box: tuple[float, float, float, float], size: int) -> Bytes:
@@ -166,18 +176,18 @@ def encode_photo(photo: Bytes, *, quality: int = 90) -> bytes:
 
 def from_bytes(values: Tensor) -> Tensor:
     """The one way from 0..255 to [0, 1]: uint8 of any shape on any device becomes float32."""
-    return values.float() / 255
+    return values.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def to_tensor(array: Bytes) -> Tensor:
     """An image `(H, W, C)` or images `(B, H, W, C)`, uint8, as `(B, C, H, W)` in [0, 1]."""
     values = torch.from_numpy(np.ascontiguousarray(array))
-    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2).contiguous())
+    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2))
 
 
 def to_array(images: Tensor) -> Bytes:
     """The one way back: `(B, C, H, W)` in [0, 1], clamped and rounded, becomes uint8 `(B, H, W, C)`."""
-    values = (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    values = images.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
     array: Bytes = values.permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
 
@@ -187,7 +197,15 @@ def check_suffix(path: Path) -> str:
     if path.suffix.lower() not in FORMATS:
         found = repr(path.suffix) if path.suffix else "no suffix"
         raise ImageError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {found}")
-    return FORMATS[path.suffix.lower()]
+    name = FORMATS[path.suffix.lower()]
+    if name == "AVIF" and not features.check("avif"):
+        raise ImageError(f"{path}: this Pillow was built without AVIF")
+    if name == "HEIF":
+        try:
+            register_heif()
+        except ModuleNotFoundError as error:
+            raise ImageError(f"{path}: {error}") from None
+    return name
 
 
 def save_image(
@@ -199,6 +217,7 @@ def save_image(
     quality: int = 95,
     format: str | None = None,
     dpi: tuple[float, float] | None = None,
+    depth: int = 8,
 ) -> None:
     """Writes an image with an sRGB profile; a file appears whole or not at all, with its folder.
 
@@ -207,34 +226,44 @@ def save_image(
         target: A file, or a stream open for writing bytes (which needs `format`).
         alpha: Opacity `(1, 1, H, W)` in [0, 1]; on white in JPEG, which has none.
         exif: As in `Picture`; left out where it does not fit into a JPEG file.
-        quality: Of JPEG (never with subsampled colour) and WebP, 1 to 100.
-        format: "PNG", "JPEG", "WEBP" or "TIFF"; by default what the suffix says.
+        quality: Of JPEG, AVIF, HEIC (never with subsampled colour) and WebP, 1 to 100.
+        format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
         dpi: Dots per inch, across and down.
+        depth: Bits a channel, 8 or 16; PNG and TIFF hold 16, the others 8.
 
     Raises:
         ImageError: The format is unknown or cannot hold an image of this size.
     """
-    name = _format_of(target, format)
-    height, width = image.shape[-2:]
-    if max(height, width) > (longest := LONGEST_SIDE.get(name, 2**31)):
-        raise ImageError(f"{_name(target)}: {name} holds up to {longest} pixels a side, got {width}x{height}")
-    options: dict[str, Any] = {"icc_profile": _srgb_profile(), **_ENCODING.get(name, {})}
-    if name in ("JPEG", "WEBP"):
+    name = format_of(target, format)
+    channels = with_alpha(image, alpha, keep_alpha=name != "JPEG")
+    check_sides(target, name, image.shape[-2:])
+    if depth > 8 and name in deep_color.FORMATS:
+        values = channels[0].detach().cpu().float().clamp(0, 1).mul_(deep_color.FULL_SCALE).round_()
+        pixels = values.permute(1, 2, 0).numpy().astype(np.uint16)
+        write_out(target, deep_color.encode(pixels, name, profile=srgb_profile(), exif=exif, dpi=dpi))
+        return
+    buffer = io.BytesIO()
+    to_pillow(channels, name).save(buffer, name, **encoding(name, quality=quality, exif=exif, dpi=dpi))
+    write_out(target, buffer.getvalue())
+
+
+def encoding(
+    name: str, *, quality: int = 95, exif: bytes | None = None, dpi: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """What Pillow's `save` is told of a format, see `save_image`."""
+    options: dict[str, Any] = {"icc_profile": srgb_profile(), **_ENCODING.get(name, {})}
+    if name in _LOSSY:
         options["quality"] = quality
     if exif and len(exif) <= _LONGEST_EXIF:
         options["exif"] = exif
         options.pop("compression", None)  # Pillow cannot write EXIF into a compressed TIFF file
     if dpi:
         options["dpi"] = dpi
-    buffer = io.BytesIO()
-    _to_pillow(image, alpha, keep_alpha=name != "JPEG").save(buffer, name, **options)
-    if isinstance(target, Path):
-        write_whole(target, buffer.getvalue())
-    else:
-        target.write(buffer.getvalue())
+    return options
 
 
-def _format_of(target: Path | BinaryIO, format: str | None) -> str:
+def format_of(target: Path | BinaryIO, format: str | None) -> str:
+    """Pillow's name of the format asked for, or else of what the suffix of the file says."""
     if format is not None:
         return check_suffix(Path(f"image.{format.lower()}"))
     if isinstance(target, Path):
@@ -242,52 +271,61 @@ def _format_of(target: Path | BinaryIO, format: str | None) -> str:
     raise ImageError(f"a stream needs a format: {', '.join(dict.fromkeys(FORMATS.values()))}")
 
 
-def _to_pillow(image: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Image.Image:
-    """One image, with its opacity beside it or composited on white."""
+def check_sides(target: Path | BinaryIO, name: str, shape: Sequence[int]) -> None:
+    """Refuse an image `(H, W)` that the format cannot hold."""
+    if max(shape) > (longest := LONGEST_SIDE.get(name, 2**31)):
+        raise ImageError(f"{_name(target)}: {name} holds up to {longest} pixels a side, got {shape[1]}x{shape[0]}")
+
+
+def to_pillow(channels: Tensor, name: str) -> Image.Image:
+    """One image `(1, 3 or 4, H, W)` in [0, 1], as a file of this format holds it: RGB, RGBA or, in GIF, a palette."""
+    image = Image.fromarray(to_array(channels)[0])
+    return with_palette(image) if name == "GIF" else image
+
+
+def with_alpha(image: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
+    """One image `(1, 3 or 4, H, W)`, with its opacity beside it or composited on white."""
     if image.ndim != 4 or image.shape[:2] != (1, 3):
         raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
-    if alpha is not None:
-        if alpha.shape != (expected := (1, 1, *image.shape[-2:])):
-            raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
-        alpha = alpha.to(image)
-        image = torch.cat((image, alpha), dim=1) if keep_alpha else image * alpha + (1 - alpha)
-    return Image.fromarray(to_array(image)[0])
+    if alpha is None:
+        return image
+    if alpha.shape != (expected := (1, 1, *image.shape[-2:])):
+        raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
+    alpha = alpha.to(image)
+    return torch.cat((image, alpha), dim=1) if keep_alpha else image * alpha + (1 - alpha)
 
 
 @contextmanager
-def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
+def opened(source: Path | BinaryIO) -> Iterator[ImageFile.ImageFile]:
     """An image file open for decoding; whatever goes wrong inside is told in one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of oddities of files that it can read all the same
-            with Image.open(source if isinstance(source, Path) else io.BytesIO(source.read())) as image:
-                yield image
+        with pillow_aside(), open_image(source if isinstance(source, Path) else io.BytesIO(source.read())) as image:
+            check_pixels(image.size)
+            yield image
+    except ImageError as error:
+        raise ImageError(f"{_name(source)}: {error}") from None
     except Exception as error:  # a broken file makes Pillow's decoders stumble in any way
-        raise ImageError(f"{_name(source)}: {_reason(error)}") from error
+        raise ImageError(f"{_name(source)}: {reason(error)}") from error
+
+
+def check_pixels(size: tuple[int, int], frames: int = 1) -> None:
+    """Refuse what would not fit into memory, before it is decoded."""
+    if (pixels := size[0] * size[1] * frames) > MAX_PIXELS:
+        each = f"{frames} frames of " if frames > 1 else ""
+        limit = f"{MAX_PIXELS / 1e6:,.0f} megapixels"
+        raise ImageError(f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {limit}")
+
+
+def count_frames(image: Image.Image) -> int:
+    """Pictures of an animation, pages of a TIFF file; 1 of all else, also of photos with a depth map beside them."""
+    return int(getattr(image, "n_frames", 1)) if image.format in (*ANIMATED, "TIFF") else 1
 
 
 def _name(source: Path | BinaryIO) -> str:
     return str(source) if isinstance(source, Path) else str(getattr(source, "name", "image"))
 
 
-def _reason(error: Exception) -> str:
-    match error:
-        case FileNotFoundError():
-            return "no such file"
-        case IsADirectoryError():
-            return "expected an image file, got a folder"
-        case PermissionError():
-            return "not allowed to read it"
-        case Image.DecompressionBombError():
-            return f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; refused as a decompression bomb"
-        case UnidentifiedImageError():
-            return "not an image that Pillow can read"
-        case MemoryError():
-            return "not enough memory to decode it"
-    return f"damaged image ({' '.join(str(error).split()) or type(error).__name__})"
-
-
-def _decoded(image: Image.Image, edge: Callable[..., int], side: int | None, *, spare: int) -> Image.Image:
+def decoded(image: Image.Image, edge: Callable[..., int], side: int | None, *, spare: int) -> Image.Image:
     """Turned upright, RGB or RGBA, sRGB, with the longest (max) or shortest (min) edge at most `side`.
 
     A JPEG file may be decoded at an eighth of its size, as long as `spare` times the pixels wanted are left.
@@ -296,98 +334,58 @@ def _decoded(image: Image.Image, edge: Callable[..., int], side: int | None, *, 
         scale = spare * side / edge(image.size)
         image.draft(None, (max(1, int(image.width * scale)), max(1, int(image.height * scale))))
     profile = image.info.get("icc_profile")
-    image.load()
-    with suppress(Exception):  # EXIF written by hand fails in any way, and a photo is good without it
-        ImageOps.exif_transpose(image, in_place=True)
+    load_upright(image)
     image = _plain(image)
     if side is not None and edge(image.size) > side:
-        scale = side / edge(image.size)
-        width, height = (max(1, round(length * scale)) for length in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return _to_srgb(image, profile)
+        image = image.resize(deep_color.scaled_size(image.size, side / edge(image.size)), Image.Resampling.LANCZOS)
+    return to_srgb(image, profile)
 
 
 def _plain(image: Image.Image) -> Image.Image:
     """One of L, LA, RGB, RGBA, CMYK, LAB: 8 bit, without palette, ready to be resized."""
-    mode = "I;16" if image.mode.startswith("I;16") else image.mode
-    if mode in _FULL_SCALES:
-        return _eight_bit(image, _FULL_SCALES[mode])
-    if mode in ("CMYK", "LAB"):
+    if _is_wide_grey(image):
+        return _eight_bit(image)
+    if image.mode in ("CMYK", "LAB"):
         return image
-    if mode in ("La", "RGBa"):
-        return image.convert(mode.upper())
-    plain = "L" if mode in ("1", "L", "LA") else "RGB"
+    if image.mode in ("La", "RGBa"):
+        return image.convert(image.mode.upper())
+    plain = "L" if image.mode in ("1", "L", "LA") else "RGB"
     return image.convert(plain + "A" if image.has_transparency_data else plain)
 
 
-def _eight_bit(image: Image.Image, full_scales: tuple[float, ...]) -> Image.Image:
+def _is_wide_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I;16") or image.mode in _FULL_SCALES
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
     """Grey of 16 or 32 bit or floats, scaled, where Pillow's own conversion clips it to 255."""
+    values = torch.from_numpy(_wide_grey(image) / np.float32(deep_color.FULL_SCALE))
+    return Image.fromarray(to_array(values[None, None])[0, :, :, 0])
+
+
+def _wide_grey(image: Image.Image) -> deep_color.Values:
+    """Grey of 16 or 32 bit or floats `(H, W)`, scaled to 16 bit."""
+    if image.mode.startswith("I;16"):
+        return np.array(image, dtype=np.uint16)
     values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
     brightest = float(values.max())
-    full = next((scale for scale in full_scales if brightest <= scale), brightest)
-    return Image.fromarray(to_array(torch.from_numpy(values / full)[None, None])[0, :, :, 0])
+    full = next((scale for scale in _FULL_SCALES[image.mode] if brightest <= scale), brightest)
+    return (values.clip(0) * (deep_color.FULL_SCALE / full)).round().astype(np.uint16)
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, or RGBA where there is an alpha channel; a profile that is broken or does not fit is ignored."""
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    image = image.convert({"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
-    try:
-        converted = ImageCms.applyTransform(image, _transform(profile, image.mode)) if profile else None
-    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
-        converted = None
-    image = converted or image.convert("RGB")
-    if alpha is not None:
-        image.putalpha(alpha)
-    return image
+def _deep_values(image: ImageFile.ImageFile) -> deep_color.Values | None:
+    """Numbers of more than 8 bit, scaled to 16, turned upright: `(H, W, C)` as in the file; None if it has 8."""
+    if not _is_wide_grey(image):
+        return deep_color.read_values(image)
+    load_upright(image)
+    return deep_color.with_key(_wide_grey(image)[:, :, None], image.info.get("transparency"))
 
 
-@functools.lru_cache(maxsize=8)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
-    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-
-
-@functools.cache
-def _srgb_profile() -> bytes:
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    created = np.array([2000, 1, 1, 0, 0, 0], dtype=">u2").tobytes()  # not now: same image, same bytes
-    return profile[:24] + created + profile[36:]
-
-
-def _camera_exif(image: Image.Image) -> bytes | None:
-    """What is true of the photo whatever its pixels become; None where there is nothing or it is broken."""
-    kept = Image.Exif()
-    with suppress(Exception):
-        found = image.getexif()
-        kept.update({tag: found[tag] for tag in _KEPT_EXIF if tag in found})
-        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if inside := {tag: value for tag, value in found.get_ifd(part).items() if tag not in _STALE_EXIF}:
-                kept[part] = inside
-        return kept.tobytes() if len(kept) else None
-    return None
-
-
-def _jpeg_quality(image: Image.Image) -> int | None:
-    tables = getattr(image, "quantization", None)
-    if not tables:
+def _deep_channels(values: deep_color.Values, profile: bytes | None, size: int | None) -> Tensor | None:
+    """Numbers of 16 bit `(H, W, C)` as RGB or RGBA `(1, 3 or 4, H, W)`; None if the profile needs 8 bit."""
+    num_colors = values.shape[2] - (values.shape[2] + 1) % 2  # 2 and 4 channels end in opacity
+    colors = to_srgb_floats(values[..., :num_colors], profile)
+    if colors is None:
         return None
-    coarseness = sum(tables[0])
-    return min(range(100, 0, -1), key=lambda quality: abs(_coarseness(quality) - coarseness))
-
-
-@functools.cache
-def _coarseness(quality: int) -> int:
-    """The sum of libjpeg's table for brightness, read from a JPEG file made for it."""
-    buffer = io.BytesIO()
-    Image.new("L", (8, 8)).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
-        return sum(image.quantization[0])  # type: ignore[attr-defined]
-
-
-def _dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
-    try:
-        across, down = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e5 and 0 < down < 1e5 else None
+    alpha = values[..., num_colors:] / np.float32(deep_color.FULL_SCALE)
+    return torch.from_numpy(deep_color.shrunk(np.concatenate((colors, alpha), axis=2), size)).permute(2, 0, 1)[None]

@@ -115,7 +115,8 @@ def _save(image: Tensor, picture: Picture, output: Path, config: OptimizeConfig)
     image = resized(image.cpu(), picture.pixels.shape)
     if config.keep_colors == "luminance":
         image = with_colors_of(picture.pixels, image)
-    save_image(image, output, alpha=picture.alpha, exif=picture.exif, dpi=picture.dpi, quality=picture.quality or 95)
+    quality, depth = picture.quality or 95, picture.depth
+    save_image(image, output, alpha=picture.alpha, exif=picture.exif, dpi=picture.dpi, quality=quality, depth=depth)
 
 
 class _Way:

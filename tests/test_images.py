@@ -2,7 +2,6 @@
 
 import io
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -191,19 +190,6 @@ def test_a_bad_file_gives_one_line_with_its_path_and_the_reason(tmp_path: Path, 
         assert "\n" not in str(caught.value)
 
 
-def test_a_decompression_bomb_is_refused_and_a_merely_large_photo_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = file_of(tmp_path, Image.new("RGB", (8, 8)), ".png")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)  # Pillow warns above it and refuses twice as much
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert load_image(path).shape == (1, 3, 8, 8)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 31)
-    with pytest.raises(ImageError, match=r"photo.png: more than 62 pixels"):
-        load_image(path)
-
-
 def test_size_brings_the_long_side_down_and_never_up(tmp_path: Path) -> None:
     for suffix in (".jpg", ".png"):
         path = tmp_path / f"photo{suffix}"
@@ -322,9 +308,9 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     assert colour_of(load_image(path)) == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["photo.gif", "photo"])
+@pytest.mark.parametrize("name", ["photo.bmp", "photo"])
 def test_a_name_that_tells_no_known_format_is_refused_with_those_known(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ImageError, match=r"expected a name ending in \.png, \.jpg, .*, got '\.gif'|no suffix"):
+    with pytest.raises(ImageError, match=r"expected a name ending in \.png, .*\.jpg, .*, got '\.bmp'|no suffix"):
         save_image(smooth_image(), tmp_path / name)
     assert images.check_suffix(Path("PHOTO.JPG")) == "JPEG"
     assert not list(tmp_path.iterdir())
