@@ -15,6 +15,7 @@ from fastnst.config import (
     BenchConfig,
     BenchOptimizeConfig,
     CompareConfig,
+    ExportConfig,
     OptimizeConfig,
     ReconstructConfig,
     TrainConfig,
@@ -22,7 +23,18 @@ from fastnst.config import (
     parse_duration,
 )
 
-COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info", "bench", "bench optimize")
+COMMANDS = (
+    "train",
+    "apply",
+    "export",
+    "optimize",
+    "reconstruct",
+    "compare",
+    "styles",
+    "info",
+    "bench",
+    "bench optimize",
+)
 
 
 def run(*words: str) -> int:
@@ -62,6 +74,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
     [
         ("train", TrainConfig),
         ("apply", ApplyConfig),
+        ("export", ExportConfig),
         ("optimize", OptimizeConfig),
         ("reconstruct", ReconstructConfig),
         ("compare", CompareConfig),

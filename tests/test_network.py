@@ -149,30 +149,6 @@ def test_input_is_not_changed(tiny_network) -> None:
     assert torch.equal(photo, before)
 
 
-SIZES = [(61, 45), (64, 64), (16, 131), (50, 34)]
-
-
-def test_torch_export_has_free_sizes_and_agrees(tiny_network) -> None:
-    free = {0: torch.export.Dim("batch", max=64), **{i: torch.export.Dim.DYNAMIC for i in (2, 3)}}
-    program = torch.export.export(tiny_network.eval(), (images(35, 46, batch=2),), dynamic_shapes=(free,), strict=False)
-    for size in SIZES:
-        photo = images(*size, batch=3)
-        assert_close(program.module()(photo), tiny_network(photo), rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_onnx_export_has_free_sizes_and_agrees(tiny_network, tmp_path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    path = tmp_path / "network.onnx"
-    free = {2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
-    torch.onnx.export(tiny_network.eval(), (images(35, 46),), path, dynamo=True, dynamic_shapes=(free,), verbose=False)
-    session = onnxruntime.InferenceSession(path)
-    for size in SIZES:
-        photo = images(*size)
-        (output,) = session.run(None, {session.get_inputs()[0].name: photo.numpy()})
-        assert_close(torch.from_numpy(output), tiny_network(photo), rtol=1e-3, atol=1e-4)
-
-
 def test_compiled_network_agrees_and_keeps_its_names(tiny_network) -> None:
     photo = images(20, 28)
     expected = tiny_network(photo)
