@@ -176,8 +176,8 @@ class ExportConfig:
 
     style: Annotated[str, WHAT]
     """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
-    format: Annotated[tuple[ExportFormat, ...], WHAT, WORDS] = ("onnx",)
-    """One or several."""
+    format: Annotated[tuple[ExportFormat, ...], WHAT, WORDS, Parameter(show_default=False)] = ("onnx",)
+    """One or several [onnx]."""
     precision: Annotated[Literal["float32", "float16", "int8"], WHAT] = "float32"
     """Of weights and arithmetic; input and output are float32."""
     output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None

@@ -29,7 +29,7 @@ from fastnst.progress import progress_bar
 from fastnst.style_file import load_style
 from fastnst.stylize import find_mix, style_row
 
-PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 255, 257))  # batch, height, width
+PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 253, 259))  # batch, height, width
 PROOF_PHOTOS = ("sample:astronaut", "sample:coffee")
 LARGEST_DIFFERENCE = 1e-3  # of a float32 file to the network, in pixel values
 LOWEST_PSNR = {"float16": 45.0, "int8": 30.0}  # dB
@@ -84,15 +84,16 @@ def export(config: ExportConfig) -> dict[str, Any]:
                 report["bytes"] = sum(part.stat().st_size for part in _parts(target))
             except ProofError as error:
                 report["error"] = str(error)
-                log.error("%s", error)
             files.append(report)
             bar.advance(task)
-    failed = sum("error" in report for report in files)
-    if failed == len(files):
-        raise ProofError("nothing was exported")
+    errors = [report["error"] for report in files if "error" in report]
+    if len(errors) == len(files):
+        raise ProofError("; ".join(errors))
+    for line in errors:
+        log.error("%s", line)
     if not config.json and not config.quiet:
         Console().print(_table(files))
-    return {"style": config.style, "files": files, "failed": failed}
+    return {"style": config.style, "files": files, "failed": len(errors)}
 
 
 def plan(config: ExportConfig) -> dict[str, Path]:

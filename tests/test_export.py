@@ -104,7 +104,7 @@ def test_a_file_that_fails_its_proof_is_not_there(monkeypatch, folder, capsys) -
     monkeypatch.setattr(module, "LARGEST_DIFFERENCE", -1.0)
     assert run("--style", "day", "--format", "torchscript", "--force") == 2
     error = capsys.readouterr().err
-    assert "day.pt differs by" in error and "61 x 45" in error and "nothing was exported" in error
+    assert "day.pt differs by" in error and "61 x 45" in error and error.strip().count("\n") == 0
     assert everything(folder) == ["day.pt"] and Path("day.pt").read_bytes() == b"old"
 
 
