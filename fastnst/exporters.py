@@ -153,8 +153,6 @@ def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> N
     import onnx
 
     model = _quantized(graph.onnx, path.parent) if precision == "int8" else graph.onnx
-    for node in model.graph.node:
-        del node.metadata_props[:]  # torch's notes name the folders of this machine
     model.producer_name, model.producer_version = "fastnst", __version__
     onnx.helper.set_model_props(model, {DESCRIPTION: description})
     onnx.save(model, path)
