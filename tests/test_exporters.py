@@ -46,7 +46,7 @@ def test_every_format_paints_what_the_network_paints(format, precision, dusk, ha
     assert {path.name for path in tmp_path.iterdir()} == parts
 
 
-def test_an_onnx_graph_has_free_sizes_and_computes_nothing_from_weights_alone(dusk) -> None:
+def test_an_onnx_graph_has_free_sizes_and_one_operation_a_norm(dusk) -> None:
     pytest.importorskip("onnxscript")
     graph = dusk[2].onnx.graph
     for value, name in ((graph.input, "image"), (graph.output, "stylized")):
@@ -55,10 +55,17 @@ def test_an_onnx_graph_has_free_sizes_and_computes_nothing_from_weights_alone(du
         sizes = [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
         assert sizes == ["batch", 3, "height", "width"]
     operations = [node.op_type for node in graph.node]
-    assert not {"Einsum", "MatMul", "Gemm", "Gather"} & set(operations)
+    assert not {"Einsum", "Gather"} & set(operations)  # OpenVINO gets a Gather before a convolution wrong
     assert operations.count("InstanceNormalization") == 7
-    constants = {tensor.name for tensor in graph.initializer}
-    assert not [node.op_type for node in graph.node if set(node.input) <= constants]
+
+
+def test_a_recorded_graph_computes_nothing_from_weights_alone(dusk) -> None:
+    program = dusk[2].program
+    weights = {node.name for node in program.graph.nodes if node.name.startswith(("p_", "b_", "c_"))}
+    assert len(weights) == 7 * 3 + 2  # kernels, scale and shift of each norm's layer; the painter
+    for node in program.graph.nodes:
+        inputs = {each.name for each in node.all_input_nodes}
+        assert not inputs or not inputs <= weights, node
 
 
 def test_norms_stay_float32_in_a_float16_onnx_graph(half) -> None:
