@@ -153,10 +153,11 @@ class PlainInstanceNorm(nn.InstanceNorm2d):
 class PlainUpsampleConvNorm(UpsampleConvNorm):
     """Upsampling and convolution one after the other."""
 
-    def upsample_and_convolve(self, maps: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
         larger = F.interpolate(maps, scale_factor=2.0, mode="nearest")
-        return F.conv2d(F.pad(larger, [1] * 4, mode="reflect"), self.conv.weight)
+        normed: Tensor = self.norm(self.conv(F.pad(larger, [1] * 4, mode="reflect")), style)
+        return normed
 
 
 def plain_gram_matrix(features: Tensor) -> Tensor:

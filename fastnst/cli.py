@@ -22,6 +22,7 @@ from fastnst.config import (
     BenchConfig,
     BenchOptimizeConfig,
     CompareConfig,
+    ExportConfig,
     OptimizeConfig,
     ProbeConfig,
     QualityConfig,
@@ -133,6 +134,22 @@ def apply(
 
     _quieten(settings.quiet)
     return SOME_FAILED if run(photo, settings) else 0
+
+
+@app.command(help_epilogue="Example: fastnst export --style wave --format onnx openvino")
+def export(settings: Annotated[ExportConfig, Flat]) -> int:
+    """Write a style as files that run without fastnst, each proved against the network.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.export import export as run
+
+    _quieten(settings.quiet)
+    result = run(settings)
+    if settings.json:
+        print(json.dumps(result))
+    return SOME_FAILED if result["failed"] else 0
 
 
 @app.command(help_epilogue="Example: fastnst optimize photo.jpg --style painting.jpg --size 512")

@@ -20,6 +20,7 @@ NetworkName = Literal["small", "live", "johnson"]
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
 NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
+ExportFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 
 WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
@@ -173,6 +174,26 @@ class ApplyConfig:
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object a photo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Settings of `fastnst export`."""
+
+    style: Annotated[str, WHAT]
+    """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
+    format: Annotated[tuple[ExportFormat, ...], WHAT, WORDS, Parameter(show_default=False)] = ("onnx",)
+    """One or several [onnx]."""
+    precision: Annotated[Literal["float32", "float16", "int8"], WHAT] = "float32"
+    """Of weights and arithmetic; input and output are float32."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """File or folder [STYLE.onnx, .pt2, .pt or .xml]."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
 
 
 @dataclass(frozen=True, kw_only=True)

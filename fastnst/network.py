@@ -65,30 +65,29 @@ class UpsampleConvNorm(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
         self.norm = ConditionalInstanceNorm(outputs, num_styles)
-        # Of the three taps of a kernel, two lie on copies of one pixel: for an even place (first row) the second and
-        # third, for an odd one the first and second.
-        taps = [[[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]], [[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]]
+        # Of the three taps of a kernel, two lie on copies of one pixel: for an odd place (first row) the first and
+        # second, for an even one the second and third.
+        taps = [[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]]
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
-        normed: Tensor = self.norm(self.upsample_and_convolve(maps), style)
+        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels()), style)
         return normed
 
-    def upsample_and_convolve(self, maps: Tensor) -> Tensor:
-        """Both in one, at the low resolution and with 4/9 of the products; exactly equal but for rounding.
+    def kernels(self) -> Tensor:
+        """What `upsample_and_convolve` wants: 2x2 kernels `(4 outputs, inputs, 2, 2)`."""
+        return torch.einsum("pay,qbx,oiyx->opqiab", self.taps, self.taps, self.conv.weight).flatten(0, 2)
 
-        A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places, p down
-        and q across, that it can have above a pixel.
-        """
-        height, width = maps.shape[-2:]
-        kernels = torch.einsum("pay,qbx,oiyx->pqoiab", self.taps, self.taps, self.conv.weight)
-        places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels.flatten(0, 2))  # (B, 4 C, H + 1, W + 1)
-        parts = [
-            part[..., p : p + height, q : q + width]
-            for part, (p, q) in zip(places.chunk(4, 1), ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)
-        ]
-        return F.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
+
+def upsample_and_convolve(maps: Tensor, kernels: Tensor) -> Tensor:
+    """Both in one, at the low resolution and with 4/9 of the products; exactly equal but for rounding.
+
+    A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places that it can
+    have above a pixel. Each 2x2 pixels yield the four around their corner, so the first comes one pixel too early.
+    """
+    places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels)  # (B, 4 C, H + 1, W + 1)
+    return F.pixel_shuffle(places, 2)[..., 1:-1, 1:-1]
 
 
 class ResidualBlock(nn.Module):
@@ -198,9 +197,10 @@ class TransformationNetwork(nn.Module):
                 raise ValueError(f"the network has {self.num_styles} styles: pass their weights as `style`")
             style = images.new_ones(1, 1)
         height, width = images.shape[-2:]
-        # Always at least one pixel, never none: an exported graph is then the same for every size.
-        missing = (0, self.stride - width % self.stride, 0, self.stride - height % self.stride)
-        maps = F.pad(images, missing, mode="replicate")
+        # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
+        # remainder, with which torch.export takes three times as long to show that.
+        right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
+        maps = F.pad(images, (0, right, 0, below), mode="replicate")
         if self.folds:
             maps = F.pixel_unshuffle(maps, 2)
         for layer in self.encoder:

@@ -1,6 +1,6 @@
 """`Stylizer`: a style file's network, ready to paint images. Knows nothing of image files or commands."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
 from fastnst.devices import choose_device
+from fastnst.exported import LOADERS, load_exported
 from fastnst.style_file import BASE, StyleFile, StyleFileError, find_style_file, list_styles, load_style, names_in
 
 SMALLEST = 16  # pixels; what the network takes
@@ -18,12 +19,14 @@ class Stylizer:
     """Paints images in the style, or a mix of the styles, of one file.
 
     Args:
-        style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, or a loaded style file.
+        style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
+            exported file such as `wave.onnx`, which its own runtime runs on the CPU.
         weights: Weight of each of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
 
     Raises:
         StyleFileError: No such style, or a mix that is none.
+        ExportedFileError: An exported file that cannot be run, or not there.
 
     Example:
         stylizer = Stylizer("wave")
@@ -33,12 +36,18 @@ class Stylizer:
     def __init__(
         self, style: str | Path | StyleFile, *, weights: Mapping[str, float] | None = None, device: str = "auto"
     ) -> None:
+        self._network: Callable[[Tensor, Tensor], Tensor]
+        if not isinstance(style, StyleFile) and Path(style).suffix in LOADERS:
+            exported = load_exported(Path(style), device=device)
+            self.name, self.device = str(exported.info["name"]), torch.device("cpu")
+            self._network, self._style = exported, torch.ones(1, 1)
+            return
         if not isinstance(style, StyleFile):
             path, mix = find_mix(str(style))
             style, weights = load_style(path), weights or mix
         self.name = str(style.info["name"])
         self.device = choose_device(device)
-        self._style = _style_row(style, weights).to(self.device)  # (1, num_styles)
+        self._style = style_row(style, weights).to(self.device)
         self._network = style.network.to(self.device)
 
     @torch.inference_mode()
@@ -117,8 +126,12 @@ def _only_style(path: Path, part: dict[str, float] | None) -> str:
     return names[0]
 
 
-def _style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
-    """Weights `(1, num_styles)` for the network."""
+def style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
+    """Weights `(1, num_styles)` for the network; without any, its one style.
+
+    Raises:
+        StyleFileError: There are several styles and no weights, or a name that is not there.
+    """
     names = style.style_names
     if weights is None:
         if len(names) > 1:

@@ -1,13 +1,18 @@
 import os
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 
+from fastnst.export import export_file
+from fastnst.exporters import WRITERS, Graph
 from fastnst.images import load_image, resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.minimize import Iterate, minimize
-from fastnst.network import TransformationNetwork
+from fastnst.network import ConditionalInstanceNorm, TransformationNetwork
+from fastnst.style_file import StyleFile, load_style, save_style
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
 torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and hinder whoever else uses the cores
@@ -28,6 +33,42 @@ def random_vgg() -> LossNetwork:
 def photo() -> torch.Tensor:
     """The astronaut, (1, 3, 96, 96)."""
     return load_image(resolve_photo("sample:astronaut"), size=96)
+
+
+@pytest.fixture(scope="session")
+def sky(tmp_path_factory) -> Path:
+    """A style file with the styles day and night; the network has every kind of layer of the preset `small`."""
+    torch.manual_seed(0)
+    settings = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 0, "num_styles": 2}
+    network = TransformationNetwork(**settings)
+    for norm in network.modules():
+        if isinstance(norm, ConditionalInstanceNorm):
+            torch.nn.init.normal_(norm.scale)
+            torch.nn.init.normal_(norm.shift)
+    path = tmp_path_factory.mktemp("styles") / "checkpoints" / "sky.safetensors"
+    save_style(path, network, {"name": "sky", "styles": [{"name": "day"}, {"name": "night"}], "network": settings})
+    return path
+
+
+@pytest.fixture(scope="session")
+def dusk(sky) -> tuple[StyleFile, torch.Tensor, Graph]:
+    """The style file, a mix of its styles, and the graph of that, which takes seconds to record."""
+    file, mix = load_style(sky), torch.tensor([[0.25, 0.75]])
+    return file, mix, Graph(file.network, mix)
+
+
+@pytest.fixture(scope="session")
+def exported(dusk, tmp_path_factory) -> dict[str, Path]:
+    """The mix as a float32 file of each format."""
+    for package in ("onnxruntime", "onnxscript", "openvino"):
+        pytest.importorskip(package)
+    file, mix, graph = dusk
+    folder = tmp_path_factory.mktemp("exported")
+    paths = {format: folder / f"dusk{writer.suffix}" for format, writer in WRITERS.items()}
+    for format, path in paths.items():
+        description = {"name": "dusk", "precision": "float32"}
+        export_file(graph, partial(file.network, style=mix), path, format=format, description=description)
+    return paths
 
 
 def stopping(error: BaseException, *, after: int):

@@ -15,6 +15,7 @@ from fastnst.config import (
     BenchConfig,
     BenchOptimizeConfig,
     CompareConfig,
+    ExportConfig,
     OptimizeConfig,
     ReconstructConfig,
     TrainConfig,
@@ -23,7 +24,7 @@ from fastnst.config import (
 )
 
 COMMANDS = (
-    *("train", "probe", "apply", "optimize", "reconstruct", "compare", "styles", "info"),
+    *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
     *("bench", "bench optimize", "bench targets", "bench quality", "bench reference"),
 )
 
@@ -65,6 +66,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
     [
         ("train", TrainConfig),
         ("apply", ApplyConfig),
+        ("export", ExportConfig),
         ("optimize", OptimizeConfig),
         ("reconstruct", ReconstructConfig),
         ("compare", CompareConfig),

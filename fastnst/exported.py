@@ -1,0 +1,137 @@
+"""Run an exported file: ONNX, torch.export, TorchScript or OpenVINO. Knows nothing of styles or of how to export."""
+
+import importlib.util
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import torch
+from torch import Tensor
+
+from fastnst.errors import UserError
+
+DESCRIPTION = "fastnst"  # the key under which a file carries its description, a JSON object
+INPUT, OUTPUT = "image", "stylized"
+
+Paint = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to stylized ones
+
+
+class ExportedFileError(UserError):
+    """An exported file that cannot be written or run."""
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """An exported file, loaded: what can stand in place of a `TransformationNetwork`; threads may share it.
+
+    Args:
+        info: The description in the file: its `name`, `precision`, the contract of `input` and `output`, and more.
+        paint: The file's graph, run on the CPU.
+    """
+
+    info: dict[str, Any]
+    paint: Paint
+
+    def __call__(self, images: Tensor, style: Tensor | None = None) -> Tensor:
+        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
+        return self.paint(images)
+
+
+def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
+    """Load a file that `fastnst export` wrote; its suffix says which kind it is.
+
+    Raises:
+        ExportedFileError: The file is missing, broken or not from fastnst, its runtime is not installed, or the
+            device is not the CPU.
+    """
+    load, packages = LOADERS[path.suffix]
+    if device not in ("auto", "cpu"):
+        raise ExportedFileError(f"{path} runs on the CPU, not on {device}: use the style file for that")
+    require(packages, f"running {path.name}")
+    if not path.is_file():
+        raise ExportedFileError(f"{path}: no such file")
+    try:
+        return load(path)
+    except ExportedFileError:
+        raise
+    except Exception as error:  # each runtime has classes of its own for a file that it cannot read
+        raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
+
+
+def require(packages: tuple[str, ...], what: str) -> None:
+    """Refuse to begin what needs packages that are not installed; each is named as the extra that brings it.
+
+    Raises:
+        ExportedFileError: With the line that installs them.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = ",".join(sorted({"openvino" if name == "openvino" else "onnx" for name in missing}))
+        raise ExportedFileError(f"{what} needs {' and '.join(missing)}: pip install 'fastnst[{extras}]'")
+
+
+def _load_onnx(path: Path) -> ExportedNetwork:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def paint(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+    return ExportedNetwork(_parse(session.get_modelmeta().custom_metadata_map.get(DESCRIPTION), path), paint)
+
+
+def _load_pt2(path: Path) -> ExportedNetwork:
+    return ExportedNetwork(_extra_file(path), torch.export.load(path).module())
+
+
+def _load_torchscript(path: Path) -> ExportedNetwork:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        return ExportedNetwork(_extra_file(path), torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+
+
+def _load_openvino(path: Path) -> ExportedNetwork:
+    import openvino
+
+    element = ElementTree.parse(path).find(f"rt_info/{DESCRIPTION}")  # before OpenVINO, which prints its errors
+    info = _parse(None if element is None else element.get("value"), path)
+    core = openvino.Core()
+    # Where the processor has bfloat16, OpenVINO would compute in it unasked.
+    exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    compiled = core.compile_model(core.read_model(path), "CPU", exact)
+
+    def paint(images: Tensor) -> Tensor:
+        # A request for each call: threads must not share one.
+        return torch.from_numpy(compiled.create_infer_request().infer({INPUT: images.numpy()})[OUTPUT])
+
+    return ExportedNetwork(info, paint)
+
+
+def _extra_file(path: Path) -> dict[str, Any]:
+    """The description in an archive of PyTorch, which keeps extra files in a folder of that name; runs nothing."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"/extra/{DESCRIPTION}")]
+        return _parse(archive.read(names[0]).decode() if names else None, path)
+
+
+def _parse(description: str | None, path: Path) -> dict[str, Any]:
+    if description is None:
+        raise ExportedFileError(f"{path} was not exported by fastnst: it does not say what it takes and gives")
+    return dict(json.loads(description))
+
+
+#: By suffix: how a file is loaded, and the packages that it takes.
+LOADERS: dict[str, tuple[Callable[[Path], ExportedNetwork], tuple[str, ...]]] = {
+    ".onnx": (_load_onnx, ("onnxruntime",)),
+    ".pt2": (_load_pt2, ()),
+    ".pt": (_load_torchscript, ()),
+    ".xml": (_load_openvino, ("openvino",)),
+}
