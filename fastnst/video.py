@@ -13,10 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rich.progress import Progress
 from torch import Tensor
 
 from fastnst.errors import Interrupted
-from fastnst.progress import progress_bar
 from fastnst.video_reader import Item, Shot, VideoReader
 from fastnst.video_writer import CONTAINERS, VideoWriter
 
@@ -33,7 +33,7 @@ def paint_video(
     *,
     size: int | None = None,
     quality: int | None = None,
-    shown: bool = True,
+    progress: Progress,
 ) -> tuple[int, int]:
     """Paint a video's pictures; sound, subtitles, times, colour coding and metadata stay.
 
@@ -44,7 +44,7 @@ def paint_video(
         paint: A picture `(1, 3, H, W)` in [0, 1] to one of the same size; called in the order of the pictures.
         size: Long side of the pictures in pixels, where they are larger.
         quality: From 1 to 100; by default hardly to be told from the painted pictures.
-        shown: With a progress bar.
+        progress: Shows how many pictures are done, how many a second, and the time left.
 
     Returns:
         Width and height of the pictures.
@@ -66,7 +66,7 @@ def paint_video(
                 closing(ahead(reader)) as read,
                 closing(ahead(map(painted, read))) as items,
             ):
-                for item in _with_progress(items, reader, shown=shown):
+                for item in _watched(progress, items, reader):
                     writer.write(item)
                     if stopped.is_set():
                         raise Interrupted(f"{source}: stopped")
@@ -118,16 +118,18 @@ def _keep(writer: VideoWriter) -> str:
     return "nothing was written"
 
 
-def _with_progress(items: Iterable[Item], reader: VideoReader, *, shown: bool) -> Iterator[Item]:
-    """The items, with a bar on stderr that counts the pictures."""
-    with progress_bar(shown=shown) as bar:
-        task = bar.add_task(reader.path.name, total=reader.num_pictures, state="")
-        started, done = time.perf_counter(), 0
+def _watched(progress: Progress, items: Iterable[Item], reader: VideoReader) -> Iterator[Item]:
+    """The items, with a line in the progress bar while they last."""
+    task = progress.add_task(reader.path.name, total=reader.num_pictures, state="")
+    started, done = time.perf_counter(), 0
+    try:
         for item in items:
             yield item
             if isinstance(item, Shot):
                 done += 1
-                bar.update(task, advance=1, state=f"{done / (time.perf_counter() - started):.1f} frames/s")
+                progress.update(task, advance=1, state=f"{done / (time.perf_counter() - started):.1f} frames/s")
+    finally:
+        progress.remove_task(task)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Packet: TypeAlias = AnyPacket[Stream]
 
-SUFFIXES = (
+VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts"),
     *(".vob", ".webm", ".wmv"),
 )
@@ -83,7 +83,7 @@ Item: TypeAlias = "Shot | Packet"
 
 def is_video(path: Path) -> bool:
     """Whether a name is that of a video."""
-    return path.suffix.lower() in SUFFIXES
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def load_pyav(path: Path) -> ModuleType:
