@@ -372,7 +372,7 @@ class BenchOptimizeConfig:
 class BenchVideoConfig:
     """Settings of `fastnst bench video`."""
 
-    style: Annotated[str, WHAT]
+    style: str
     """A trained style's name or file."""
     width: Size = 640
     """Of the pictures in pixels."""

@@ -14,6 +14,7 @@ from fastnst.config import (
     ApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
+    BenchVideoConfig,
     CompareConfig,
     OptimizeConfig,
     ReconstructConfig,
@@ -22,7 +23,8 @@ from fastnst.config import (
     parse_duration,
 )
 
-COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info", "bench", "bench optimize")
+COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info")
+COMMANDS += ("bench", "bench optimize", "bench video")
 
 
 def run(*words: str) -> int:
@@ -67,6 +69,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("compare", CompareConfig),
         ("bench", BenchConfig),
         ("bench optimize", BenchOptimizeConfig),
+        ("bench video", BenchVideoConfig),
     ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:
