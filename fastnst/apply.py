@@ -1,4 +1,4 @@
-"""Paint photo files: one, many, folders, standard input; each result appears whole or not at all."""
+"""Paint photo and video files: one, many, folders, standard input; each result appears whole or not at all."""
 
 import json
 import logging
@@ -19,6 +19,7 @@ from torch import Tensor
 from fastnst.animation import paint_animation
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
+from fastnst.errors import UserError
 from fastnst.images import (
     ANIMATED,
     FORMATS,
@@ -32,7 +33,12 @@ from fastnst.images import (
     save_image,
 )
 from fastnst.masks import Mask, read_mask
+from fastnst.progress import progress_bar
+from fastnst.steady import Steady
 from fastnst.stylize import Stylizer, find_mix
+from fastnst.video import paint_video, suffix_for
+from fastnst.video_reader import VIDEO_SUFFIXES, is_video
+from fastnst.video_writer import check_container
 
 STDIO = Path("-")
 DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written
@@ -70,12 +76,13 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     check(jobs, force=config.force)
     stylizer = Stylizer(config.style, device=config.device)
     failures = 0
-    for job in _with_progress(jobs, shown=not config.quiet and not config.json):
+    is_shown = not (config.quiet or config.json or any(is_video(job.photo) for job in jobs))  # a video has its own
+    for job in _with_progress(jobs, shown=is_shown):
         started = time.perf_counter()
         report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
         try:
             report["width"], report["height"] = paint(job, stylizer, config, mask)
-        except (ImageError, OSError) as error:
+        except (UserError, OSError) as error:
             failures += 1
             report["error"] = str(error)
             log.error("%s", error)
@@ -88,7 +95,9 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
 
 
 def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None = None) -> tuple[int, int]:
-    """Paint one photo, or each frame of a moving one, into its file; gives its width and height in pixels."""
+    """Paint one photo, video or animation into its file; gives its width and height in pixels."""
+    if is_video(job.photo):
+        return _paint_video(job, stylizer, config, mask)
     source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
     target = BytesIO() if job.output == STDIO else job.output
     format = format_of(target, (config.format or "png") if job.output == STDIO else None)
@@ -129,6 +138,13 @@ def _painted(
         raise ImageError(f"{job.photo}: {size} pixels do not fit into memory; --size shrinks it first") from None
 
 
+def _paint_video(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None) -> tuple[int, int]:
+    look = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask)
+    painter = Steady(look) if config.steady else look
+    with progress_bar(shown=not config.quiet and not config.json) as progress:
+        return paint_video(job.photo, job.output, painter, size=config.size, quality=config.quality, progress=progress)
+
+
 def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
     """The jobs that the inputs stand for, with the names of their outputs.
 
@@ -142,23 +158,25 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
     if not found:
         raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
     if config.output == STDIO:
-        if len(found) > 1 or config.json:
-            what = "--json" if config.json else f"{len(found)} photos"
+        if len(found) > 1 or config.json or is_video(found[0][0]):
+            what = "--json" if config.json else f"{len(found)} photos" if len(found) > 1 else "a video"
             raise ImageError(f"standard output takes one stylized image and nothing else, got {what}")
         yield Job(found[0][0], STDIO)
         return
     if config.output is not None and _is_file_name(config.output):
         if len(photos) > 1 or resolve_photo(photos[0]).is_dir():
             raise ImageError(f"{config.output} is one file, but there may be several photos: give a folder")
-        if config.format and check_suffix(config.output) != config.format.upper():
+        if is_video(found[0][0]):
+            check_container(config.output)
+        elif (kind := check_suffix(config.output)) != (config.format or kind).upper():
             raise ImageError(f"{config.output} and --format {config.format} contradict each other")
-        check_suffix(config.output)
         yield Job(found[0][0], config.output)
         return
     style = Path(config.style).name.removesuffix(".safetensors").replace(":", "").replace(",", "+")
     for photo, relative in found:
         suffix = f".{config.format}".replace("jpeg", "jpg") if config.format else relative.suffix
         suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
+        suffix = suffix_for(photo) if is_video(photo) else suffix
         if config.output is not None:
             yield Job(photo, config.output / relative.with_suffix(suffix))
         else:
@@ -193,9 +211,9 @@ def _find(name: str) -> Iterator[tuple[Path, Path]]:
     if name == "-":
         yield STDIO, Path("stdin.png")
     elif path.is_dir():
-        photos = find_photos(path)
+        photos = find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES))
         if not photos:
-            raise ImageError(f"no photo in {path} or below; looked for {', '.join(SUFFIXES)}")
+            raise ImageError(f"no photo or video in {path} or below; looked for {', '.join(SUFFIXES)}")
         yield from ((photo, photo.relative_to(path)) for photo in photos)
     elif path.exists():
         yield path, Path(path.name)
@@ -204,7 +222,7 @@ def _find(name: str) -> Iterator[tuple[Path, Path]]:
 
 
 def _is_file_name(path: Path) -> bool:
-    return path.suffix.lower() in {*FORMATS, *SUFFIXES} and not path.is_dir()
+    return path.suffix.lower() in {*FORMATS, *SUFFIXES, *VIDEO_SUFFIXES} and not path.is_dir()
 
 
 def _is_out_of_memory(error: Exception) -> bool:

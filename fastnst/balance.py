@@ -5,8 +5,9 @@ Knows nothing of networks: it is told the two errors of each step, and says the 
 
 import math
 
-# Content error over style error. At a weight of 8 it is 10.6 at the end of a training (geometric mean of eight paintings,
-# 6.6 to 17.3) and about 0.7 of that during the search, since the style error goes on falling (records/LOG.md).
+# Content error over style error. At a weight of 8 it is 10.6 at the end of a training (geometric mean of eight
+# paintings, 6.6 to 17.3) and about 0.7 of that during the search, since the style error goes on falling
+# (records/LOG.md).
 TARGET = 7.5
 FROM, UNTIL = 0.15, 0.45  # of the run: before, the network cannot paint yet; after, it must know what it aims at
 GAIN = 12.0  # how often the logarithm of the error would be made up in a whole run

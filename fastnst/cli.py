@@ -21,6 +21,7 @@ from fastnst.config import (
     ApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
+    BenchVideoConfig,
     CompareConfig,
     ExportConfig,
     OptimizeConfig,
@@ -124,15 +125,20 @@ def apply(
     *photo: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)],
     settings: Annotated[ApplyConfig, Flat],
 ) -> int:
-    """Paint photos in a trained style.
+    """Paint photos and videos in a trained style.
 
     Args:
         photo: Files, folders, `sample:astronaut`, or `-` for standard input.
         settings: Flags.
     """
+    _quieten(settings.quiet)
+    if settings.camera is not None:
+        from fastnst.live import paint_live
+
+        paint_live(photo, settings)
+        return 0
     from fastnst.apply import apply as run
 
-    _quieten(settings.quiet)
     return SOME_FAILED if run(photo, settings) else 0
 
 
@@ -259,6 +265,19 @@ def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimiz
         settings: Flags.
     """
     from fastnst.bench_optimize import bench_optimize as run
+
+    run(settings)
+    return 0
+
+
+@bench.command(name="video", help_epilogue="Example: fastnst bench video --style wave")
+def bench_video(settings: Annotated[BenchVideoConfig, Flat]) -> int:
+    """Measure the flicker of a painted video with and without --steady, and the time of both.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_video import bench_video as run
 
     run(settings)
     return 0

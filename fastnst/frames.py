@@ -3,35 +3,17 @@
 Knows nothing of optimisations. Only a video needs PyAV, which is imported when one is wanted.
 """
 
-import os
-import secrets
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.errors import UserError
-from fastnst.images import save_image, to_array
-
-if TYPE_CHECKING:
-    from av.container import OutputContainer
-    from av.video.stream import VideoStream
-
-# FFmpeg's name of the container, and the codecs for it, the best first.
-_CONTAINERS = {
-    ".mp4": ("mp4", ("libx264", "mpeg4")),
-    ".mkv": ("matroska", ("libx264", "mpeg4")),
-    ".mov": ("mov", ("libx264", "mpeg4")),
-    ".webm": ("webm", ("libvpx-vp9",)),
-}
-# Constant quality, hardly to be told from the pictures.
-_QUALITY = {
-    "libx264": {"crf": "18"},
-    "mpeg4": {"qmin": "2", "qmax": "2"},
-    "libvpx-vp9": {"crf": "24", "cpu-used": "4", "row-mt": "1"},
-}
-_BT709, _LIMITED = 1, 1  # FFmpeg's numbers: for matrix, primaries and curve; for black at 16 and white at 235
+from fastnst.images import save_image
+from fastnst.video_reader import Form, Shot, load_pyav
+from fastnst.video_writer import CONTAINERS, VideoWriter
 
 
 class Frames:
@@ -81,57 +63,29 @@ class Frames:
 
 
 class _Video:
-    """A video file, written under a hidden name beside its own and renamed when it is finished."""
+    """A video file that takes its size from the first picture, if it is not given."""
 
     def __init__(self, target: Path, *, size: tuple[int, int] | None, fps: int) -> None:
-        try:
-            from av import codecs_available
-        except ImportError as error:
-            raise UserError(f"{target}: a video needs PyAV: pip install 'fastnst[video]'") from error
-        self._format, codecs = _CONTAINERS[target.suffix.lower()]
-        self._codec = next((codec for codec in codecs if codec in codecs_available), codecs[-1])
+        load_pyav(target)
         self._target, self._size, self._fps = target, size, fps
-        self._partial = target.with_name(f".{secrets.token_hex(6)}.partial")
-        self._opened: tuple[OutputContainer, VideoStream] | None = None
+        self._writer: VideoWriter | None = None
 
     def write(self, image: Tensor) -> None:
-        from av import VideoFrame
-
         self._size = width, height = self._size or (image.shape[-1], image.shape[-2])
-        picture = VideoFrame.from_ndarray(to_array(_fitted(image, width, height))[0])
-        self._opened = container, stream = self._opened or self._open(picture.width, picture.height)
-        frame = picture.reformat(format="yuv420p", dst_colorspace=_BT709, dst_color_range=_LIMITED)
-        container.mux(stream.encode(frame))
+        form = Form(width=width, height=height, rate=Fraction(self._fps), unit=Fraction(1, self._fps))
+        self._writer = self._writer or VideoWriter(self._target, form)
+        self._writer.write(Shot(_fitted(image, width, height), self._writer.num_pictures, 1))
 
     def finish(self) -> None:
-        try:
-            if self._opened:
-                container, stream = self._opened
-                with container:
-                    container.mux(stream.encode(None))
-                os.replace(self._partial, self._target)
-        finally:
-            self._partial.unlink(missing_ok=True)
-
-    def _open(self, width: int, height: int) -> "tuple[OutputContainer, VideoStream]":
-        import av
-
-        self._target.parent.mkdir(parents=True, exist_ok=True)
-        container = av.open(self._partial, "w", format=self._format)
-        stream = container.add_stream(self._codec, rate=self._fps, options=_QUALITY[self._codec])
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = _LIMITED
-        return container, stream
+        if self._writer:
+            self._writer.finish()
 
 
 def _check_target(target: Path, *, force: bool) -> None:
     """Before any work: a name that tells what to write, and nothing there that would be lost."""
     suffix = target.suffix.lower()
-    if suffix and suffix not in _CONTAINERS:
-        known = ", ".join(_CONTAINERS)
+    if suffix and suffix not in CONTAINERS:
+        known = ", ".join(CONTAINERS)
         raise UserError(f"{target}: expected a folder or a name ending in {known}, got {target.suffix!r}")
     if target.exists() and target.is_dir() == bool(suffix):
         raise UserError(f"{target}: expected a {'video, found a folder' if suffix else 'folder, found a file'}")
@@ -142,7 +96,6 @@ def _check_target(target: Path, *, force: bool) -> None:
 
 
 def _fitted(image: Tensor, width: int, height: int) -> Tensor:
-    """Resized, and an odd side made even, as 4:2:0 colour needs it, by repeating its last pixels."""
-    if image.shape[-2:] != (height, width):
-        image = F.interpolate(image.detach().float(), (height, width), mode="bicubic", antialias=True)
-    return F.pad(image, (0, width % 2, 0, height % 2), mode="replicate")
+    if image.shape[-2:] == (height, width):
+        return image
+    return F.interpolate(image.detach().float(), (height, width), mode="bicubic", antialias=True)

@@ -83,7 +83,7 @@ class Picture:
     frames: int = 1
 
 
-def find_photos(folder: Path) -> list[Path]:
+def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """All files in the folder and below whose suffix is that of a photo, sorted; hidden ones are left out."""
     if not folder.is_dir():
         raise NotADirectoryError(f"expected a folder of photos, got {folder}")
@@ -91,7 +91,7 @@ def find_photos(folder: Path) -> list[Path]:
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         shown = [name for name in files if not name.startswith(".")]
-        photos += [Path(place, name) for name in shown if name.lower().endswith(SUFFIXES)]
+        photos += [Path(place, name) for name in shown if name.lower().endswith(suffixes)]
     return sorted(photos)
 
 

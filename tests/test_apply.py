@@ -132,7 +132,7 @@ def test_json_is_one_object_a_photo_alone_on_stdout(capsys) -> None:
         (["a.png", "b.png"], {"output": Path("-")}, "one stylized image"),
         (["a.png"], {"output": Path("-"), "json": True}, "nothing else, got --json"),
         (["missing.png"], {}, "missing.png: no such file"),
-        (["empty"], {}, "no photo in empty"),
+        (["empty"], {}, "no photo or video in empty"),
         ([], {}, "no photo given"),
         (["a.png"], {"style": "a.png"}, "fastnst train --style a.png"),
         (["broken.jpg"], {}, "nothing was painted"),

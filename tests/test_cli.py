@@ -14,6 +14,7 @@ from fastnst.config import (
     ApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
+    BenchVideoConfig,
     CompareConfig,
     ExportConfig,
     OptimizeConfig,
@@ -25,7 +26,7 @@ from fastnst.config import (
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("bench", "bench optimize", "bench targets", "bench quality", "bench reference"),
+    *("bench", "bench optimize", "bench video", "bench targets", "bench quality", "bench reference"),
 )
 
 
@@ -72,6 +73,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("compare", CompareConfig),
         ("bench", BenchConfig),
         ("bench optimize", BenchOptimizeConfig),
+        ("bench video", BenchVideoConfig),
     ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:

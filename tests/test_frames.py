@@ -154,7 +154,7 @@ def test_a_failure_at_the_end_keeps_the_old_video_and_leaves_nothing(tmp_path: P
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("fastnst.frames.os.replace", fail)
+    monkeypatch.setattr("fastnst.video_writer.os.replace", fail)
     with pytest.raises(OSError, match="disk full"), Frames(path, force=True) as way:
         way.add(plain(RED))
     assert path.read_bytes() == b"old"
