@@ -255,7 +255,7 @@ def encoding(
     if name in _LOSSY:
         options["quality"] = quality
     if exif and len(exif) <= _LONGEST_EXIF:
-        options["exif"] = exif
+        options["exif"] = exif.removeprefix(b"Exif\0\0") if name == "WEBP" else exif  # in animations Pillow leaves it
         options.pop("compression", None)  # Pillow cannot write EXIF into a compressed TIFF file
     if dpi:
         options["dpi"] = dpi

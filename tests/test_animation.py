@@ -4,11 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from icc_profiles import ADOBE_RGB, gamma, matrix_profile
-from PIL import Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 from torch import Tensor
 
 from fastnst.animation import paint_animation, read_animation
-from fastnst.images import load_image, to_array
+from fastnst.color_profiles import srgb_profile
+from fastnst.images import load_image, read_picture, to_array
 
 DURATIONS = [100, 50, 200, 30]
 LOOPS = {"GIF": 3, "WEBP": 4, "PNG": 4}  # GIF counts how often it starts again
@@ -138,6 +139,17 @@ def test_each_frame_goes_through_the_profile() -> None:
         still.seek(0)
         assert np.array_equal(to_array(load_image(still))[0], np.array(found))
         assert not np.array_equal(np.array(frame), np.array(found))
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG", "AVIF"])
+def test_camera_and_profile_stand_in_the_file(format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Camera"
+    data = painted(made_file("PNG"), format, exif=exif.tobytes()).getvalue()
+    assert read_picture(io.BytesIO(data)).exif == exif.tobytes()
+    with Image.open(io.BytesIO(data)) as saved:
+        assert saved.info["icc_profile"] == srgb_profile()
+    assert format != "WEBP" or b"Exif\0\0" not in data  # belongs to JPEG
 
 
 def test_large_frames_are_shrunk_and_the_file_appears_with_its_folder(tmp_path: Path) -> None:

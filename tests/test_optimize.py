@@ -354,7 +354,7 @@ def test_a_loss_that_is_no_number_keeps_the_best_before_it(run, monkeypatch, cap
         ("photo.png", {"output": Path("dark.png"), "force": True}, "dark.png is the photo or a style image"),
         ("photo.png", {"output": Path("square.png/out.png")}, "square.png is no folder that can be written to"),
         ("photo.png", {"scales": 9}, "9 scales of 40 px would begin below 16 px: at most 2 fit"),
-        ("photo.png", {"output": Path("out.gif")}, "out.gif: expected a name ending in .png"),
+        ("photo.png", {"output": Path("out.bmp")}, "out.bmp: expected a name ending in .png"),
         ("photo.png", {"output": Path("out")}, "got no suffix"),
         ("photo.png", {"style_layers": ("relu9_1",)}, "vgg19 has no layer 'relu9_1'"),
         ("photo.png", {"content_layers": ("relu1_1:-1",)}, "positive weight, got 'relu1_1:-1'"),
