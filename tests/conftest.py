@@ -1,3 +1,4 @@
+import logging
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +17,16 @@ from fastnst.style_file import StyleFile, load_style, save_style
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
 torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and hinder whoever else uses the cores
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """The command takes over the package's log; the next test finds it as it was."""
+    log = logging.getLogger("fastnst")
+    before = log.handlers[:], log.level, log.propagate
+    yield
+    log.handlers, log.propagate = before[0], before[2]
+    log.setLevel(before[1])
 
 
 @pytest.fixture

@@ -69,6 +69,5 @@ def test_a_style_that_the_others_swallow() -> None:
 
 def test_warnings_reach_the_user_once(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="fastnst"):
-        logging.getLogger("fastnst").propagate = True
         watch([as_it_is], [lambda _: 1.5])
     assert sum("hardly fallen" in record.message for record in caplog.records) == 1
