@@ -18,7 +18,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastnst.config import DEFAULT_STYLE_WEIGHT, BenchConfig, NetworkName, TrainConfig
+from fastnst.bench_config import BenchConfig
+from fastnst.config import DEFAULT_STYLE_WEIGHT, NetworkName, TrainConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_json

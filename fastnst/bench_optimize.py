@@ -20,7 +20,8 @@ from rich.table import Table
 from torch import Tensor
 
 from fastnst.bench import summarize
-from fastnst.config import BenchOptimizeConfig, OptimizeConfig
+from fastnst.bench_config import BenchOptimizeConfig
+from fastnst.config import OptimizeConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_json

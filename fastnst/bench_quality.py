@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from fastnst.baseline import equivalent_iterations, mean_curve
-from fastnst.config import QualityConfig, TargetsConfig, TrainConfig
+from fastnst.bench_config import QualityConfig, TargetsConfig
+from fastnst.config import TrainConfig
 from fastnst.errors import UserError
 from fastnst.files import write_json
 from fastnst.objective import STYLE_SIDE

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from fastnst.baseline import sha256
 from fastnst.bench import Loop, usual_step
-from fastnst.config import ReferenceConfig, TrainConfig
+from fastnst.bench_config import ReferenceConfig
+from fastnst.config import TrainConfig
 from fastnst.data import Draw, PhotoDataModule, TrainingSamples
 from fastnst.devices import describe_device
 from fastnst.errors import Interrupted, UserError

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.bench import summarize
-from fastnst.config import BenchVideoConfig
+from fastnst.bench_config import BenchVideoConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_json

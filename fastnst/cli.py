@@ -14,22 +14,24 @@ from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
 from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
+from fastnst.bench_config import (
+    BenchConfig,
+    BenchOptimizeConfig,
+    BenchVideoConfig,
+    QualityConfig,
+    ReferenceConfig,
+    TargetsConfig,
+)
 from fastnst.config import (
     DEPARTURES,
     SWITCH,
     WHAT,
     ApplyConfig,
-    BenchConfig,
-    BenchOptimizeConfig,
-    BenchVideoConfig,
     CompareConfig,
     ExportConfig,
     OptimizeConfig,
     ProbeConfig,
-    QualityConfig,
     ReconstructConfig,
-    ReferenceConfig,
-    TargetsConfig,
     TrainConfig,
     find_recipe,
     read_recipe,

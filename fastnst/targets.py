@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from fastnst.baseline import baseline_curve, mean_curve, sha256
-from fastnst.config import TargetsConfig, TrainConfig
+from fastnst.bench_config import TargetsConfig
+from fastnst.config import TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import write_json

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fastnst.bench import bench_training, summarize
-from fastnst.config import BenchConfig
+from fastnst.bench_config import BenchConfig
 from fastnst.errors import UserError
 
 SMALL = {"network": "small", "batch_size": 1, "crop_size": 64, "rounds": 1}

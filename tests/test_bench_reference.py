@@ -7,7 +7,7 @@ import torch
 
 import fastnst.bench_reference as bench
 from fastnst.bench import Loop
-from fastnst.config import ReferenceConfig
+from fastnst.bench_config import ReferenceConfig
 from fastnst.errors import UserError
 
 CONFIG = ReferenceConfig(style=Path("sample:coffee"), budget=0.4, every=0.15, json=True)

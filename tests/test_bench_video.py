@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from fastnst.bench_config import BenchVideoConfig
 from fastnst.bench_video import bench_video, render_clip
-from fastnst.config import BenchVideoConfig
 from fastnst.errors import UserError
 from fastnst.flow import Motion, warping_error
 from fastnst.network import TransformationNetwork

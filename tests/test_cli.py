@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fastnst.bench_config import BenchConfig, BenchOptimizeConfig, BenchVideoConfig
 from fastnst.cli import app, main
 from fastnst.config import (
     ApplyConfig,
-    BenchConfig,
-    BenchOptimizeConfig,
-    BenchVideoConfig,
     CompareConfig,
     ExportConfig,
     OptimizeConfig,

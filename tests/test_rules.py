@@ -18,6 +18,7 @@ LAYERS: dict[str, int] = {
     "deep_color": 0,
     "metadata": 0,
     "config": 1,
+    "bench_config": 2,
     "devices": 1,
     "images": 1,
     "balance": 1,

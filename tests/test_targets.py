@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import fastnst.targets as targets
-from fastnst.config import TargetsConfig
+from fastnst.bench_config import TargetsConfig
 from fastnst.errors import Interrupted, UserError
 from fastnst.targets import measure_targets
 from tests.conftest import stopping
