@@ -23,7 +23,6 @@ from fastnst.bench_config import (
     TargetsConfig,
 )
 from fastnst.config import (
-    DEPARTURES,
     SWITCH,
     WHAT,
     ApplyConfig,
@@ -33,10 +32,9 @@ from fastnst.config import (
     ProbeConfig,
     ReconstructConfig,
     TrainConfig,
-    find_recipe,
-    read_recipe,
 )
 from fastnst.errors import Interrupted, UserError
+from fastnst.recipe_files import DEPARTURES, find_recipe, read_recipe
 
 STARTED = time.monotonic()  # a training budget pays for the heavy imports too
 BAD_USAGE, SOME_FAILED, INTERRUPTED = 2, 3, 130

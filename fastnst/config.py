@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from cyclopts import Group, Parameter
 from cyclopts.types import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from cyclopts.validators import Number
-
-from fastnst.errors import UserError
 
 NetworkName = Literal["small", "live", "johnson"]
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
@@ -389,45 +386,3 @@ class ProbeConfig:
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print the result as one JSON object."""
-
-
-CONFIGS = (Path("configs"), Path(__file__).parent / "configs", Path(__file__).parent.parent / "configs")
-DEPARTURES = "departures"  # key of a recipe: what it cannot reproduce, a list of sentences
-
-
-def find_recipe(name: str, kind: str = "") -> Path:
-    """The settings file of a path, or of a name in ./configs or among the shipped ones.
-
-    Args:
-        name: A path or a name without its suffix.
-        kind: Subfolder of the configs: none for training, "optimize" for optimisation.
-
-    Raises:
-        UserError: There is none; lists the known names.
-    """
-    if Path(name).is_file():
-        return Path(name)
-    known = {path.stem: path for folder in reversed(CONFIGS) for path in sorted((folder / kind).glob("*.yaml"))}
-    if name not in known:
-        raise UserError(f"no settings file {name!r}; known names: {', '.join(known) or 'none'}")
-    return known[name]
-
-
-def read_recipe(path: Path) -> dict[str, Any]:
-    """The settings in a YAML file, by the names of the flags, and its `departures`.
-
-    Raises:
-        UserError: It cannot be read or is no list of settings.
-    """
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is no YAML that can be read: {error}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected settings as `name: value`, got {type(values).__name__}")
-    return values
-
-
-def recipe_departures(name: str) -> list[str]:
-    """What a recipe for optimisation cannot reproduce, in sentences."""
-    return list(read_recipe(find_recipe(name, "optimize")).get(DEPARTURES, []))

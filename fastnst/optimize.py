@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from fastnst.colors import with_colors_of
-from fastnst.config import OptimizeConfig, recipe_departures
+from fastnst.config import OptimizeConfig
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, UserError
 from fastnst.frames import Frames
@@ -40,6 +40,7 @@ from fastnst.recipe import (
     shape_of,
     start_image,
 )
+from fastnst.recipe_files import recipe_departures
 
 PROBE = 256  # pixels, short side; where the memory of a large picture is estimated
 PEAK, FIXED = 1.5, 128 * 2**20  # of an evaluation: times what autograd keeps, and bytes besides (measured, VGG19)

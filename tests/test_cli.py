@@ -18,9 +18,9 @@ from fastnst.config import (
     OptimizeConfig,
     ReconstructConfig,
     TrainConfig,
-    find_recipe,
     parse_duration,
 )
+from fastnst.recipe_files import find_recipe
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),

@@ -15,13 +15,14 @@ from torch import Tensor
 import fastnst.optimize
 from fastnst.architectures import NETWORKS
 from fastnst.cli import main
-from fastnst.config import OptimizeConfig, find_recipe, read_recipe
+from fastnst.config import OptimizeConfig
 from fastnst.errors import Interrupted, UserError
 from fastnst.images import load_image, read_picture
 from fastnst.loss_network import LossNetwork
 from fastnst.minimize import DivergedError, Iterate, minimize
 from fastnst.optimize import optimize, output_of
 from fastnst.recipe import loss_network_of, objective_of, read_inputs, resized
+from fastnst.recipe_files import find_recipe, read_recipe
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,7 @@ from fastnst import recipe
 from fastnst.architectures import NETWORKS
 from fastnst.cli import app
 from fastnst.colors import LUMA
-from fastnst.config import OptimizeConfig, recipe_departures
+from fastnst.config import OptimizeConfig
 from fastnst.errors import UserError
 from fastnst.images import load_image, read_picture
 from fastnst.loss_network import LossNetwork
@@ -33,6 +33,7 @@ from fastnst.recipe import (
     start_image,
     style_images,
 )
+from fastnst.recipe_files import recipe_departures
 
 RECIPES = sorted(path.stem for path in (Path(__file__).parent.parent / "configs" / "optimize").glob("*.yaml"))
 DEEPEST = {"vgg19": "relu5_2", "vgg16": "conv5_1", "densenet121": "conv2_block6_concat"}
