@@ -122,8 +122,7 @@ class StyleTrainer(LightningModule):
         """Take the errors of all devices into account, and the weight that follows."""
         mean = torch.stack([losses.content.detach(), losses.style.detach()])
         content, style = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
-        weight = balance.update(content, style, self.clock.progress(self.global_step))
-        self._set_style_weight(self.trainer.strategy.broadcast(weight))
+        self._set_style_weight(balance.update(content, style, self.progress))
         if self.global_step % LOG_EVERY == 0:
             self.log("style_weight", balance.weight)
 
