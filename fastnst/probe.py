@@ -14,7 +14,7 @@ from fastnst.config import DEFAULT_STYLE_WEIGHT, ProbeConfig, TrainConfig
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import check_folder, write_json
 from fastnst.images import load_image, resolve_photo, save_image
-from fastnst.objective import load_style_image
+from fastnst.objective import style_side
 from fastnst.progress import progress_bar
 from fastnst.sheet import contact_sheet
 from fastnst.stylize import Stylizer
@@ -91,8 +91,8 @@ def _trials(config: ProbeConfig, style: Path) -> Iterator[Trial]:
     """All weights at the default size, then the middle weight at other sizes; the most useful ones first."""
     if not config.weights:
         raise UserError("a probe needs at least one of --weights")
-    size = max(load_style_image(style, None).shape[-2:])
-    largest = max(load_style_image(style, round(size * SIZES[-1])).shape[-2:])
+    size = style_side(style, None)
+    largest = style_side(style, round(size * SIZES[-1]))
     middle = min(config.weights, key=lambda weight: abs(weight / DEFAULT_STYLE_WEIGHT - 1))
     yield from (Trial(weight, size) for weight in sorted(set(config.weights)))
     yield from (Trial(middle, other) for other in sorted({round(size * SIZES[0]), largest} - {size}))

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from fastnst import images
 from fastnst.config import TrainConfig
 from fastnst.errors import Interrupted, TrainingError, UserError
-from fastnst.objective import load_style_image
+from fastnst.objective import load_style_image, shrunk, style_side
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
 from fastnst.style_trainer import StyleTrainer
@@ -338,5 +339,22 @@ def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> No
 )
 def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected) -> None:
     Image.new("RGB", shape[::-1], "white").save("painting.png")
-    assert max(load_style_image(Path("painting.png"), None).shape[-2:]) == expected
-    assert max(load_style_image(Path("painting.png"), None, scale=0.5).shape[-2:]) == round(expected / 2)
+    image = load_style_image(Path("painting.png"), None)
+    assert max(image.shape[-2:]) == expected and max(load_style_image(Path("painting.png"), 60).shape[-2:]) == 60
+    assert max(shrunk(image, 0.5).shape[-2:]) == expected / 2
+
+
+def test_the_size_is_in_the_header_of_a_painting() -> None:
+    Image.effect_noise((900, 300), 50).save("painting.png")
+    Path("cut.png").write_bytes(Path("painting.png").read_bytes()[:500])
+    assert style_side(Path("cut.png"), None) == 576 and style_side(Path("cut.png"), 4000) == 900
+    with pytest.raises(UserError, match=r"cut\.png: damaged image"):
+        load_style_image(Path("cut.png"), None)
+
+
+def test_a_painting_is_decoded_once(monkeypatch) -> None:
+    paths = []
+    read = images.read_picture
+    monkeypatch.setattr(images, "read_picture", lambda path, **size: paths.append(path.name) or read(path, **size))
+    train(replace(SHALLOW, steps=1, quiet=False))
+    assert paths.count("style.png") == 1
