@@ -64,6 +64,7 @@ class StyleTrainer(LightningModule):
         self.clock = clock
         self.balance = balance
         self.optimizer_name = optimizer
+        self.began_at: dict[str, Any] | None = None  # the style file that a warm start took, for the records
         self.strict_loading = False  # the loss network is not in the checkpoint
         self.skipped: set[str] = set()
         self._first_losses: list[float] = []
@@ -176,15 +177,17 @@ class StyleTrainer(LightningModule):
             self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent, so that a budget goes on where it stopped, and what the loss was at first."""
+        """Keep the time spent, so that a budget goes on where it stopped, and what is known of the run's start."""
         checkpoint["spent_seconds"] = self.clock.spent()
         checkpoint["first_losses"] = self._first_losses
+        checkpoint["began_at"] = self.began_at
         checkpoint["balance"] = self.balance.state_dict() if self.balance else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on where the run stopped."""
         self.clock.spent_before = checkpoint["spent_seconds"]
         self._first_losses = checkpoint["first_losses"]
+        self.began_at = checkpoint["began_at"]
         if self.balance:
             self.balance.load_state_dict(checkpoint["balance"])
             self._set_style_weight(self.balance.weight)

@@ -73,6 +73,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     config = run.check_resumed(config) if config.resume else run.check_new(config)
     choose_device(config.device)  # refuses one that is not there
     clock, schedule = plan(config, started=started)
+    start = None if config.resume else find_start(config.init_from, config.network)
     seed_everything(config.seed, verbose=False)
     network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
     paintings = [_style_image(path, config) for path in config.style]
@@ -94,10 +95,10 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         asked = time.monotonic()
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
-    start = find_start(config.init_from, config.network)
-    began_at = _warm_start(module, start, photos) if start else None
+    if start:
+        module.began_at = _warm_start(module, start, photos)
     if _is_first_process():
-        _announce(config, run, module, photos, paintings, began_at)
+        _announce(config, run, module, photos, paintings)
     styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
     counts = photos.describe()
     if _is_first_process() and not config.resume:
@@ -114,7 +115,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         "styles": styles,
         "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
         "settings": _without_folders(config, photos.source) | _found(balance),
-        "began_at": began_at,
+        "began_at": module.began_at,
         "data": counts,
         "steps": module.global_step,
         "images": module.global_step * config.batch_size * trainer.world_size,
@@ -206,7 +207,7 @@ def _style_image(path: Path, config: TrainConfig) -> Tensor:
 
 
 def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule) -> dict[str, Any]:
-    """Give the network the weights of a style file, and say which; a resumed run then loads its own."""
+    """Give the network the weights of a style file, and say which."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
     styles = warm_start(module.network, start, loss, photos.first_crops(START_PHOTOS, size))  # type: ignore[arg-type]
     return {"name": start.stem, "sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "styles": styles}
@@ -260,12 +261,7 @@ def _is_first_process() -> bool:
 
 
 def _announce(
-    config: TrainConfig,
-    run: Run,
-    module: StyleTrainer,
-    photos: PhotoDataModule,
-    paintings: Sequence[Tensor],
-    began_at: dict[str, Any] | None,
+    config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule, paintings: Sequence[Tensor]
 ) -> None:
     """Say what will happen, with the defaults taken, before it does."""
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
@@ -289,8 +285,8 @@ def _announce(
         config.loss_network,
         config.seed,
     )
-    if began_at and not config.resume:
-        log.info("starts from %s (%s)", began_at["name"], ", ".join(began_at["styles"]))
+    if module.began_at:
+        log.info("starts from %s (%s)", module.began_at["name"], ", ".join(module.began_at["styles"]))
     end = f"after {config.steps} steps"
     if isinstance(module.clock, BudgetClock):
         end = time.strftime(

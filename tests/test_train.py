@@ -209,6 +209,24 @@ def test_a_new_style_can_start_from_a_style_file() -> None:
         train(replace(SHALLOW, name="big", init_from="pair", network="johnson"))
 
 
+def test_a_resumed_run_does_not_need_the_style_it_began_at(monkeypatch) -> None:
+    train(replace(SHALLOW, name="old", steps=1))
+    beginning = replace(SHALLOW, init_from="old", steps=4)
+    train(replace(beginning, name="whole"))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        train(beginning)
+    Path("checkpoints/old.safetensors").unlink()
+    result = train(TrainConfig(resume=True, name="style", quiet=True))
+    assert result["began_at"]["name"] == "old" and result["began_at"]["styles"] == ["style"]
+    assert same(weights("whole"), weights("style"))
+
+
+def test_a_wrong_start_is_told_before_photos_are_looked_for() -> None:
+    with pytest.raises(UserError, match="no style named 'nothing'"):
+        train(replace(SHALLOW, init_from="nothing", data="nowhere"))
+
+
 def test_a_budget_ends_on_time_and_reports_its_own_length() -> None:
     train(replace(SHALLOW, steps=1, name="warm"))  # pays for imports and thread pools
     result = train(replace(SHALLOW, steps=None, budget=12.0))
