@@ -32,7 +32,7 @@ from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, re
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import Iterate, Method
 from fastnst.progress import progress_bar
-from fastnst.style_file import SUFFIX
+from fastnst.style_file import file_part
 
 TABLE_1 = (100, 300, 500)  # iterations in Johnson et al. (2016), table 1
 ROUNDS = 7  # timed, after one that does not count
@@ -67,7 +67,7 @@ def compare(photos: Sequence[str], config: CompareConfig) -> dict[str, Any]:
         Interrupted: Ctrl-C; the sizes that were done are written.
     """
     check_matplotlib()
-    folder = _folder(config)
+    folder = config.output or Path(f"compare-{file_part(config.style)}")
     check_folder(folder, force=config.force)
     contest = load_contest(config.style, config.style_image, loss_weights=config.loss_weights, device=config.device)
     found, failed = _read_photos(photos, max((*config.sizes, *config.timed_sizes), default=1))
@@ -207,12 +207,6 @@ def time_both(
             for number in TABLE_1
         },
     }
-
-
-def _folder(config: CompareConfig) -> Path:
-    """Where to write."""
-    style = Path(config.style).name.removesuffix(SUFFIX).partition(":")[0]
-    return config.output or Path(f"compare-{style}")
 
 
 def _read_photos(names: Sequence[str], largest: int) -> tuple[list[Photo], int]:
