@@ -21,7 +21,7 @@ from fastnst.bench_config import BenchOptimizeConfig
 from fastnst.bench_report import check_output, report
 from fastnst.config import OptimizeConfig
 from fastnst.devices import measured_on
-from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
+from fastnst.images import SAMPLE_STYLE, load_image, resolve_photo, save_image, to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.minimize import Method, Objective, minimize
@@ -33,7 +33,6 @@ CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu
 # the mean over C^2 of squares of Gram / (H W), which is 10 / C^2 times the johnson normalization.
 CONTENT_LAYERS = {"relu4_2": 0.01}
 STYLE_LAYERS = {layer: 10 / channels**2 for layer, channels in CHANNELS.items()}
-STYLE = Path(__file__).parent / "samples" / "wave.jpg"
 METHOD = Method(precondition=OptimizeConfig.precondition, history=OptimizeConfig.history)
 
 
@@ -131,7 +130,7 @@ def race(name: str, config: BenchOptimizeConfig, folder: Path) -> dict[str, Any]
             raise AssertionError(f"{name}: the loss that pastiche has after {steps} steps was not reached")
         ratio = round(their.seconds / our.seconds, 3)
         levels.append({"pastiche_steps": steps, "loss": lowest, "pastiche": their, "fastnst": our, "ratio": ratio})
-    return {"photo": name, "style": STYLE.name, "levels": [_plain(level) for level in levels]}
+    return {"photo": name, "style": SAMPLE_STYLE.name, "levels": [_plain(level) for level in levels]}
 
 
 def _pastiche(photo: Tensor, steps: int, folder: Path) -> Iterator[Point]:
@@ -181,7 +180,7 @@ def _square(name: str, size: int) -> Tensor:
 
 
 def _style(size: int) -> Tensor:
-    return load_image(STYLE, size=size)
+    return load_image(SAMPLE_STYLE, size=size)
 
 
 def _first(points: Sequence[Point], loss: float) -> Point | None:
