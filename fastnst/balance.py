@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 # Content error over style error. At a weight of 8 it is 10.6 at the end of a training (geometric mean of eight
-# paintings, 6.6 to 17.3) and about 0.7 of that during the search, since the style error goes on falling
-# (records/LOG.md).
+# paintings, 6.6 to 17.3); the search aims at about 0.7 of that, since the style error goes on falling after it: 8.9
+# half-way became 12.0 in the one run that was looked at (records/LOG.md).
 TARGET = 7.5
 FROM, UNTIL = 0.15, 0.45  # of the run: before, the network cannot paint yet; after, it must know what it aims at
 GAIN = 12.0  # how often the logarithm of the error would be made up in a whole run

@@ -27,8 +27,8 @@ def make_optimizer(
     """Muon for the filters that a norm follows and Adam for the rest, or `adam` for all."""
     if name == "adam":
         return torch.optim.Adam(network.parameters(), lr=learning_rate)
-    # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: Muon gets as far in about half of the
-    # time (records/LOG.md).
+    # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: after the same 180 s the objective was
+    # 1.143 with Muon and 1.223 with Adam (records/LOG.md).
     layers = [layer for layer in network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
     filters = {id(layer.conv.weight): layer.conv.weight for layer in layers}
     others = [parameter for parameter in network.parameters() if id(parameter) not in filters]
