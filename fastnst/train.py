@@ -292,7 +292,9 @@ def _announce(
         end = time.strftime(
             "at about %H:%M:%S", time.localtime(time.time() + module.clock.seconds - module.clock.spent())
         )
-    log.info("ends %s; Ctrl-C saves, and --resume --name %s goes on", end, run.name)
+    # Only a run in the current folder is found again by its name.
+    goes_on = f"; Ctrl-C saves, and --resume --name {run.name} goes on" if run.root == Path() else ""
+    log.info("ends %s%s", end, goes_on)
 
 
 @contextmanager
