@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastnst.baseline import sha256
 from fastnst.bench import Loop, usual_step
 from fastnst.bench_config import ReferenceConfig
 from fastnst.config import TrainConfig
 from fastnst.data import Draw, PhotoDataModule, TrainingSamples
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
-from fastnst.files import write_json, write_whole
+from fastnst.files import sha256, write_json, write_whole
 from fastnst.images import from_bytes, resolve_photo
 from fastnst.losses import PerceptualLoss
 from fastnst.objective import STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss

@@ -21,13 +21,12 @@ from fastnst.baseline import (
     from_noise,
     load_contest,
     mean_curve,
-    sha256,
 )
 from fastnst.compare_report import check_matplotlib, draw_curve, draw_sheet, to_markdown
 from fastnst.config import CompareConfig
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted
-from fastnst.files import check_folder, write_json, write_whole
+from fastnst.files import check_folder, sha256, write_json, write_whole
 from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import Iterate, Method

@@ -3,7 +3,6 @@
 Each file is run again by its own runtime, at sizes that are not the example's, and compared with the network.
 """
 
-import hashlib
 import json
 import logging
 import math
@@ -24,6 +23,7 @@ from fastnst import __version__
 from fastnst.config import ExportConfig
 from fastnst.exported import INPUT, OUTPUT, ExportedFileError, load_exported, require
 from fastnst.exporters import WRITERS, Graph
+from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo
 from fastnst.progress import progress_bar
 from fastnst.style_file import file_part, load_style
@@ -69,7 +69,7 @@ def export(config: ExportConfig) -> dict[str, Any]:
         **CONTRACT,
         "license": style.info.get("license", "not stated in the style file"),
         "fastnst_version": __version__,
-        "style_file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "style_file_sha256": sha256(path),
     }
     files = []
     with progress_bar(shown=not config.quiet and not config.json) as bar:

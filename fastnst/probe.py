@@ -82,8 +82,8 @@ def probe(config: ProbeConfig) -> dict[str, Any]:
                 progress.advance(task)
                 _write(result, folder, photos, rows)
     except (Interrupted, KeyboardInterrupt):
-        kept = f"what was done is in {folder}" if rows else "nothing was written"
-        raise Interrupted(f"stopped; {kept}") from None
+        done = f"{len(rows)} of {len(trials)} trials are in {folder}"
+        raise Interrupted(f"stopped; {done}, --force begins anew") from None
     return {**result, "output": str(folder)}
 
 

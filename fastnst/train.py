@@ -5,7 +5,6 @@ the style file.
 """
 
 import base64
-import hashlib
 import io
 import logging
 import os
@@ -33,6 +32,7 @@ from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, TrainingError
+from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.losses import PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
@@ -99,7 +99,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         module.began_at = _warm_start(module, start, photos)
     if _is_first_process():
         _announce(config, run, module, photos, paintings)
-    styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
+    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     counts = photos.describe()
     if _is_first_process() and not config.resume:
         run.begin(config)
@@ -210,7 +210,7 @@ def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule) -> d
     """Give the network the weights of a style file, and say which."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
     styles = warm_start(module.network, start, loss, photos.first_crops(START_PHOTOS, size))  # type: ignore[arg-type]
-    return {"name": start.stem, "sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "styles": styles}
+    return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 
 def _workers(config: TrainConfig) -> int:
