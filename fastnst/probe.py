@@ -1,6 +1,5 @@
 """Which style weight? Short trainings at several weights and stroke sizes, on one contact sheet to choose from."""
 
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,8 +21,6 @@ from fastnst.train import train
 
 SIZES = (2 / 3, 3 / 2)  # of the default, tried at the middle weight
 SHEET_SIDE = 256  # pixels
-
-log = logging.getLogger("fastnst")
 
 
 class Trial(NamedTuple):
@@ -101,12 +98,7 @@ def _trials(config: ProbeConfig, style: Path) -> Iterator[Trial]:
 def _try(trial: Trial, base: TrainConfig, folder: Path, photos: list[Tensor]) -> tuple[dict[str, Any], list[Tensor]]:
     """Train with one setting and paint the photos."""
     settings = replace(base, name=trial.name, style_weight=trial.style_weight, style_size=trial.style_size)
-    level = log.level
-    log.setLevel(logging.WARNING)  # what each training would announce
-    try:
-        trained = train(settings, started=time.monotonic(), folder=folder)
-    finally:
-        log.setLevel(level)
+    trained = train(settings, started=time.monotonic(), folder=folder)
     if trained is None:
         raise UserError("a probe runs in one process")
     stylizer = Stylizer(trained["path"], device=base.device)

@@ -89,7 +89,8 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )
-    if _is_first_process() and photos.notice:
+    tells = _is_first_process() and not config.quiet
+    if tells and photos.notice:
         log.info(photos.notice)
     if photos.remote:
         asked = time.monotonic()
@@ -97,7 +98,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
     if start:
         module.began_at = _warm_start(module, start, photos)
-    if _is_first_process():
+    if tells:
         _announce(config, run, module, photos, paintings)
     styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     counts = photos.describe()
