@@ -35,6 +35,7 @@ from fastnst.images import (
 from fastnst.masks import Mask, read_mask
 from fastnst.progress import progress_bar
 from fastnst.steady import Steady
+from fastnst.style_file import file_part
 from fastnst.stylize import Stylizer, find_mix
 from fastnst.video import paint_video, suffix_for
 from fastnst.video_reader import VIDEO_SUFFIXES, is_video
@@ -172,7 +173,7 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
             raise ImageError(f"{config.output} and --format {config.format} contradict each other")
         yield Job(found[0][0], config.output)
         return
-    style = Path(config.style).name.removesuffix(".safetensors").replace(":", "").replace(",", "+")
+    style = file_part(config.style)
     for photo, relative in found:
         suffix = f".{config.format}".replace("jpeg", "jpg") if config.format else relative.suffix
         suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX

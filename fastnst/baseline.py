@@ -3,7 +3,6 @@
 Knows nothing of what is compared with it, or of how that is shown.
 """
 
-import hashlib
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastnst.errors import UserError
+from fastnst.files import sha256
 from fastnst.images import resolve_photo
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import DivergedError, Iterate, Method, minimize
@@ -133,11 +133,6 @@ def equivalent_iterations(curve: Sequence[float], value: float) -> int | None:
         2
     """
     return next((iteration for iteration, reached in enumerate(curve, 1) if reached <= value), None)
-
-
-def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _trained_on(image: Path, file: StyleFile, mix: Mapping[str, float] | None) -> str:

@@ -88,7 +88,7 @@ class QualityConfig:
     """Settings of `fastnst bench quality`."""
 
     style: Annotated[Path, WHAT]
-    """Style image."""
+    """Style image, or `sample:NAME`."""
     data: Annotated[str | None, WHAT] = None
     """Photos to train on, as for `train` [a few samples]."""
     budget: Annotated[Duration, WHAT] = 180.0
@@ -107,6 +107,8 @@ class QualityConfig:
     """For the trained style [quality-STYLE-...]."""
     output: Annotated[Path | None, FILES, OUTPUT_FILE] = None
     """Write the JSON here too."""
+    force: Annotated[bool, FILES, SWITCH] = False
+    """Train anew into a folder that is there."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object instead of a table."""
 
@@ -116,7 +118,7 @@ class ReferenceConfig:
     """Settings of `fastnst bench reference`."""
 
     style: Annotated[Path, WHAT]
-    """Style image."""
+    """Style image, or `sample:NAME`."""
     data: Annotated[str | None, WHAT] = None
     """Photos to train on, as for `train` [a few samples]."""
     output: Annotated[Path, WHAT, OUTPUT_FILE] = Path("reference.json")

@@ -4,14 +4,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from fastnst.baseline import equivalent_iterations, mean_curve
 from fastnst.bench_config import QualityConfig, TargetsConfig
+from fastnst.bench_report import check_output, report
 from fastnst.config import TrainConfig
-from fastnst.errors import UserError
-from fastnst.files import write_json
+from fastnst.errors import Interrupted, UserError
+from fastnst.files import check_folder
+from fastnst.images import resolve_photo
 from fastnst.objective import STYLE_SIDE
 from fastnst.targets import TOLD, measure_targets
 from fastnst.train import train
@@ -32,32 +33,36 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         JSON values, with `reached` for each number of iterations in `TOLD` and `worth`, the number of iterations.
 
     Raises:
-        UserError: See `measure_targets` and `train`.
+        UserError: See `measure_targets` and `train`; or there is a result already.
+        Interrupted: Ctrl-C; what L-BFGS reached is kept, a part of a training is not.
     """
     loading = time.monotonic() - started
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    style = resolve_photo(str(config.style))
+    folder = config.folder or Path(f"quality-{style.stem}-{config.budget:g}s-seed{config.seed}")
+    check_output(config.output)
+    check_folder(folder, force=config.force)
     targets = measure_targets(
         TargetsConfig(
-            style=config.style, data=config.data, output=config.targets, iterations=config.iterations, quiet=config.json
+            style=style, data=config.data, output=config.targets, iterations=config.iterations, quiet=config.json
         )
     )
-    folder = config.folder or Path(f"quality-{config.style.stem}-{config.budget:g}s-seed{config.seed}")
-    trained = train(
-        TrainConfig(
-            style=(config.style,),
-            data=config.data,
-            network=config.network,
-            init_from=config.init_from,
-            budget=config.budget,
-            seed=config.seed,
-            style_size=STYLE_SIDE,
-            eval_every=10**9,  # only at the end
-            quiet=config.json,
-        ),
-        started=time.monotonic() - loading,
-        folder=folder,
+    settings = TrainConfig(
+        style=(style,),
+        data=config.data,
+        network=config.network,
+        init_from=config.init_from,
+        budget=config.budget,
+        seed=config.seed,
+        style_size=STYLE_SIDE,
+        eval_every=10**9,  # only at the end
+        force=True,  # the folder was checked as a whole
+        quiet=config.json,
     )
+    try:
+        trained = train(settings, started=time.monotonic() - loading, folder=folder)
+    except (Interrupted, KeyboardInterrupt):
+        kept = f"L-BFGS's results are in {config.targets}"
+        raise Interrupted(f"stopped, and nothing measured; {kept}, the same command with --force trains anew") from None
     if trained is None:
         raise UserError("time to quality is measured in one process")
     curve = mean_curve([photo["curve"] for photo in targets["photos"]])
@@ -76,18 +81,15 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         "versions": trained["versions"],
         "path": trained["path"],
     }
-    if config.output is not None:
-        write_json(config.output, result)
-    if not config.json:
-        _print(result)
+    report(result, _table(result), output=config.output, as_json=config.json)
     return result
 
 
-def _print(result: dict[str, Any]) -> None:
+def _table(result: dict[str, Any]) -> Table:
     table = Table("", "objective", "reached", box=None, title=f"{result['what']}: {result['seconds']:.0f} s")
     table.add_row("the photos themselves", f"{result['targets']['untouched']:.3f}", "")
     for key, reached in result["reached"].items():
         table.add_row(f"L-BFGS, {key} iterations", f"{result['targets'][key]:.3f}", "yes" if reached else "no")
     worth = f"worth {result['worth']} iterations" if result["worth"] else "L-BFGS is not as low in all its iterations"
     table.add_row("the network, one pass", f"{result['held_out']['total']:.3f}", worth)
-    Console().print(table)
+    return table

@@ -3,7 +3,7 @@
 The paper's network, 256 px, four photos a step, Adam at a constant 1e-3, the whole VGG for both pictures.
 """
 
-import json
+import io
 import time
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fastnst.baseline import sha256
 from fastnst.bench import Loop, usual_step
 from fastnst.bench_config import ReferenceConfig
 from fastnst.config import TrainConfig
 from fastnst.data import Draw, PhotoDataModule, TrainingSamples
-from fastnst.devices import describe_device
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
-from fastnst.files import write_json
+from fastnst.files import sha256, write_json, write_whole
 from fastnst.images import from_bytes, resolve_photo
 from fastnst.losses import PerceptualLoss
 from fastnst.objective import STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
@@ -28,7 +27,7 @@ BATCH, CROP = 4, 256
 
 
 def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
-    """Train and evaluate by turns; both files are written after each evaluation, and gone on with.
+    """Train and evaluate by turns; after each evaluation the state is kept beside the JSON, and gone on with.
 
     Returns:
         JSON values: `curve`, a list of `seconds` (of training, evaluations left out), `steps` and the mean `objective`
@@ -49,7 +48,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
     result: dict[str, Any] = {
         "style_image": {"name": path.name, "sha256": sha256(path)},
         "data": photos.describe(),
-        "hardware": describe_device(torch.device("cpu")),
+        **measured_on(torch.device("cpu")),
         "curve": [],
     }
     curve = result["curve"] = _resume(config.output, result, loop)
@@ -67,9 +66,9 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
                 seconds += time.monotonic() - started
                 value = evaluate(loop.network, objective, held_out)
                 curve.append({"seconds": round(seconds, 1), "steps": step, "objective": round(value, 6)})
-                torch.save([loop.network.state_dict(), loop.optimizer.state_dict()], _weights(config.output))
-                write_json(config.output, result)
+                _save(config.output, result, loop)
                 progress.update(task, state=f"objective {value:.3f}")
+        write_json(config.output, result)  # also where an earlier command did all, and was killed before it wrote this
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {config.output} has {len(curve)} evaluations, the same command goes on") from None
     return result
@@ -82,24 +81,33 @@ def evaluate(network: nn.Module, objective: PerceptualLoss, photos: Tensor) -> f
     return torch.cat(totals).mean().item()
 
 
-def _weights(output: Path) -> Path:
-    """Beside the JSON."""
+def _state(output: Path) -> Path:
+    """Beside the JSON: all that a run goes on from."""
     return output.with_suffix(".pt")
+
+
+def _save(output: Path, result: dict[str, Any], loop: Loop) -> None:
+    """The state first, with the curve in it: a kill before the JSON is written loses nothing."""
+    state = {"result": result, "network": loop.network.state_dict(), "optimizer": loop.optimizer.state_dict()}
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_whole(_state(output), buffer.getvalue())
+    write_json(output, result)
 
 
 def _resume(output: Path, wanted: dict[str, Any], loop: Loop) -> list[dict[str, Any]]:
     """The curve of an earlier command, whose weights the loop gets."""
-    if not output.exists():
+    if not (output.exists() or _state(output).exists()):
         return []
     try:
-        found = json.loads(output.read_text())
+        state = torch.load(_state(output), weights_only=True)
+        found = state["result"]
         same = all(found[key] == wanted[key] for key in ("style_image", "data"))
-        network, optimizer = torch.load(_weights(output), weights_only=True)
-    except (ValueError, KeyError, TypeError, OSError, RuntimeError):
+        curve: list[dict[str, Any]] = found["curve"]
+    except Exception:  # torch raises errors of many kinds for a damaged file
         raise UserError(f"{output} cannot be gone on with: choose another --output") from None
     if not same:
         raise UserError(f"{output} holds a run of another style or other photos: choose another --output")
-    loop.network.load_state_dict(network)
-    loop.optimizer.load_state_dict(optimizer)
-    curve: list[dict[str, Any]] = found["curve"]
+    loop.network.load_state_dict(state["network"])
+    loop.optimizer.load_state_dict(state["optimizer"])
     return curve

@@ -296,13 +296,12 @@ def bench_targets(settings: Annotated[TargetsConfig, Flat]) -> int:
 
     _quieten(settings.quiet)
     result = measure_targets(settings)
-    means = ", ".join(f"after {count}: {value:.4f}" for count, value in result["mean"].items() if count != "untouched")
-    summary = "%s: untouched: %.4f; %s"
-    _tell(result, settings.json, summary, settings.output, result["mean"]["untouched"], means)
+    means = (f"{value:.4f} {f'after {when}' if when.isdecimal() else when}" for when, value in result["mean"].items())
+    _tell(result, settings.json, "%s: %s", settings.output, ", ".join(means))
     return 0
 
 
-@bench.command(name="quality", help_epilogue="Example: fastnst bench quality --style wave.jpg --data my_photos")
+@bench.command(name="quality", help_epilogue="Example: fastnst bench quality --style sample:wave --budget 3m")
 def bench_quality(settings: Annotated[QualityConfig, Flat]) -> int:
     """Train for a while and tell how many iterations of L-BFGS the result is worth.
 
@@ -311,9 +310,7 @@ def bench_quality(settings: Annotated[QualityConfig, Flat]) -> int:
     """
     from fastnst.bench_quality import bench_quality as run
 
-    result = run(settings, started=STARTED)
-    if settings.json:
-        print(json.dumps(result))
+    run(settings, started=STARTED)
     return 0
 
 

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,18 +21,17 @@ from fastnst.baseline import (
     from_noise,
     load_contest,
     mean_curve,
-    sha256,
 )
 from fastnst.compare_report import check_matplotlib, draw_curve, draw_sheet, to_markdown
 from fastnst.config import CompareConfig
-from fastnst.devices import describe_device
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted
-from fastnst.files import check_folder, write_json, write_whole
+from fastnst.files import check_folder, sha256, write_json, write_whole
 from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import Iterate, Method
 from fastnst.progress import progress_bar
-from fastnst.style_file import SUFFIX
+from fastnst.style_file import file_part
 
 TABLE_1 = (100, 300, 500)  # iterations in Johnson et al. (2016), table 1
 ROUNDS = 7  # timed, after one that does not count
@@ -68,7 +66,7 @@ def compare(photos: Sequence[str], config: CompareConfig) -> dict[str, Any]:
         Interrupted: Ctrl-C; the sizes that were done are written.
     """
     check_matplotlib()
-    folder = _folder(config)
+    folder = config.output or Path(f"compare-{file_part(config.style)}")
     check_folder(folder, force=config.force)
     contest = load_contest(config.style, config.style_image, loss_weights=config.loss_weights, device=config.device)
     found, failed = _read_photos(photos, max((*config.sizes, *config.timed_sizes), default=1))
@@ -81,8 +79,7 @@ def compare(photos: Sequence[str], config: CompareConfig) -> dict[str, Any]:
         "complete": False,
         "sizes": [],
         "times": [],
-        "hardware": describe_device(contest.stylizer.device),
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        **measured_on(contest.stylizer.device),
     }
     try:
         with progress_bar(shown=not (config.quiet or config.json)) as progress:
@@ -209,12 +206,6 @@ def time_both(
             for number in TABLE_1
         },
     }
-
-
-def _folder(config: CompareConfig) -> Path:
-    """Where to write."""
-    style = Path(config.style).name.removesuffix(SUFFIX).partition(":")[0]
-    return config.output or Path(f"compare-{style}")
 
 
 def _read_photos(names: Sequence[str], largest: int) -> tuple[list[Photo], int]:

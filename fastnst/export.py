@@ -3,7 +3,6 @@
 Each file is run again by its own runtime, at sizes that are not the example's, and compared with the network.
 """
 
-import hashlib
 import json
 import logging
 import math
@@ -24,9 +23,10 @@ from fastnst import __version__
 from fastnst.config import ExportConfig
 from fastnst.exported import INPUT, OUTPUT, ExportedFileError, load_exported, require
 from fastnst.exporters import WRITERS, Graph
+from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo
 from fastnst.progress import progress_bar
-from fastnst.style_file import load_style
+from fastnst.style_file import file_part, load_style
 from fastnst.stylize import find_mix, style_row
 
 PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 253, 259))  # batch, height, width
@@ -63,13 +63,13 @@ def export(config: ExportConfig) -> dict[str, Any]:
     full, half = (Graph(style.network, row, half=half) for half in (False, True))
     network = partial(style.network, style=row)
     description = {
-        "name": _name(config.style),
+        "name": file_part(config.style),
         "styles": weights or {style.style_names[0]: 1.0},
         "precision": config.precision,
         **CONTRACT,
         "license": style.info.get("license", "not stated in the style file"),
         "fastnst_version": __version__,
-        "style_file_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "style_file_sha256": sha256(path),
     }
     files = []
     with progress_bar(shown=not config.quiet and not config.json) as bar:
@@ -113,7 +113,7 @@ def plan(config: ExportConfig) -> dict[str, Path]:
             raise ExportedFileError(f"{format} cannot be had in {config.precision}, which there is for {others}")
         require(writer.packages, f"exporting {format}")
         precision = "" if config.precision == "float32" else f"-{config.precision}"
-        target = (config.output or Path()) / f"{_name(config.style)}{precision}{writer.suffix}"
+        target = (config.output or Path()) / f"{file_part(config.style)}{precision}{writer.suffix}"
         if config.output is not None and config.output.suffix in {writer.suffix for writer in WRITERS.values()}:
             if len(config.format) > 1 or config.output.suffix != writer.suffix:
                 raise ExportedFileError(f"{config.output} is no name for {' and '.join(config.format)}: give a folder")
@@ -192,11 +192,6 @@ def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> li
 def _parts(target: Path) -> list[Path]:
     """The files that a format consists of; the one that names the other comes last."""
     return [target.with_suffix(".bin"), target] if target.suffix == ".xml" else [target]
-
-
-def _name(style: str) -> str:
-    """Of files: `wave`, or `day0.6+night0.4`."""
-    return Path(style).name.removesuffix(".safetensors").replace(":", "").replace(",", "+")
 
 
 def _photo(name: str, size: tuple[int, int]) -> Tensor:

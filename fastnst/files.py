@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells one from another."""
 
+import hashlib
 import json
 import os
 import secrets
@@ -33,6 +34,12 @@ def write_out(target: Path | BinaryIO, data: bytes) -> None:
 def write_json(path: Path, values: Any) -> None:
     """Write JSON values, completely or not at all."""
     write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def sha256(path: Path) -> str:
+    """Of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

@@ -49,6 +49,8 @@ SAMPLES = (
     *("grass.png", "gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
 )
 
+SAMPLE_STYLE = Path(__file__).parent / "samples" / "wave.jpg"
+
 # The full scale of Pillow's modes for numbers wider than 16 bit: the first that holds the brightest pixel of the file.
 _FULL_SCALES = {"I": (65535.0, 2.0**31 - 1), "F": (1.0, 255.0, 65535.0)}
 _LONGEST_EXIF = 65527  # bytes, in a JPEG file
@@ -104,10 +106,10 @@ def sample_photos() -> dict[str, Path]:
 
 
 def resolve_photo(name: str) -> Path:
-    """The file a name stands for: `sample:coffee` is a photo of scikit-image, anything else is a path."""
+    """The file a name stands for: `sample:coffee` is a photo of scikit-image, `sample:wave` the sample style."""
     if not name.startswith("sample:"):
         return Path(name).expanduser()
-    samples = sample_photos()
+    samples = sample_photos() | {SAMPLE_STYLE.stem: SAMPLE_STYLE}
     if (sample := name.removeprefix("sample:")) not in samples:
         known = ", ".join(samples) or "none (pip install scikit-image)"
         raise ImageError(f"no sample photo {sample!r}; there are: {known}")

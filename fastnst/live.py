@@ -27,6 +27,7 @@ from fastnst.video_writer import VideoWriter, check_container
 NEEDS = "a camera needs OpenCV and pygame: pip install 'fastnst[live]'"
 SILENCE = 10.0  # seconds without a picture after which a camera is given up
 RATE_OVER = 30  # pictures
+OF_FILES = ("mask", "feather", "format", "quality", "json")  # flags that say nothing of a camera
 MILLISECOND = Fraction(1, 1000)
 
 log = logging.getLogger("fastnst")
@@ -44,10 +45,13 @@ def paint_live(photos: Sequence[str], config: ApplyConfig) -> int:
         How many pictures were shown.
 
     Raises:
-        UserError: No such camera, no screen, or an output that must not be written.
+        UserError: No such camera, no screen, an output that must not be written, or a flag that is for files.
     """
     if photos:
         raise UserError(f"--camera takes no photos, got {photos[0]}")
+    for name in OF_FILES:
+        if getattr(config, name) != getattr(ApplyConfig, name):
+            raise UserError(f"--{name} is for files, not for --camera: leave it out")
     if config.output is not None:
         check_container(config.output)
         if config.output.exists() and not config.force:

@@ -108,12 +108,12 @@ class Muon(torch.optim.Optimizer):
     @staticmethod
     def _adam(weight: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
         if not state:
-            state.update(steps=torch.zeros(()), mean=torch.zeros_like(weight), square=torch.zeros_like(weight))
-        state["steps"] += 1
+            state.update(step=torch.zeros(()), mean=torch.zeros_like(weight), square=torch.zeros_like(weight))
+        state["step"] += 1
         state["mean"].lerp_(gradient, 1 - group["betas"][0])
         state["square"].lerp_(gradient.square(), 1 - group["betas"][1])
         mean, square = (
-            state[key] / (1 - beta ** float(state["steps"]))
+            state[key] / (1 - beta ** float(state["step"]))
             for key, beta in zip(("mean", "square"), group["betas"], strict=True)
         )
         weight.addcdiv_(mean, square.sqrt() + group["eps"], value=-group["lr"])

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fastnst import deep_color
 from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
-from fastnst.images import load_on_white
+from fastnst.images import load_on_white, opened
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 
@@ -19,27 +20,31 @@ OBJECTIVE = (
     *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
     *("normalization", "loss_network", "pooling", "crop_size"),
 )
-
-
 STYLE_SIDE, NARROWEST = 384, 192  # pixels
 
 
-def load_style_image(path: Path, size: int | None, *, scale: float = 1.0) -> Tensor:
-    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged.
+def style_side(path: Path, size: int | None) -> int:
+    """The long side in pixels at which a painting is looked at; of the file, only the header is read.
 
     Args:
         path: Of the file.
-        size: Long side in pixels. By default 384, and more for a painting more than twice as long as wide, whose short
+        size: What is asked for. By default 384, and more for a painting more than twice as long as wide, whose short
             side gets 192: a style is learnt from an area, and of a scroll 384 px of length would leave little of it.
-        scale: Makes it smaller by this factor.
     """
-    image = load_on_white(path, size=size)
-    if size is None:
-        short, long = sorted(image.shape[-2:])
-        size = min(long, max(STYLE_SIDE, round(NARROWEST * long / short)))
-    else:
-        size = max(image.shape[-2:])
-    return load_on_white(path, size=round(size * scale))
+    with opened(path) as image:
+        short, long = sorted(image.size)
+    return min(long, size or max(STYLE_SIDE, round(NARROWEST * long / short)))
+
+
+def load_style_image(path: Path, size: int | None) -> Tensor:
+    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged, see `style_side`."""
+    return load_on_white(path, size=style_side(path, size))
+
+
+def shrunk(image: Tensor, scale: float) -> Tensor:
+    """A style image `(1, 3, H, W)` for smaller crops, with the filter that shrank the painting (Lanczos)."""
+    pixels = deep_color.shrunk(image[0].permute(1, 2, 0).numpy(), round(max(image.shape[-2:]) * scale))
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
 
 
 def load_loss_network(settings: TrainConfig, weights: Path | None = None) -> LossNetwork:

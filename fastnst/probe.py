@@ -1,6 +1,5 @@
 """Which style weight? Short trainings at several weights and stroke sizes, on one contact sheet to choose from."""
 
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ from fastnst.config import DEFAULT_STYLE_WEIGHT, ProbeConfig, TrainConfig
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import check_folder, write_json
 from fastnst.images import load_image, resolve_photo, save_image
-from fastnst.objective import load_style_image
+from fastnst.objective import style_side
 from fastnst.progress import progress_bar
 from fastnst.sheet import contact_sheet
 from fastnst.stylize import Stylizer
@@ -22,8 +21,6 @@ from fastnst.train import train
 
 SIZES = (2 / 3, 3 / 2)  # of the default, tried at the middle weight
 SHEET_SIDE = 256  # pixels
-
-log = logging.getLogger("fastnst")
 
 
 class Trial(NamedTuple):
@@ -82,8 +79,8 @@ def probe(config: ProbeConfig) -> dict[str, Any]:
                 progress.advance(task)
                 _write(result, folder, photos, rows)
     except (Interrupted, KeyboardInterrupt):
-        kept = f"what was done is in {folder}" if rows else "nothing was written"
-        raise Interrupted(f"stopped; {kept}") from None
+        done = f"{len(rows)} of {len(trials)} trials are in {folder}"
+        raise Interrupted(f"stopped; {done}, --force begins anew") from None
     return {**result, "output": str(folder)}
 
 
@@ -91,8 +88,8 @@ def _trials(config: ProbeConfig, style: Path) -> Iterator[Trial]:
     """All weights at the default size, then the middle weight at other sizes; the most useful ones first."""
     if not config.weights:
         raise UserError("a probe needs at least one of --weights")
-    size = max(load_style_image(style, None).shape[-2:])
-    largest = max(load_style_image(style, round(size * SIZES[-1])).shape[-2:])
+    size = style_side(style, None)
+    largest = style_side(style, round(size * SIZES[-1]))
     middle = min(config.weights, key=lambda weight: abs(weight / DEFAULT_STYLE_WEIGHT - 1))
     yield from (Trial(weight, size) for weight in sorted(set(config.weights)))
     yield from (Trial(middle, other) for other in sorted({round(size * SIZES[0]), largest} - {size}))
@@ -101,12 +98,7 @@ def _trials(config: ProbeConfig, style: Path) -> Iterator[Trial]:
 def _try(trial: Trial, base: TrainConfig, folder: Path, photos: list[Tensor]) -> tuple[dict[str, Any], list[Tensor]]:
     """Train with one setting and paint the photos."""
     settings = replace(base, name=trial.name, style_weight=trial.style_weight, style_size=trial.style_size)
-    level = log.level
-    log.setLevel(logging.WARNING)  # what each training would announce
-    try:
-        trained = train(settings, started=time.monotonic(), folder=folder)
-    finally:
-        log.setLevel(level)
+    trained = train(settings, started=time.monotonic(), folder=folder)
     if trained is None:
         raise UserError("a probe runs in one process")
     stylizer = Stylizer(trained["path"], device=base.device)

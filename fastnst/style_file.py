@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from fastnst.errors import UserError
+from fastnst.exported import LOADERS
 from fastnst.files import write_whole
 from fastnst.network import TransformationNetwork
 
@@ -148,6 +149,17 @@ def find_style_file(name: str) -> Path:
         there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
         raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {there}")
     return known[name]
+
+
+def file_part(style: str) -> str:
+    """A style, trained or exported, or a mix, as part of the name of a file.
+
+    Example:
+        >>> file_part("painted/wave.safetensors"), file_part("wave.onnx"), file_part("day:0.6,night:0.4")
+        ('wave', 'wave', 'day0.6+night0.4')
+    """
+    names = [Path(term.strip()).name.replace(":", "") for term in style.split(",")]
+    return "+".join(Path(name).stem if Path(name).suffix in (SUFFIX, *LOADERS) else name for name in names)
 
 
 def _refuse_pictures(path: Path) -> None:

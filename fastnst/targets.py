@@ -5,20 +5,19 @@ Q25, Q50 and Q100 are the mean objectives after so many iterations from noise, a
 
 import json
 import statistics
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from fastnst.baseline import baseline_curve, mean_curve, sha256
+from fastnst.baseline import baseline_curve, mean_curve
 from fastnst.bench_config import TargetsConfig
 from fastnst.config import TrainConfig
 from fastnst.data import PhotoDataModule
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
-from fastnst.files import write_json
-from fastnst.images import from_bytes, resolve_photo
+from fastnst.files import sha256, write_json
+from fastnst.images import resolve_photo, to_tensor
 from fastnst.minimize import Method
 from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
@@ -59,7 +58,7 @@ def measure_targets(config: TargetsConfig) -> dict[str, Any]:
         "iterations": config.iterations,
         "history": HISTORY,
         "data": {"source": photos.source, "held_out": list(photos.held_out_names)},
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        **measured_on(torch.device("cpu")),
         "photos": [],
         "mean": {},
     }
@@ -72,7 +71,7 @@ def measure_targets(config: TargetsConfig) -> dict[str, Any]:
             task = progress.add_task("L-BFGS", total=len(photos.held_out) * config.iterations, state="")
             progress.advance(task, len(result["photos"]) * config.iterations)
             for index, pixels in list(photos.held_out.items())[len(result["photos"]) :]:
-                photo = from_bytes(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None])
+                photo = to_tensor(pixels)
                 with torch.no_grad():
                     untouched = objective(photo, objective.content_targets(photo)).total.item()
                 painted = baseline_curve(objective, photo, method, watch=lambda _: progress.advance(task))

@@ -5,13 +5,12 @@ the style file.
 """
 
 import base64
-import hashlib
 import io
 import logging
 import os
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -33,11 +32,12 @@ from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device, describe_device
 from fastnst.errors import Interrupted, TrainingError
-from fastnst.images import load_image, load_on_white, resolve_photo, save_image
+from fastnst.files import sha256
+from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.losses import PerceptualLoss
 from fastnst.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.network import PRESETS, TransformationNetwork
-from fastnst.objective import load_loss_network, load_style_image, perceptual_loss
+from fastnst.objective import load_loss_network, load_style_image, perceptual_loss, shrunk
 from fastnst.run import Run, to_json
 from fastnst.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.style_file import save_style
@@ -73,9 +73,11 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     config = run.check_resumed(config) if config.resume else run.check_new(config)
     choose_device(config.device)  # refuses one that is not there
     clock, schedule = plan(config, started=started)
+    start = None if config.resume else find_start(config.init_from, config.network)
     seed_everything(config.seed, verbose=False)
     network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
-    losses = _perceptual_losses(config, schedule)
+    paintings = [_style_image(path, config) for path in config.style]
+    losses = _perceptual_losses(config, schedule, paintings)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
     module = StyleTrainer(network, losses, schedule=schedule, clock=clock, balance=balance, optimizer=config.optimizer)
     photos = PhotoDataModule(
@@ -87,22 +89,23 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )
-    if _is_first_process() and photos.notice:
+    tells = _is_first_process() and not config.quiet
+    if tells and photos.notice:
         log.info(photos.notice)
     if photos.remote:
         asked = time.monotonic()
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
-    start = find_start(config.init_from, config.network)
-    began_at = _warm_start(module, start, photos) if start else None
-    if _is_first_process():
-        _announce(config, run, module, photos, began_at)
-    styles = [{"name": path.stem, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in config.style]
+    if start:
+        module.began_at = _warm_start(module, start, photos)
+    if tells:
+        _announce(config, run, module, photos, paintings)
+    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     counts = photos.describe()
     if _is_first_process() and not config.resume:
         run.begin(config)
     with _quiet_lightning():
-        trainer = _trainer(config, run, photos)
+        trainer = _trainer(config, run, photos, paintings)
         _fit(trainer, module, photos, run, resume=config.resume)
         if "held_out/total" not in trainer.callback_metrics:  # stopped in the middle of its last evaluation
             trainer.validate(module, photos, verbose=False)
@@ -113,7 +116,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         "styles": styles,
         "network": {**PRESETS[config.network], "num_styles": module.network.num_styles},
         "settings": _without_folders(config, photos.source) | _found(balance),
-        "began_at": began_at,
+        "began_at": module.began_at,
         "data": counts,
         "steps": module.global_step,
         "images": module.global_step * config.batch_size * trainer.world_size,
@@ -180,35 +183,35 @@ def _readable(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def _perceptual_losses(config: TrainConfig, schedule: Schedule) -> dict[int, PerceptualLoss]:
+def _perceptual_losses(
+    config: TrainConfig, schedule: Schedule, paintings: Sequence[Tensor]
+) -> dict[int, PerceptualLoss]:
     """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
     loss_network = load_loss_network(config)
+    losses = {}
+    for crop in schedule.crop_sizes():
+        images = [shrunk(painting, crop / config.crop_size) for painting in paintings]
+        for path, image in zip(config.style, images, strict=True):
+            if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
+                needed = f"{SMALLEST_STYLE} pixels on its short side for crops of {crop} px"
+                raise TrainingError(f"{path}: the style image needs {needed}, got {short}")
+        losses[crop] = perceptual_loss(config, loss_network, images)
+    return losses
 
-    def objective(crop: int) -> PerceptualLoss:
-        scale = crop / config.crop_size
-        images = [_style_image(path, config.style_size, scale=scale) for path in config.style]
-        return perceptual_loss(config, loss_network, images)
 
-    return {crop: objective(crop) for crop in schedule.crop_sizes()}
-
-
-def _style_image(path: Path, size: int | None, *, scale: float) -> Tensor:
-    """A style image `(1, 3, H, W)`, smaller by a factor than it will be at last."""
-    image = load_style_image(path, size, scale=scale)
-    if size is not None and scale == 1.0 and (long := max(image.shape[-2:])) < size:
-        log.warning("%s has only %d pixels on its long side, fewer than --style-size %d", path, long, size)
-    if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
-        raise TrainingError(
-            f"{path}: the style image needs {SMALLEST_STYLE} pixels on its short side for the first crops, got {short}"
-        )
+def _style_image(path: Path, config: TrainConfig) -> Tensor:
+    """A style image `(1, 3, H, W)`, decoded once: a painting's file may be huge."""
+    image = load_style_image(path, config.style_size)
+    if config.style_size is not None and (long := max(image.shape[-2:])) < config.style_size:
+        log.warning("%s has only %d pixels on its long side, fewer than --style-size %d", path, long, config.style_size)
     return image
 
 
 def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule) -> dict[str, Any]:
-    """Give the network the weights of a style file, and say which; a resumed run then loads its own."""
+    """Give the network the weights of a style file, and say which."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
     styles = warm_start(module.network, start, loss, photos.first_crops(START_PHOTOS, size))  # type: ignore[arg-type]
-    return {"name": start.stem, "sha256": hashlib.sha256(start.read_bytes()).hexdigest(), "styles": styles}
+    return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 
 def _workers(config: TrainConfig) -> int:
@@ -219,7 +222,7 @@ def _workers(config: TrainConfig) -> int:
     return 1 if on_cpu else min(8, os.cpu_count() or 1)
 
 
-def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
+def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule, paintings: Sequence[Tensor]) -> Trainer:
     """Lightning's loop over endless batches; the clock ends it."""
     few = photos.on_after_batch_transfer(next(iter(photos.val_dataloader())), 0).photos
     callbacks: list[Callback] = [
@@ -231,7 +234,7 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule) -> Trainer:
         ),
         GracefulStop(run.checkpoint),
         Previews(few, every=config.preview_every, folder=run.folder),
-        Alarms(few, [path.stem for path in config.style], [saturation(load_on_white(path)) for path in config.style]),
+        Alarms(few, [path.stem for path in config.style], [saturation(image) for image in paintings]),
     ]
     bfloat16 = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return Trainer(
@@ -259,7 +262,7 @@ def _is_first_process() -> bool:
 
 
 def _announce(
-    config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule, began_at: dict[str, Any] | None
+    config: TrainConfig, run: Run, module: StyleTrainer, photos: PhotoDataModule, paintings: Sequence[Tensor]
 ) -> None:
     """Say what will happen, with the defaults taken, before it does."""
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
@@ -273,7 +276,7 @@ def _announce(
         photos.source,
         len(photos.held_out_names),
     )
-    sizes = {max(load_style_image(path, config.style_size).shape[-2:]) for path in config.style}
+    sizes = {max(image.shape[-2:]) for image in paintings}
     log.info(
         "style weight %s, style image at %s px, crops of %d px, %s losses on %s, seed %d",
         config.style_weight,
@@ -283,14 +286,16 @@ def _announce(
         config.loss_network,
         config.seed,
     )
-    if began_at and not config.resume:
-        log.info("starts from %s (%s)", began_at["name"], ", ".join(began_at["styles"]))
+    if module.began_at:
+        log.info("starts from %s (%s)", module.began_at["name"], ", ".join(module.began_at["styles"]))
     end = f"after {config.steps} steps"
     if isinstance(module.clock, BudgetClock):
         end = time.strftime(
             "at about %H:%M:%S", time.localtime(time.time() + module.clock.seconds - module.clock.spent())
         )
-    log.info("ends %s; Ctrl-C saves, and --resume --name %s goes on", end, run.name)
+    # Only a run in the current folder is found again by its name.
+    goes_on = f"; Ctrl-C saves, and --resume --name {run.name} goes on" if run.root == Path() else ""
+    log.info("ends %s%s", end, goes_on)
 
 
 @contextmanager

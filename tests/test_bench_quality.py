@@ -1,12 +1,13 @@
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import fastnst.bench_quality as bench
 from fastnst.bench_config import QualityConfig
-from fastnst.errors import UserError
+from fastnst.errors import Interrupted, UserError
 
 CONFIG = QualityConfig(style=Path("wave.jpg"), budget=60.0, json=True)
 
@@ -48,6 +49,28 @@ def test_both_are_of_the_same_photos_and_objective(parts) -> None:
     assert parts["targets"].data == parts["config"].data == "photos"
     assert parts["config"].style_size == 384 and parts["config"].init_from == "none"
     assert str(parts["folder"]) == "quality-wave-180s-seed0"
+    bench.bench_quality(QualityConfig(style=Path("sample:wave"), budget=20.0, json=True), started=time.monotonic())
+    assert str(parts["folder"]) == "quality-wave-20s-seed0" and parts["config"].style[0].is_file()
+
+
+def test_a_folder_that_is_there_is_told_of_before_any_work(parts) -> None:
+    mine = Path("quality-wave-60s-seed0/checkpoints/wave.safetensors")
+    mine.parent.mkdir(parents=True)
+    mine.write_text("")
+    with pytest.raises(OSError, match="quality-wave-60s-seed0 is not empty: --force"):
+        bench.bench_quality(CONFIG, started=time.monotonic())
+    assert "targets" not in parts
+    bench.bench_quality(replace(CONFIG, force=True), started=time.monotonic())
+    assert parts["config"].force
+
+
+def test_a_stopped_training_says_what_is_kept_and_how_to_go_on(monkeypatch) -> None:
+    def stopped(*_, **__):
+        raise Interrupted("go on with: fastnst train --resume --name wave")
+
+    monkeypatch.setattr(bench, "train", stopped)
+    with pytest.raises(Interrupted, match=r"in targets\.json, the same command with --force trains anew"):
+        bench.bench_quality(CONFIG, started=time.monotonic())
 
 
 def test_the_clock_pays_for_loading_the_program(parts) -> None:

@@ -50,10 +50,23 @@ def test_training_and_evaluation_by_turns_and_a_run_that_goes_on() -> None:
     assert longer[:3] == curve and longer[-1]["seconds"] >= 0.8 and longer[3]["steps"] > curve[-1]["steps"]
 
 
+def test_a_kill_between_the_two_files_loses_no_evaluation(monkeypatch) -> None:
+    bench.bench_reference(replace(CONFIG, budget=0.1))
+    before = Path("reference.json").read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+        patch.setattr(bench, "write_json", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        bench.bench_reference(replace(CONFIG, budget=0.2))
+    assert Path("reference.json").read_bytes() == before
+    result = bench.bench_reference(replace(CONFIG, budget=0.2))
+    assert len(result["curve"]) == 2 and result == json.loads(Path("reference.json").read_text())
+
+
 def test_runs_of_other_styles_are_not_mixed() -> None:
     bench.bench_reference(replace(CONFIG, budget=0.1))
     with pytest.raises(UserError, match="a run of another style"):
         bench.bench_reference(replace(CONFIG, style=Path("sample:astronaut")))
-    Path("reference.pt").unlink()
+    Path("reference.json").write_text("{")  # only for reading: the state is in the other file
+    bench.bench_reference(replace(CONFIG, budget=0.1))
+    Path("reference.pt").write_bytes(b"torn")
     with pytest.raises(UserError, match="cannot be gone on with"):
         bench.bench_reference(CONFIG)

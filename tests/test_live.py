@@ -173,6 +173,11 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         (["--camera"], "camera 0: cannot be opened"),
         (["a.jpg", "--camera", "clip.mp4"], "--camera takes no photos, got a.jpg"),
         (["--camera", "clip.mp4", "-o", "live.png"], "expected a name ending in"),
+        (["--camera", "clip.mp4", "--mask", "mask.png"], "--mask is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--feather", "3"], "--feather is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--format", "png"], "--format is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--quality", "90"], "--quality is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--json"], "--json is for files, not for --camera"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line(words, message, capsys, monkeypatch) -> None:

@@ -80,3 +80,13 @@ def test_a_closure_is_evaluated_with_gradients() -> None:
         return loss
 
     assert optimizer.step(closure) == 2 and (weight < 1).all()
+
+
+def test_steps_are_counted_exactly_in_a_state_that_was_loaded_for_weights_of_few_bits() -> None:
+    weight = torch.zeros(3, dtype=torch.bfloat16, requires_grad=True)
+    weight.grad = torch.ones_like(weight)
+    optimizer, resumed = Muon([], [weight]), Muon([], [weight])
+    optimizer.step()
+    optimizer.state[weight]["step"] += 256
+    resumed.load_state_dict(optimizer.state_dict())
+    assert resumed.state[weight]["step"] == 257  # which bfloat16 does not have

@@ -67,7 +67,7 @@ def test_an_interrupted_probe_keeps_what_was_done(monkeypatch, trainings) -> Non
         return train(config, **arguments)
 
     monkeypatch.setattr(probing, "train", stopped)
-    with pytest.raises(Interrupted, match="what was done is in probe-coffee"):
+    with pytest.raises(Interrupted, match="2 of 4 trials are in probe-coffee, --force begins anew"):
         probe(CONFIG)
     assert len(json.loads(Path("probe-coffee/probe.json").read_text())["trials"]) == 2
     assert Path("probe-coffee/sheet.png").is_file()

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from fastnst import images
 from fastnst.config import TrainConfig
 from fastnst.errors import Interrupted, TrainingError, UserError
-from fastnst.objective import load_style_image
+from fastnst.objective import load_style_image, shrunk, style_side
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
 from fastnst.style_trainer import StyleTrainer
@@ -208,6 +209,24 @@ def test_a_new_style_can_start_from_a_style_file() -> None:
         train(replace(SHALLOW, name="big", init_from="pair", network="johnson"))
 
 
+def test_a_resumed_run_does_not_need_the_style_it_began_at(monkeypatch) -> None:
+    train(replace(SHALLOW, name="old", steps=1))
+    beginning = replace(SHALLOW, init_from="old", steps=4)
+    train(replace(beginning, name="whole"))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        train(beginning)
+    Path("checkpoints/old.safetensors").unlink()
+    result = train(TrainConfig(resume=True, name="style", quiet=True))
+    assert result["began_at"]["name"] == "old" and result["began_at"]["styles"] == ["style"]
+    assert same(weights("whole"), weights("style"))
+
+
+def test_a_wrong_start_is_told_before_photos_are_looked_for() -> None:
+    with pytest.raises(UserError, match="no style named 'nothing'"):
+        train(replace(SHALLOW, init_from="nothing", data="nowhere"))
+
+
 def test_a_budget_ends_on_time_and_reports_its_own_length() -> None:
     train(replace(SHALLOW, steps=1, name="warm"))  # pays for imports and thread pools
     result = train(replace(SHALLOW, steps=None, budget=12.0))
@@ -338,5 +357,22 @@ def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> No
 )
 def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected) -> None:
     Image.new("RGB", shape[::-1], "white").save("painting.png")
-    assert max(load_style_image(Path("painting.png"), None).shape[-2:]) == expected
-    assert max(load_style_image(Path("painting.png"), None, scale=0.5).shape[-2:]) == round(expected / 2)
+    image = load_style_image(Path("painting.png"), None)
+    assert max(image.shape[-2:]) == expected and max(load_style_image(Path("painting.png"), 60).shape[-2:]) == 60
+    assert max(shrunk(image, 0.5).shape[-2:]) == expected / 2
+
+
+def test_the_size_is_in_the_header_of_a_painting() -> None:
+    Image.effect_noise((900, 300), 50).save("painting.png")
+    Path("cut.png").write_bytes(Path("painting.png").read_bytes()[:500])
+    assert style_side(Path("cut.png"), None) == 576 and style_side(Path("cut.png"), 4000) == 900
+    with pytest.raises(UserError, match=r"cut\.png: damaged image"):
+        load_style_image(Path("cut.png"), None)
+
+
+def test_a_painting_is_decoded_once(monkeypatch) -> None:
+    paths = []
+    read = images.read_picture
+    monkeypatch.setattr(images, "read_picture", lambda path, **size: paths.append(path.name) or read(path, **size))
+    train(replace(SHALLOW, steps=1, quiet=False))
+    assert paths.count("style.png") == 1

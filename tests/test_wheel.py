@@ -42,8 +42,7 @@ def test_an_installed_wheel_trains_and_paints_from_an_empty_folder(wheel, tmp_pa
         return result.stdout
 
     assert python("-c", "import fastnst; print(fastnst.__file__)").startswith(str(site))
-    sample = str(site / "fastnst" / "samples" / "wave.jpg")
-    train = ("train", "--style", sample, "--config", "johnson", "--network", "small", "--batch-size", "1")
+    train = ("train", "--style", "sample:wave", "--config", "johnson", "--network", "small", "--batch-size", "1")
     python("-m", "fastnst", *train, "--steps", "1", "--crop-size", "64", "--name", "mine", "--quiet")
     python("-m", "fastnst", "apply", "sample:rocket", "--style", "mine", "-o", "mine.png", "--size", "96")
     python("-m", "fastnst", "apply", "sample:rocket", "--style", "starry_night", "-o", "shipped.png", "--size", "96")
