@@ -4,15 +4,15 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
@@ -26,12 +26,16 @@ from fastnst.images import (
     resolve_photo,
     save_image,
 )
+from fastnst.progress import progress_bar
 from fastnst.stylize import Stylizer, find_mix
+from fastnst.tiles import Box
 
 STDIO = Path("-")
 DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written
 
 log = logging.getLogger("fastnst")
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -61,37 +65,54 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     check(jobs, force=config.force)
     stylizer = Stylizer(config.style, device=config.device)
     failures = 0
-    for job in _with_progress(jobs, shown=not config.quiet and not config.json):
-        started = time.perf_counter()
-        report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
-        try:
-            report["width"], report["height"] = paint(job, stylizer, config)
-        except (ImageError, OSError) as error:
-            failures += 1
-            report["error"] = str(error)
-            log.error("%s", error)
-        report["seconds"] = round(time.perf_counter() - started, 3)
-        if config.json:
-            print(json.dumps(report), flush=True)
+    with progress_bar(shown=not config.quiet and not config.json) as progress:
+        for job in _watched(progress, "painting", jobs):
+            started = time.perf_counter()
+            report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
+            try:
+                tiles = partial(_watched, progress, job.photo.name)
+                report["width"], report["height"] = paint(job, stylizer, config, watch=tiles)
+            except (ImageError, OSError) as error:
+                failures += 1
+                report["error"] = str(error)
+                log.error("%s", error)
+            report["seconds"] = round(time.perf_counter() - started, 3)
+            if config.json:
+                print(json.dumps(report), flush=True)
     if failures == len(jobs):
         raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
     return failures
 
 
-def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[int, int]:
-    """Paint one photo into its file; gives its width and height in pixels."""
+def paint(
+    job: Job,
+    stylizer: Stylizer,
+    config: ApplyConfig,
+    *,
+    watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
+) -> tuple[int, int]:
+    """Paint one photo into its file; gives its width and height in pixels. See `Stylizer.paint` for `watch`."""
     source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
     picture = read_picture(source, size=config.size)
+    height, width = picture.array.shape[:2]
     try:
-        stylized = stylizer(picture.pixels, strength=config.strength, keep_colors=config.keep_colors)
+        painting = stylizer.paint(
+            picture.array,
+            strength=config.strength,
+            keep_colors=config.keep_colors,
+            stroke=config.stroke,
+            tile=config.tile,
+            watch=watch,
+        )
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        size = "x".join(map(str, picture.pixels.shape[:1:-1]))
-        raise ImageError(f"{job.photo}: {size} pixels do not fit into memory; --size shrinks it first") from None
+        way_out = "--size shrinks it first" if config.tile is None else "leave --tile out, or --size shrinks it first"
+        raise ImageError(f"{job.photo}: {width}x{height} pixels do not fit into memory; {way_out}") from None
+    picture = replace(picture, array=painting)  # and the photo is gone
     buffer = BytesIO()
     save_image(
-        stylized,
+        painting,
         buffer if job.output == STDIO else job.output,
         alpha=picture.alpha,
         exif=picture.exif,
@@ -102,7 +123,7 @@ def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig) -> tuple[
     if job.output == STDIO:
         sys.stdout.buffer.write(buffer.getvalue())
         sys.stdout.buffer.flush()
-    return stylized.shape[-1], stylized.shape[-2]
+    return width, height
 
 
 def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
@@ -192,9 +213,12 @@ def _is_sample(photo: Path, names: Sequence[str]) -> bool:
     return f"sample:{photo.stem}" in names
 
 
-def _with_progress(jobs: Sequence[Job], *, shown: bool) -> Iterator[Job]:
-    """The jobs, with a progress bar on stderr where there are several."""
-    if not shown or len(jobs) == 1:
-        yield from jobs
-        return
-    yield from track(jobs, description="painting", console=Console(stderr=True), transient=True)
+def _watched(progress: Progress, description: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items, with a line in the progress bar while they last, where there are several."""
+    task = progress.add_task(description, total=len(items), visible=len(items) > 1, state="")
+    try:
+        for item in items:
+            yield item
+            progress.advance(task)
+    finally:
+        progress.remove_task(task)

@@ -26,6 +26,7 @@ WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
     Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
 )
 SWITCH = Parameter(negative=(), show_default=False)
+SMALLEST_TILE = 64  # pixels; smaller ones are little but overlap
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -51,6 +52,11 @@ def _duration(_: Any, tokens: Sequence[Any]) -> float:
 
 
 Duration = Annotated[float, Parameter(converter=_duration)]
+
+
+def _tile(_: Any, side: int | None) -> None:
+    if side is not None and side != 0 and side < SMALLEST_TILE:
+        raise ValueError(f"a tile has at least {SMALLEST_TILE} pixels a side, and 0 is for none; got {side}")
 
 
 Size = Annotated[int, Parameter(validator=Number(gte=16))]
@@ -153,8 +159,12 @@ class ApplyConfig:
     """From 0, the photo, to 1, the full style."""
     keep_colors: Annotated[bool, LOOK, SWITCH] = False
     """Keep the photo's colours, take the style's light and strokes."""
+    stroke: Annotated[float, LOOK, Parameter(validator=Number(gte=0.1, lte=16))] = 1.0
+    """Strokes so many times as large."""
     size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
+    tile: Annotated[int | None, LOOK, Parameter(validator=_tile)] = None
+    """Paint in tiles of this side; 0: whole [as memory allows]."""
     format: Annotated[Literal["jpeg", "png", "webp", "tiff"] | None, FILES] = None
     """File format, for folders and stdout [the input's]."""
     quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None

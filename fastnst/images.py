@@ -28,6 +28,7 @@ Bytes = NDArray[np.uint8]
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}  # pixels; what the formats can hold
+LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 _ENCODING: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0, "optimize": True},
     "TIFF": {"compression": "tiff_deflate"},
@@ -63,7 +64,7 @@ class Picture:
     """An image and what its file said beside the pixels, so that the stylized image can keep it.
 
     Attributes:
-        pixels: `(1, 3, H, W)`, sRGB in [0, 1], as its viewer sees it (turned).
+        array: `(H, W, 3)`, sRGB, as its viewer sees it (turned).
         alpha: Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one.
         format: Pillow's name of the file format, such as "JPEG".
         exif: Camera, time, place and author, without the orientation; None where there is nothing.
@@ -71,12 +72,17 @@ class Picture:
         dpi: Dots per inch, across and down, if the file says.
     """
 
-    pixels: Tensor
+    array: Bytes
     alpha: Tensor | None = None
     format: str | None = None
     exif: bytes | None = None
     quality: int | None = None
     dpi: tuple[float, float] | None = None
+
+    @property
+    def pixels(self) -> Tensor:
+        """`(1, 3, H, W)`, sRGB in [0, 1]: four times the memory of the array."""
+        return to_tensor(self.array)
 
 
 def find_photos(folder: Path) -> list[Path]:
@@ -138,9 +144,9 @@ def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture
         format, quality, dpi = image.format, _jpeg_quality(image), _dots_per_inch(image)
         exif = _camera_exif(image)
         image = _decoded(image, max, size, spare=2)
-    channels = to_tensor(np.array(image))  # (1, 3 or 4, H, W)
-    pixels, alpha = channels[:, :3].contiguous(), channels[:, 3:] if image.mode == "RGBA" else None
-    return Picture(pixels, alpha, format=format, exif=exif, quality=quality, dpi=dpi)
+    channels = np.array(image)  # (H, W, 3 or 4)
+    alpha = to_tensor(channels[..., 3:]) if image.mode == "RGBA" else None
+    return Picture(channels[..., :3], alpha, format=format, exif=exif, quality=quality, dpi=dpi)
 
 
 def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
@@ -191,7 +197,7 @@ def check_suffix(path: Path) -> str:
 
 
 def save_image(
-    image: Tensor,
+    image: Tensor | Bytes,
     target: Path | BinaryIO,
     *,
     alpha: Tensor | None = None,
@@ -203,7 +209,7 @@ def save_image(
     """Writes an image with an sRGB profile; a file appears whole or not at all, with its folder.
 
     Args:
-        image: `(1, 3, H, W)`, sRGB in [0, 1].
+        image: `(1, 3, H, W)`, sRGB in [0, 1], or `(H, W, 3)` as bytes.
         target: A file, or a stream open for writing bytes (which needs `format`).
         alpha: Opacity `(1, 1, H, W)` in [0, 1]; on white in JPEG, which has none.
         exif: As in `Picture`; left out where it does not fit into a JPEG file.
@@ -215,12 +221,14 @@ def save_image(
         ImageError: The format is unknown or cannot hold an image of this size.
     """
     name = _format_of(target, format)
-    height, width = image.shape[-2:]
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else image.shape[:2]
     if max(height, width) > (longest := LONGEST_SIDE.get(name, 2**31)):
         raise ImageError(f"{_name(target)}: {name} holds up to {longest} pixels a side, got {width}x{height}")
     options: dict[str, Any] = {"icc_profile": _srgb_profile(), **_ENCODING.get(name, {})}
     if name in ("JPEG", "WEBP"):
         options["quality"] = quality
+    if height * width > LARGE:
+        options.pop("optimize", None)
     if exif and len(exif) <= _LONGEST_EXIF:
         options["exif"] = exif
         options.pop("compression", None)  # Pillow cannot write EXIF into a compressed TIFF file
@@ -242,8 +250,12 @@ def _format_of(target: Path | BinaryIO, format: str | None) -> str:
     raise ImageError(f"a stream needs a format: {', '.join(dict.fromkeys(FORMATS.values()))}")
 
 
-def _to_pillow(image: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Image.Image:
+def _to_pillow(image: Tensor | Bytes, alpha: Tensor | None, *, keep_alpha: bool) -> Image.Image:
     """One image, with its opacity beside it or composited on white."""
+    if not isinstance(image, Tensor):
+        if alpha is None:
+            return Image.fromarray(image)
+        image = to_tensor(image)
     if image.ndim != 4 or image.shape[:2] != (1, 3):
         raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
     if alpha is not None:
@@ -317,7 +329,12 @@ def _plain(image: Image.Image) -> Image.Image:
     if mode in ("La", "RGBa"):
         return image.convert(mode.upper())
     plain = "L" if mode in ("1", "L", "LA") else "RGB"
-    return image.convert(plain + "A" if image.has_transparency_data else plain)
+    return _converted(image, plain + "A" if image.has_transparency_data else plain)
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """As Pillow converts, but no copy of an image that is of this mode already: a large one takes half a gigabyte."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _eight_bit(image: Image.Image, full_scales: tuple[float, ...]) -> Image.Image:
@@ -331,12 +348,12 @@ def _eight_bit(image: Image.Image, full_scales: tuple[float, ...]) -> Image.Imag
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB, or RGBA where there is an alpha channel; a profile that is broken or does not fit is ignored."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    image = image.convert({"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
+    image = _converted(image, {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
     try:
         converted = ImageCms.applyTransform(image, _transform(profile, image.mode)) if profile else None
     except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         converted = None
-    image = converted or image.convert("RGB")
+    image = converted or _converted(image, "RGB")
     if alpha is not None:
         image.putalpha(alpha)
     return image

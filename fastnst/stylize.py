@@ -1,17 +1,27 @@
 """`Stylizer`: a style file's network, ready to paint images. Knows nothing of image files or commands."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
 from fastnst.devices import choose_device
+from fastnst.images import Bytes, to_array, to_tensor
+from fastnst.memory import available_memory
+from fastnst.network import TransformationNetwork
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
+from fastnst.tiles import Box, collected, cut, normalised_as, painted, scaled
 
 SMALLEST = 16  # pixels; what the network takes
+LARGEST_PASS = 2**31  # bytes; what needs more is painted in tiles
+TILE_PASS = 2**28  # bytes that one tile may need
+SMALLEST_TILE, LARGEST_TILE = 128, 2048  # pixels
+THUMBNAIL = 1024  # pixels, long side; whose statistics all tiles share
 
 
 class Stylizer:
@@ -54,13 +64,100 @@ class Stylizer:
         Returns:
             Stylized images `(B, 3, H, W)` in [0, 1], on the photos' device.
         """
+        return _finished(photos, self._run(self._network, photos), strength, keep_colors)
+
+    @torch.inference_mode()
+    def paint(
+        self,
+        photo: Bytes,
+        *,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        stroke: float = 1.0,
+        tile: int | None = None,
+        watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
+    ) -> Bytes:
+        """Paint one photo of any size, in tiles where it would not fit into memory as a whole.
+
+        The norms then take their statistics from a thumbnail, so that all tiles are parts of one picture (URST;
+        Chen et al., 2022).
+
+        Args:
+            photo: `(H, W, 3)`, sRGB, as in an image file.
+            strength: As above.
+            keep_colors: As above.
+            stroke: Strokes so many times as large: the photo is painted at 1 / stroke of its size.
+            tile: Side of the tiles in pixels; 0 paints the photo as a whole. By default what suits the memory.
+            watch: Gets the tiles and gives them back one by one: a place for a progress bar.
+
+        Returns:
+            The painting `(H, W, 3)`.
+        """
+        height, width = size = photo.shape[:2]
+        work_size = max(1, round(height / stroke)), max(1, round(width / stroke))
+        network = self._network
+        if tile is None:
+            tile = self._tile(work_size, stroke)
+
+        def original(box: Box) -> Tensor:
+            return to_tensor(photo[box])
+
+        if tile:
+            thumbnail_size = _shrunk(work_size, THUMBNAIL)
+            thumbnail = collected(scaled(original, size, thumbnail_size), thumbnail_size, THUMBNAIL // 8)
+            network = normalised_as(network, _enlarged(thumbnail.to(self.device)), self._style)
+        painting = painted(
+            lambda photos: self._run(network, photos),
+            scaled(original, size, work_size),
+            work_size,
+            reach=network.reach,
+            stride=network.stride,
+        )
+        finished = scaled(painting, work_size, size)
+        result = np.empty_like(photo)
+        for box in watch(cut(size, tile or max(size))):
+            result[box] = to_array(_finished(original(box), finished(box), strength, keep_colors))[0]
+        return result
+
+    def _run(self, network: TransformationNetwork, photos: Tensor) -> Tensor:
+        """Paintings `(B, 3, H, W)` of photos of any size, on the photos' device."""
         height, width = photos.shape[-2:]
-        missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        padded = F.pad(photos.to(self.device), missing, mode="replicate") if any(missing) else photos.to(self.device)
-        stylized = self._network(padded, self._style)[..., :height, :width].to(photos.device)
-        if keep_colors:
-            stylized = with_colors_of(photos, stylized)
-        return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
+        stylized: Tensor = network(_enlarged(photos.to(self.device)), self._style)
+        return stylized[..., :height, :width].to(photos.device)
+
+    def _tile(self, size: tuple[int, int], stroke: float) -> int:
+        """Side of the tiles, in pixels of the photo, that suits the memory; 0 if the whole photo does.
+
+        Args:
+            size: At which the photo is painted, in pixels.
+            stroke: Photo pixels for each of those.
+        """
+        # Of the widest layer: padded input, result of the convolution, of the norm, and what came before; measured.
+        per_pixel = 4 * 4 * self._network.values_per_pixel + 4 * 3 * 4 * max(1.0, stroke) ** 2
+        free = available_memory(self.device) / 2
+        if math.prod(size) * per_pixel < min(LARGEST_PASS, free):
+            return 0
+        side = math.sqrt(min(TILE_PASS, free) / per_pixel) - 2 * self._network.reach
+        return round(stroke * min(max(side, SMALLEST_TILE), LARGEST_TILE / max(1.0, stroke)))
+
+
+def _enlarged(photos: Tensor) -> Tensor:
+    """Photos with as many copies of the last row and column as the network needs."""
+    height, width = photos.shape[-2:]
+    missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+    return F.pad(photos, missing, mode="replicate") if any(missing) else photos
+
+
+def _finished(photos: Tensor, stylized: Tensor, strength: float, keep_colors: bool) -> Tensor:
+    if keep_colors:
+        stylized = with_colors_of(photos, stylized)
+    return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
+
+
+def _shrunk(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size with its long side brought down to `longest`."""
+    scale = min(1.0, longest / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:

@@ -1,0 +1,132 @@
+"""Pictures of any size in bounded memory: boxes of them, computed when asked for, so that no seam is left.
+
+A picture is a `Reader` here, a function that gives the pixels of any box of it; what a reader gives does not depend on
+how the picture is cut into boxes. Knows nothing of files or styles.
+"""
+
+import math
+from collections.abc import Callable
+from copy import deepcopy
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+
+from fastnst.network import TransformationNetwork
+
+Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
+Size = tuple[int, int]  # height and width of the whole picture
+Reader = Callable[[Box], Tensor]  # the pixels `(1, 3, H, W)` of a box, sRGB in [0, 1]
+
+LANCZOS = 3  # the usual number of lobes
+
+
+def cut(size: Size, side: int) -> list[Box]:
+    """A picture as boxes of about equal size whose sides are at most `side` pixels, row by row."""
+    parts = [[slice(length * i // n, length * (i + 1) // n) for i in range(n)] for length, n in _counts(size, side)]
+    return list(product(*parts))
+
+
+def _counts(size: Size, side: int) -> list[tuple[int, int]]:
+    return [(length, math.ceil(length / side)) for length in size]
+
+
+def everything(size: Size) -> Box:
+    """The box that is the whole picture."""
+    return slice(0, size[0]), slice(0, size[1])
+
+
+def widened(box: Box, by: int, size: Size, *, multiple: int = 1) -> Box:
+    """A box with `by` pixels more on each side, where the picture has them; it begins at multiples of `multiple`."""
+    rows, columns = (
+        slice(max(0, part.start - by) // multiple * multiple, min(length, part.stop + by))
+        for part, length in zip(box, size, strict=True)
+    )
+    return rows, columns
+
+
+def within(box: Box, outer: Box) -> Box:
+    """The place of a box in a larger one, to index its tensor: `pixels[..., *within(box, outer)]`."""
+    rows, columns = (
+        slice(part.start - whole.start, part.stop - whole.start) for part, whole in zip(box, outer, strict=True)
+    )
+    return rows, columns
+
+
+def collected(picture: Reader, size: Size, side: int) -> Tensor:
+    """A whole picture `(1, 3, H, W)`, read in boxes of at most `side` pixels a side."""
+    whole = torch.empty(1, 3, *size)
+    for box in cut(size, side):
+        whole[..., *box] = picture(box)
+    return whole
+
+
+def scaled(picture: Reader, size: Size, to: Size) -> Reader:
+    """A picture at another size, by Lanczos' filter, as wide as the coarser of the two grids wants it."""
+    if size == to:
+        return picture
+
+    def read(box: Box) -> Tensor:
+        (rows, down), (columns, across) = (_lanczos(*of_axis) for of_axis in zip(box, size, to, strict=True))
+        image = picture((rows, columns))
+        return (down.to(image) @ image @ across.to(image).mT).clamp(0, 1)
+
+    return read
+
+
+def _lanczos(part: slice, length: int, to: int) -> tuple[slice, Tensor]:
+    """The pixels along a side that those in `part` of the scaled side are made of, and the matrix that makes them."""
+    step = length / to  # pixels from one scaled pixel to the next
+    centres = (torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5) * step
+    width = LANCZOS * max(1.0, step)
+    first, last = math.floor(centres[0].item() - width), math.ceil(centres[-1].item() + width)
+    seen = slice(max(0, first), min(length, last))
+    places = torch.arange(seen.start, seen.stop, dtype=torch.float64) + 0.5
+    distances = (places - centres[:, None]) / max(1.0, step)
+    weights = torch.where(distances.abs() < LANCZOS, distances.sinc() * (distances / LANCZOS).sinc(), 0.0)
+    return seen, (weights / weights.sum(1, keepdim=True)).float()
+
+
+def painted(paint: Callable[[Tensor], Tensor], photo: Reader, size: Size, *, reach: int, stride: int) -> Reader:
+    """The painting of a photo by a network with given statistics of its norms.
+
+    Each box is painted with what its pixels can see around them, from an origin that lies on the network's grid, so it
+    comes out as in the painting of the whole, with the same padding at the photo's edges.
+
+    Args:
+        paint: From photos to paintings of the same size.
+        photo: What to paint.
+        size: Of the photo, in pixels.
+        reach: How far a pixel of the painting sees, in pixels.
+        stride: Of the network's coarsest layer, in pixels.
+    """
+
+    def read(box: Box) -> Tensor:
+        seen = widened(box, reach, size, multiple=stride)
+        return paint(photo(seen))[..., *within(box, seen)]
+
+    return read
+
+
+def normalised_as(network: TransformationNetwork, image: Tensor, style: Tensor) -> TransformationNetwork:
+    """A copy of the network whose norms use, for every picture, their statistics on this image.
+
+    Thumbnail instance normalization (Chen et al., 2022, URST): with the statistics of a thumbnail of the whole picture,
+    its parts are painted as parts of one picture.
+
+    Args:
+        network: It is not changed.
+        image: `(B, 3, H, W)`; the statistics are over all pixels of all images.
+        style: Weights `(1, num_styles)`.
+    """
+    network = deepcopy(network)
+
+    def keep(norm: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+        norm.statistics = (mean, variance)
+
+    hooks = [norm.register_forward_pre_hook(keep) for norm in network.norms]
+    network(image, style)
+    for hook in hooks:
+        hook.remove()
+    return network
