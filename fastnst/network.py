@@ -95,7 +95,7 @@ class UpsampleConvNorm(nn.Module):
         """
         height, width = maps.shape[-2:]
         kernels = torch.einsum("pay,qbx,oiyx->pqoiab", self.taps, self.taps, self.conv.weight)
-        places = F.conv2d(F.pad(maps, [self.pad] * 4, mode="replicate"), kernels.flatten(0, 2))  # (B, 4 C, H + 1, W + 1)
+        places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels.flatten(0, 2))  # (B, 4 C, H + 1, W + 1)
         parts = [
             part[..., p : p + height, q : q + width]
             for part, (p, q) in zip(places.chunk(4, 1), ((0, 0), (0, 1), (1, 0), (1, 1)), strict=True)

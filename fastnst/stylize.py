@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,13 @@ from fastnst.images import Bytes, to_array, to_tensor
 from fastnst.memory import available_memory
 from fastnst.network import TransformationNetwork
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
-from fastnst.tiles import Box, collected, cut, normalised_as, painted, scaled
+from fastnst.tiles import PIECE, Box, Reader, Size, cut, normalised_as, painted, pieces, scaled
 
 SMALLEST = 16  # pixels; what the network takes
-LARGEST_PASS = 2**31  # bytes; what needs more is painted in tiles
-TILE_PASS = 2**28  # bytes that one tile may need
-SMALLEST_TILE, LARGEST_TILE = 128, 2048  # pixels
-THUMBNAIL = 1024  # pixels, long side; whose statistics all tiles share
+LARGEST_PASS = 2**31  # bytes; a picture that needs more is painted in tiles
+LARGEST_TILE_PASS = 2**29  # bytes that one of them may need
+SMALLEST_TILE = 128  # pixels
+MOST_PIECES = 144  # of the photo, for the statistics that all tiles share
 
 
 class Stylizer:
@@ -79,45 +80,55 @@ class Stylizer:
     ) -> Bytes:
         """Paint one photo of any size, in tiles where it would not fit into memory as a whole.
 
-        The norms then take their statistics from a thumbnail, so that all tiles are parts of one picture (URST;
-        Chen et al., 2022).
+        The norms then take their statistics from pieces of the whole photo, so that no tile differs from the next.
 
         Args:
             photo: `(H, W, 3)`, sRGB, as in an image file.
             strength: As above.
             keep_colors: As above.
-            stroke: Strokes so many times as large: the photo is painted at 1 / stroke of its size.
+            stroke: Strokes so many times as large, from painting at 1 / stroke of the photo's size.
             tile: Side of the tiles in pixels; 0 paints the photo as a whole. By default what suits the memory.
             watch: Gets the tiles and gives them back one by one: a place for a progress bar.
 
         Returns:
             The painting `(H, W, 3)`.
         """
-        height, width = size = photo.shape[:2]
-        work_size = max(1, round(height / stroke)), max(1, round(width / stroke))
-        network = self._network
+        height, width = photo.shape[:2]
         if tile is None:
-            tile = self._tile(work_size, stroke)
+            tile = self._tile((height, width), stroke)
 
         def original(box: Box) -> Tensor:
             return to_tensor(photo[box])
 
-        if tile:
-            thumbnail_size = _shrunk(work_size, THUMBNAIL)
-            thumbnail = collected(scaled(original, size, thumbnail_size), thumbnail_size, THUMBNAIL // 8)
-            network = normalised_as(network, _enlarged(thumbnail.to(self.device)), self._style)
-        painting = painted(
-            lambda photos: self._run(network, photos),
-            scaled(original, size, work_size),
-            work_size,
-            reach=network.reach,
-            stride=network.stride,
-        )
-        finished = scaled(painting, work_size, size)
+        painting = self._painting(original, (height, width), stroke, in_tiles=tile > 0)
         result = np.empty_like(photo)
-        for box in watch(cut(size, tile or max(size))):
-            result[box] = to_array(_finished(original(box), finished(box), strength, keep_colors))[0]
+        for box in watch(cut((height, width), tile or max(height, width))):
+            result[box] = to_array(_finished(original(box), painting(box), strength, keep_colors))[0]
         return result
+
+    def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
+        """The painting of a photo, with strokes so many times as large.
+
+        For larger strokes it is first painted at a smaller size, and the painting, enlarged at most twice, painted
+        again, until it has the photo's size: what only enlarging would blur gets the edges of strokes.
+        """
+
+        def once(picture: Reader, size: Size) -> Reader:
+            network = self._network
+            if in_tiles:
+                count = min(MOST_PIECES, 1 + int(self._memory_of_a_tile / self._bytes_per_pixel / PIECE**2))
+                sample = _enlarged(pieces(picture, size, count)).to(self.device)
+                network = normalised_as(network, sample, self._style)
+            run = partial(self._run, network)
+            return painted(run, picture, size, reach=network.reach, stride=network.stride)
+
+        now = _divided(size, stroke)
+        picture = once(scaled(photo, size, now), now)
+        while stroke > 1:
+            stroke = max(1.0, stroke / 2)
+            before, now = now, _divided(size, stroke)
+            picture = once(scaled(picture, before, now), now)
+        return scaled(picture, now, size)
 
     def _run(self, network: TransformationNetwork, photos: Tensor) -> Tensor:
         """Paintings `(B, 3, H, W)` of photos of any size, on the photos' device."""
@@ -125,20 +136,23 @@ class Stylizer:
         stylized: Tensor = network(_enlarged(photos.to(self.device)), self._style)
         return stylized[..., :height, :width].to(photos.device)
 
-    def _tile(self, size: tuple[int, int], stroke: float) -> int:
-        """Side of the tiles, in pixels of the photo, that suits the memory; 0 if the whole photo does.
+    @property
+    def _bytes_per_pixel(self) -> float:
+        """Memory of a pass: the widest layer's padded input, its convolution, its norm, and what came before."""
+        return 4 * 4 * self._network.values_per_pixel
 
-        Args:
-            size: At which the photo is painted, in pixels.
-            stroke: Photo pixels for each of those.
-        """
-        # Of the widest layer: padded input, result of the convolution, of the norm, and what came before; measured.
-        per_pixel = 4 * 4 * self._network.values_per_pixel + 4 * 3 * 4 * max(1.0, stroke) ** 2
-        free = available_memory(self.device) / 2
-        if math.prod(size) * per_pixel < min(LARGEST_PASS, free):
+    @property
+    def _memory_of_a_tile(self) -> float:
+        return min(LARGEST_TILE_PASS, available_memory(self.device) / 2)
+
+    def _tile(self, size: Size, stroke: float) -> int:
+        """Side of the tiles, in pixels of the photo, that suits the memory; 0 if the whole photo does."""
+        scale = 1 / min(1.0, stroke)  # of the largest painting
+        per_pixel = self._bytes_per_pixel * scale**2 + 4 * 3 * 4  # and a few photos in float32
+        if math.prod(size) * per_pixel < min(LARGEST_PASS, available_memory(self.device) / 2):
             return 0
-        side = math.sqrt(min(TILE_PASS, free) / per_pixel) - 2 * self._network.reach
-        return round(stroke * min(max(side, SMALLEST_TILE), LARGEST_TILE / max(1.0, stroke)))
+        side = math.sqrt(self._memory_of_a_tile / per_pixel) - 2 * self._network.reach / scale
+        return max(SMALLEST_TILE, round(side))
 
 
 def _enlarged(photos: Tensor) -> Tensor:
@@ -154,10 +168,8 @@ def _finished(photos: Tensor, stylized: Tensor, strength: float, keep_colors: bo
     return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
 
 
-def _shrunk(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size with its long side brought down to `longest`."""
-    scale = min(1.0, longest / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+def _divided(size: Size, by: float) -> Size:
+    return max(1, round(size[0] / by)), max(1, round(size[1] / by))
 
 
 def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:

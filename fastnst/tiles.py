@@ -10,15 +10,18 @@ from copy import deepcopy
 from itertools import product
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fastnst.network import TransformationNetwork
+from fastnst.network import ConditionalInstanceNorm, TransformationNetwork
 
 Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
 Size = tuple[int, int]  # height and width of the whole picture
 Reader = Callable[[Box], Tensor]  # the pixels `(1, 3, H, W)` of a box, sRGB in [0, 1]
 
 LANCZOS = 3  # the usual number of lobes
+PIECE = 128  # pixels, side of the squares that the statistics of a large picture are taken from
+GOLDEN = (5**0.5 - 1) / 2
+MARGIN = 16  # pixels at their edges that do not count: the padding changes what is there
 
 
 def cut(size: Size, side: int) -> list[Box]:
@@ -108,25 +111,49 @@ def painted(paint: Callable[[Tensor], Tensor], photo: Reader, size: Size, *, rea
     return read
 
 
-def normalised_as(network: TransformationNetwork, image: Tensor, style: Tensor) -> TransformationNetwork:
-    """A copy of the network whose norms use, for every picture, their statistics on this image.
+def pieces(picture: Reader, size: Size, count: int) -> Tensor:
+    """Squares `(count, 3, PIECE, PIECE)` from all over a picture, cut off at its size.
 
-    Thumbnail instance normalization (Chen et al., 2022, URST): with the statistics of a thumbnail of the whole picture,
-    its parts are painted as parts of one picture.
+    A picture that has no more pixels than those is given as it is, `(1, 3, H, W)`.
+    """
+    if math.prod(size) <= count * PIECE**2:
+        return collected(picture, size, 4 * PIECE)
+    height, width = (max(0, length - PIECE) for length in size)
+    # Rows at even distances, columns in the golden ratio: no structure of the picture lies like that.
+    corners = [(round(height * (i + 0.5) / count), round(width * (i * GOLDEN % 1))) for i in range(count)]
+    return torch.cat([picture(_square(*corner, size)) for corner in corners])
+
+
+def _square(top: int, left: int, size: Size) -> Box:
+    return slice(top, min(size[0], top + PIECE)), slice(left, min(size[1], left + PIECE))
+
+
+def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor) -> TransformationNetwork:
+    """A copy of the network whose norms use, for every picture, their statistics on these images.
+
+    So parts are painted as parts of one picture (Chen et al., 2022, "Towards ultra-resolution neural style transfer via
+    thumbnail instance normalization").
 
     Args:
         network: It is not changed.
-        image: `(B, 3, H, W)`; the statistics are over all pixels of all images.
+        images: `(B, 3, H, W)`. The statistics are over the pixels of all images, but those at the edges of several.
         style: Weights `(1, num_styles)`.
     """
+    # Differs from Chen et al. (2022), who take a thumbnail: its edges are steeper than the picture's, and so are its
+    # statistics others than those of the whole picture. Pieces of that come closer (table in docs/architecture.md).
     network = deepcopy(network)
+    margin = MARGIN if len(images) > 1 else 0
 
-    def keep(norm: nn.Module, inputs: tuple[Tensor, Tensor]) -> None:
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3), correction=0)
+    def keep(norm: ConditionalInstanceNorm, inputs: tuple[Tensor, Tensor]) -> None:
+        maps = inputs[0]
+        height, width = maps.shape[-2:]
+        down, across = (min(margin * width // images.shape[-1], side // 4) for side in (height, width))
+        inner = maps[..., down : height - down, across : width - across]
+        variance, mean = torch.var_mean(inner, dim=(0, 2, 3), correction=0)
         norm.statistics = (mean, variance)
 
     hooks = [norm.register_forward_pre_hook(keep) for norm in network.norms]
-    network(image, style)
+    network(images, style)
     for hook in hooks:
         hook.remove()
     return network

@@ -1,6 +1,7 @@
 from collections.abc import Callable
-from itertools import product
+from itertools import pairwise, product
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -8,9 +9,25 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from fastnst import stylize
 from fastnst.images import to_array, to_tensor
-from fastnst.network import TransformationNetwork
-from fastnst.tiles import Box, Reader, collected, cut, everything, normalised_as, painted, scaled, widened, within
+from fastnst.network import PRESETS, TransformationNetwork
+from fastnst.style_file import StyleFile
+from fastnst.stylize import Stylizer
+from fastnst.tiles import (
+    PIECE,
+    Box,
+    Reader,
+    collected,
+    cut,
+    everything,
+    normalised_as,
+    painted,
+    pieces,
+    scaled,
+    widened,
+    within,
+)
 
 STYLE = torch.ones(1, 1)
 NETWORKS = {
@@ -120,16 +137,10 @@ def test_scaled_is_pillows_lanczos_whatever_the_boxes(to) -> None:
     photo = to_array(image_of(*size))[0]
     picture = scaled(lambda box: to_tensor(photo[box]), size, to)
     whole = picture(everything(to))
-    expected = to_tensor(torch.from_numpy(photo).numpy() if to == size else _pillow(photo, to))
-    assert (whole - expected).abs().max() < 1.01 / 255
+    expected = np.array(Image.fromarray(photo).resize(to[::-1], Image.Resampling.LANCZOS))
+    assert (whole - to_tensor(expected)).abs().max() < 2 / 255  # Pillow rounds to bytes twice
     for side in (7, 50):
         assert (collected(picture, to, side) - whole).abs().max() < 1e-5
-
-
-def _pillow(photo, to):
-    import numpy as np
-
-    return np.array(Image.fromarray(photo).resize(to[::-1], Image.Resampling.LANCZOS))
 
 
 def test_boxes_of_a_scaled_picture_ask_for_no_more_than_they_need() -> None:
@@ -142,3 +153,100 @@ def test_boxes_of_a_scaled_picture_ask_for_no_more_than_they_need() -> None:
     for rows, columns in product((slice(0, 10), slice(40, 50)), (slice(0, 10), slice(90, 100))):
         assert scaled(picture, (200, 400), (50, 100))((rows, columns)).shape == (1, 3, 10, 10)
     assert max(max(sides) for sides in asked) <= 10 * 4 + 3 * 4
+
+
+def test_pieces_come_from_all_over_a_picture() -> None:
+    size = (700, 900)
+    rows, columns = torch.meshgrid(*(torch.arange(length) / length for length in size), indexing="ij")
+    places = torch.stack([rows, columns, rows])[None]
+    found = pieces(reader(places), size, 25)
+    assert found.shape == (25, 3, PIECE, PIECE)
+    for axis in (0, 1):
+        corners = sorted((found[:, axis, 0, 0] * size[axis]).round().int().tolist())
+        assert corners[0] < 100 and corners[-1] > size[axis] - PIECE - 100
+        assert max(after - before for before, after in pairwise(corners)) < PIECE
+    assert torch.equal(pieces(reader(places), size, 60), places)  # no more pixels than 60 pieces
+    assert pieces(reader(places[..., :20, :]), (20, 900), 1).shape == (1, 3, 20, PIECE)
+
+
+def test_pieces_have_the_statistics_of_the_whole() -> None:
+    """Closer to those than a thumbnail, as far as noise of several scales can tell."""
+    network, photo = network_of("folded, deep"), image_of(900, 800)
+    whole = network(photo, STYLE)
+    thumbnail = scaled(reader(photo), (900, 800), (225, 200))(everything((225, 200)))
+    errors = [
+        (normalised_as(network, sample, STYLE)(photo, STYLE) - whole).square().mean().sqrt()
+        for sample in (pieces(reader(photo), (900, 800), 16), thumbnail)
+    ]
+    assert errors[0] < 0.02 and errors[0] < errors[1] / 3
+    strips = normalised_as(network, photo[..., :16, :].repeat(2, 1, 1, 1), STYLE)
+    assert all(norm.statistics[1].isfinite().all() for norm in strips.norms)
+
+
+@pytest.fixture
+def stylizer() -> Stylizer:
+    return Stylizer(StyleFile(network_of("folded, deep"), {"name": "wave", "styles": [{"name": "wave"}]}), device="cpu")
+
+
+def photo_of(*size: int) -> np.ndarray:
+    return to_array(image_of(*size))[0]
+
+
+def difference(first: np.ndarray, second: np.ndarray) -> int:
+    return int(np.abs(first.astype(int) - second.astype(int)).max())
+
+
+@pytest.mark.parametrize("stroke", [1.0, 2.0, 3.0, 0.6])
+def test_a_small_photo_in_tiles_is_the_photo_as_a_whole(stylizer, stroke) -> None:
+    photo = photo_of(131, 190)
+    whole = stylizer.paint(photo, stroke=stroke, tile=0)
+    assert whole.shape == photo.shape and whole.std() > 10
+    assert difference(stylizer.paint(photo, stroke=stroke, tile=64), whole) <= 1
+
+
+def test_painting_an_array_is_painting_a_tensor(stylizer) -> None:
+    photo = photo_of(50, 61)
+    for settings in ({}, {"strength": 0.4}, {"keep_colors": True}):
+        assert difference(stylizer.paint(photo, **settings), to_array(stylizer(to_tensor(photo), **settings))[0]) == 0
+        assert difference(stylizer.paint(photo, **settings), stylizer.paint(photo, tile=24, **settings)) <= 1
+    assert stylizer.paint(photo[:3, :5], stroke=4, tile=64).shape == (3, 5, 3)
+
+
+def test_large_strokes_are_painted_small_and_painted_over_at_most_twice_as_large() -> None:
+    network = network_of("folded")
+    stylizer = Stylizer(StyleFile(network, {"name": "wave", "styles": [{"name": "wave"}]}), device="cpu")
+    photo = photo_of(128, 128)
+    sizes = []
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-1]))
+    for stroke, expected in ((1, [128]), (2, [64, 128]), (5, [26, 51, 102, 128]), (0.5, [256])):
+        sizes.clear()
+        stylizer.paint(photo, stroke=stroke)
+        assert sizes == expected
+
+
+def test_tiles_are_used_when_memory_asks_for_them(stylizer, monkeypatch) -> None:
+    photo = photo_of(200, 300)
+    counts = []
+
+    def watch(boxes):
+        counts.append(len(boxes))
+        return boxes
+
+    for free in (1e9, 1e5):
+        monkeypatch.setattr(stylize, "available_memory", lambda _, free=free: free)
+        stylizer.paint(photo, watch=watch)
+        stylizer.paint(photo, watch=watch, tile=0)
+        stylizer.paint(photo, watch=watch, tile=100)
+    assert counts == [1, 1, 6, 6, 1, 6]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_tile_of_every_preset_fits_the_memory_that_it_is_meant_for(name) -> None:
+    network = TransformationNetwork(**PRESETS[name])
+    stylizer = Stylizer(StyleFile(network, {"name": "wave", "styles": [{"name": "wave"}]}), device="cpu")
+    for stroke in (1.0, 3.0, 0.5):
+        tile = stylizer._tile((8000, 12000), stroke)
+        side = tile / min(1.0, stroke) + 2 * network.reach
+        assert 500 * min(1.0, stroke) < tile
+        assert side**2 * 16 * network.values_per_pixel < 2**29
+    assert stylizer._tile((1000, 1500), 1.0) == 0
