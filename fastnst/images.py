@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from fastnst.errors import UserError
 from fastnst.files import write_whole
 
 Bytes = NDArray[np.uint8]
+Levels = TypeVar("Levels", np.uint8, np.uint16)  # from 0 to the largest that the type holds
 
 SUFFIXES = (".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
@@ -175,16 +176,22 @@ def from_bytes(values: Tensor) -> Tensor:
     return values.float() / 255
 
 
-def to_tensor(array: Bytes) -> Tensor:
-    """An image `(H, W, C)` or images `(B, H, W, C)`, uint8, as `(B, C, H, W)` in [0, 1]."""
+def to_tensor(array: NDArray[Levels]) -> Tensor:
+    """An image `(H, W, C)` or images `(B, H, W, C)`, uint8 or uint16, as `(B, C, H, W)` in [0, 1]."""
     values = torch.from_numpy(np.ascontiguousarray(array))
-    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2).contiguous())
+    values = values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2).contiguous()
+    return from_bytes(values) if values.dtype == torch.uint8 else values.float() / np.iinfo(array.dtype).max
 
 
 def to_array(images: Tensor) -> Bytes:
     """The one way back: `(B, C, H, W)` in [0, 1], clamped and rounded, becomes uint8 `(B, H, W, C)`."""
-    values = (images.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
-    array: Bytes = values.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return to_levels(images, np.dtype(np.uint8))
+
+
+def to_levels(images: Tensor, dtype: np.dtype[Levels]) -> NDArray[Levels]:
+    """The same with as many levels as the type has: uint8 or uint16."""
+    values = (images.detach().float().clamp(0, 1) * np.iinfo(dtype).max).round()
+    array: NDArray[Levels] = values.permute(0, 2, 3, 1).cpu().numpy().astype(dtype, order="C")
     return array
 
 

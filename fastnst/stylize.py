@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
 from fastnst.devices import choose_device
-from fastnst.images import Bytes, to_array, to_tensor
+from fastnst.images import Levels, to_levels, to_tensor
 from fastnst.memory import available_memory
 from fastnst.network import TransformationNetwork
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
@@ -70,28 +71,28 @@ class Stylizer:
     @torch.inference_mode()
     def paint(
         self,
-        photo: Bytes,
+        photo: NDArray[Levels],
         *,
-        strength: float = 1.0,
+        strength: float | Tensor = 1.0,
         keep_colors: bool = False,
         stroke: float = 1.0,
         tile: int | None = None,
         watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
-    ) -> Bytes:
+    ) -> NDArray[Levels]:
         """Paint one photo of any size, in tiles where it would not fit into memory as a whole.
 
         The norms then take their statistics from pieces of the whole photo, so that no tile differs from the next.
 
         Args:
-            photo: `(H, W, 3)`, sRGB, as in an image file.
-            strength: As above.
+            photo: `(H, W, 3)`, sRGB, uint8 or uint16.
+            strength: As above, or a map of it `(1, 1, H, W)`.
             keep_colors: As above.
             stroke: Strokes so many times as large, from painting at 1 / stroke of the photo's size.
             tile: Side of the tiles in pixels; 0 paints the photo as a whole. By default what suits the memory.
             watch: Gets the tiles and gives them back one by one: a place for a progress bar.
 
         Returns:
-            The painting `(H, W, 3)`.
+            The painting, as the photo.
         """
         height, width = photo.shape[:2]
         if tile is None:
@@ -100,10 +101,14 @@ class Stylizer:
         def original(box: Box) -> Tensor:
             return to_tensor(photo[box])
 
+        def share(box: Box) -> float | Tensor:
+            return strength[..., *box] if isinstance(strength, Tensor) else strength
+
         painting = self._painting(original, (height, width), stroke, in_tiles=tile > 0)
         result = np.empty_like(photo)
         for box in watch(cut((height, width), tile or max(height, width))):
-            result[box] = to_array(_finished(original(box), painting(box), strength, keep_colors))[0]
+            finished = _finished(original(box), painting(box), share(box), keep_colors)
+            result[box] = to_levels(finished, photo.dtype)[0]
         return result
 
     def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
@@ -162,10 +167,10 @@ def _enlarged(photos: Tensor) -> Tensor:
     return F.pad(photos, missing, mode="replicate") if any(missing) else photos
 
 
-def _finished(photos: Tensor, stylized: Tensor, strength: float, keep_colors: bool) -> Tensor:
+def _finished(photos: Tensor, stylized: Tensor, strength: float | Tensor, keep_colors: bool) -> Tensor:
     if keep_colors:
         stylized = with_colors_of(photos, stylized)
-    return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)
+    return stylized if isinstance(strength, float) and strength == 1.0 else torch.lerp(photos, stylized, strength)
 
 
 def _divided(size: Size, by: float) -> Size:

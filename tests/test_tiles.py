@@ -209,7 +209,18 @@ def test_painting_an_array_is_painting_a_tensor(stylizer) -> None:
     for settings in ({}, {"strength": 0.4}, {"keep_colors": True}):
         assert difference(stylizer.paint(photo, **settings), to_array(stylizer(to_tensor(photo), **settings))[0]) == 0
         assert difference(stylizer.paint(photo, **settings), stylizer.paint(photo, tile=24, **settings)) <= 1
+    mask = (torch.arange(61) > 30).float().expand(1, 1, 50, 61)
+    masked = stylizer.paint(photo, strength=mask, tile=24)
+    assert difference(masked[:, :31], photo[:, :31]) == 0
+    assert difference(masked[:, 31:], stylizer.paint(photo)[:, 31:]) <= 1
     assert stylizer.paint(photo[:3, :5], stroke=4, tile=64).shape == (3, 5, 3)
+
+
+def test_an_array_of_16_bit_keeps_its_levels(stylizer) -> None:
+    photo = np.arange(60 * 80 * 3).reshape(60, 80, 3).astype(np.uint16)
+    assert np.array_equal(stylizer.paint(photo, strength=0.0, tile=64), photo)
+    painting = stylizer.paint(photo)
+    assert painting.dtype == np.uint16 and len(np.unique(painting)) > 1000
 
 
 def test_large_strokes_are_painted_small_and_painted_over_at_most_twice_as_large() -> None:
