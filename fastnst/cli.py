@@ -21,6 +21,7 @@ from fastnst.config import (
     ApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
+    BenchTilesConfig,
     CompareConfig,
     OptimizeConfig,
     ProbeConfig,
@@ -240,6 +241,19 @@ def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimiz
         settings: Flags.
     """
     from fastnst.bench_optimize import bench_optimize as run
+
+    run(settings)
+    return 0
+
+
+@bench.command(name="tiles", help_epilogue="Example: fastnst bench tiles --style wave -o sheet.png")
+def bench_tiles(settings: Annotated[BenchTilesConfig, Flat]) -> int:
+    """Compare photos painted in tiles with the same painted as a whole.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_tiles import bench_tiles as run
 
     run(settings)
     return 0

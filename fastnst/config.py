@@ -375,6 +375,24 @@ class BenchOptimizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchTilesConfig:
+    """Settings of `fastnst bench tiles`."""
+
+    style: str
+    """A trained style's name or file."""
+    photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:rocket")
+    """Photos to paint."""
+    size: Size = 2048
+    """Their long side in pixels; smaller ones are enlarged."""
+    tile: Annotated[int, Parameter(validator=_tile)] = 512
+    """Side of the tiles."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
+    """Write a sheet of the pictures here."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TargetsConfig:
     """Settings of `fastnst bench targets`."""
 

@@ -14,6 +14,7 @@ from fastnst.config import (
     ApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
+    BenchTilesConfig,
     CompareConfig,
     OptimizeConfig,
     ReconstructConfig,
@@ -22,7 +23,18 @@ from fastnst.config import (
     parse_duration,
 )
 
-COMMANDS = ("train", "apply", "optimize", "reconstruct", "compare", "styles", "info", "bench", "bench optimize")
+COMMANDS = (
+    "train",
+    "apply",
+    "optimize",
+    "reconstruct",
+    "compare",
+    "styles",
+    "info",
+    "bench",
+    "bench optimize",
+    "bench tiles",
+)
 
 
 def run(*words: str) -> int:
@@ -67,6 +79,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("compare", CompareConfig),
         ("bench", BenchConfig),
         ("bench optimize", BenchOptimizeConfig),
+        ("bench tiles", BenchTilesConfig),
     ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:
@@ -121,6 +134,7 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["train", "--style", "missing.jpg", "--steps", "1"], "missing.jpg"),
         (["train", "--style", "a.jpg", "--config", "nothing"], "known names: johnson"),
         (["apply", "photo.jpg"], "style"),
+        (["apply", "photo.jpg", "--style", "a", "--tile", "20"], "at least 64 pixels a side"),
         (["apply", "photo.jpg", "--style", "a", "--forse"], "unknown option --forse"),
         (["apply", "photo.jpg", "--style", "painting.jpg"], "fastnst train --style painting.jpg"),
         (["apply", "sample:astronut", "--style", "painting"], "painting"),
