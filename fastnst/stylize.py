@@ -20,10 +20,11 @@ from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_
 from fastnst.tiles import PIECE, Box, Reader, Size, cut, normalised_as, painted, pieces, scaled
 
 SMALLEST = 16  # pixels; what the network takes
-LARGEST_PASS = 2**31  # bytes; a picture that needs more is painted in tiles
-LARGEST_TILE_PASS = 2**29  # bytes that one of them may need
+WHOLE_PASS = 2**31  # bytes that a pass may need: a picture that needs more is painted in tiles
+TILE_PASS = 2**28  # the same for a tile; the C library hands larger tensors back to the system each time, which is slow
+SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
-MOST_PIECES = 144  # of the photo, for the statistics that all tiles share
+MOST_PIECES = 144
 
 
 class Stylizer:
@@ -121,7 +122,7 @@ class Stylizer:
         def once(picture: Reader, size: Size) -> Reader:
             network = self._network
             if in_tiles:
-                count = min(MOST_PIECES, 1 + int(self._memory_of_a_tile / self._bytes_per_pixel / PIECE**2))
+                count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / self._bytes_per_pixel / PIECE**2))
                 sample = _enlarged(pieces(picture, size, count)).to(self.device)
                 network = normalised_as(network, sample, self._style)
             run = partial(self._run, network)
@@ -146,17 +147,17 @@ class Stylizer:
         """Memory of a pass: the widest layer's padded input, its convolution, its norm, and what came before."""
         return 4 * 4 * self._network.values_per_pixel
 
-    @property
-    def _memory_of_a_tile(self) -> float:
-        return min(LARGEST_TILE_PASS, available_memory(self.device) / 2)
+    def _memory(self, limit: int) -> float:
+        """Bytes, at most half of what is available."""
+        return min(limit, available_memory(self.device) / 2)
 
     def _tile(self, size: Size, stroke: float) -> int:
         """Side of the tiles, in pixels of the photo, that suits the memory; 0 if the whole photo does."""
         scale = 1 / min(1.0, stroke)  # of the largest painting
         per_pixel = self._bytes_per_pixel * scale**2 + 4 * 3 * 4  # and a few photos in float32
-        if math.prod(size) * per_pixel < min(LARGEST_PASS, available_memory(self.device) / 2):
+        if math.prod(size) * per_pixel < self._memory(WHOLE_PASS):
             return 0
-        side = math.sqrt(self._memory_of_a_tile / per_pixel) - 2 * self._network.reach / scale
+        side = math.sqrt(self._memory(TILE_PASS) / per_pixel) - 2 * self._network.reach / scale
         return max(SMALLEST_TILE, round(side))
 
 

@@ -118,14 +118,15 @@ def pieces(picture: Reader, size: Size, count: int) -> Tensor:
     """
     if math.prod(size) <= count * PIECE**2:
         return collected(picture, size, 4 * PIECE)
-    height, width = (max(0, length - PIECE) for length in size)
     # Rows at even distances, columns in the golden ratio: no structure of the picture lies like that.
-    corners = [(round(height * (i + 0.5) / count), round(width * (i * GOLDEN % 1))) for i in range(count)]
-    return torch.cat([picture(_square(*corner, size)) for corner in corners])
+    shares = [((i + 0.5) / count, i * GOLDEN % 1) for i in range(count)]
+    return torch.cat([picture((_around(row, size[0]), _around(column, size[1]))) for row, column in shares])
 
 
-def _square(top: int, left: int, size: Size) -> Box:
-    return slice(top, min(size[0], top + PIECE)), slice(left, min(size[1], left + PIECE))
+def _around(share: float, length: int) -> slice:
+    """A part of a side, PIECE long, around a place from 0, its beginning, to 1; at the ends as far as there is room."""
+    start = max(0, min(length - PIECE, round(share * length - PIECE / 2)))
+    return slice(start, min(length, start + PIECE))
 
 
 def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor) -> TransformationNetwork:
