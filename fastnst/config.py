@@ -382,9 +382,9 @@ class BenchTilesConfig:
     """A trained style's name or file."""
     photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:rocket")
     """Photos to paint."""
-    size: Size = 2048
+    size: Size = 4096
     """Their long side in pixels; smaller ones are enlarged."""
-    tile: Annotated[int, Parameter(validator=_tile)] = 512
+    tile: Annotated[int, Parameter(validator=_tile)] = 1024
     """Side of the tiles."""
     output: Annotated[Path | None, OUTPUT_FILE] = None
     """Write a sheet of the pictures here."""

@@ -21,10 +21,10 @@ from fastnst.tiles import PIECE, Box, Reader, Size, cut, normalised_as, painted,
 
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need: a picture that needs more is painted in tiles
-TILE_PASS = 2**28  # the same for a tile; the C library hands larger tensors back to the system each time, which is slow
+TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
 SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
-MOST_PIECES = 144
+MOST_PIECES = 256
 
 
 class Stylizer:

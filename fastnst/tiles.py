@@ -1,7 +1,7 @@
 """Pictures of any size in bounded memory: boxes of them, computed when asked for, so that no seam is left.
 
 A picture is a `Reader` here, a function that gives the pixels of any box of it; what a reader gives does not depend on
-how the picture is cut into boxes. Knows nothing of files or styles.
+how the picture is cut into boxes. Knows nothing of files.
 """
 
 import math
@@ -21,17 +21,16 @@ Reader = Callable[[Box], Tensor]  # the pixels `(1, 3, H, W)` of a box, sRGB in 
 LANCZOS = 3  # the usual number of lobes
 PIECE = 128  # pixels, side of the squares that the statistics of a large picture are taken from
 GOLDEN = (5**0.5 - 1) / 2
-MARGIN = 16  # pixels at their edges that do not count: the padding changes what is there
+MARGIN = 24  # pixels at their edges that do not count: the padding changes what is there
 
 
 def cut(size: Size, side: int) -> list[Box]:
     """A picture as boxes of about equal size whose sides are at most `side` pixels, row by row."""
-    parts = [[slice(length * i // n, length * (i + 1) // n) for i in range(n)] for length, n in _counts(size, side)]
-    return list(product(*parts))
+    return list(product(*(_equal_parts(length, math.ceil(length / side)) for length in size)))
 
 
-def _counts(size: Size, side: int) -> list[tuple[int, int]]:
-    return [(length, math.ceil(length / side)) for length in size]
+def _equal_parts(length: int, count: int) -> list[slice]:
+    return [slice(length * i // count, length * (i + 1) // count) for i in range(count)]
 
 
 def everything(size: Size) -> Box:

@@ -364,3 +364,28 @@ def test_a_sample_is_named_and_anything_else_is_a_path() -> None:
     assert images.resolve_photo("some/photo.jpg") == Path("some/photo.jpg")
     with pytest.raises(ImageError, match=r"no sample photo 'dog'; there are: astronaut, .*, rocket"):
         images.resolve_photo("sample:dog")
+
+
+def test_levels_of_16_bit_and_of_8_come_back() -> None:
+    for dtype in (np.uint8, np.uint16):
+        levels = np.linspace(0, np.iinfo(dtype).max, 3000).reshape(10, 100, 3).astype(dtype)
+        pixels = images.to_tensor(levels)
+        assert pixels.min() == 0 and pixels.max() == 1
+        assert np.array_equal(images.to_levels(pixels, levels.dtype)[0], levels)
+
+
+def test_an_array_is_saved_as_the_tensor_would_be(tmp_path) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    alpha = torch.linspace(0, 1, 40).expand(1, 1, 30, 40)
+    for suffix, settings in ((".png", {}), (".png", {"alpha": alpha}), (".jpg", {"alpha": alpha})):
+        save_image(array, tmp_path / f"array{suffix}", **settings)
+        save_image(images.to_tensor(array), tmp_path / f"tensor{suffix}", **settings)
+        assert (tmp_path / f"array{suffix}").read_bytes() == (tmp_path / f"tensor{suffix}").read_bytes()
+
+
+def test_a_large_jpeg_is_written_without_the_pass_that_holds_it_all(tmp_path, monkeypatch) -> None:
+    array = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    save_image(array, tmp_path / "small.jpg")
+    monkeypatch.setattr(images, "LARGE", 100)
+    save_image(array, tmp_path / "large.jpg")
+    assert (tmp_path / "large.jpg").stat().st_size > (tmp_path / "small.jpg").stat().st_size
