@@ -17,7 +17,7 @@ from fastnst.images import Levels, to_levels, to_tensor
 from fastnst.memory import available_memory
 from fastnst.network import TransformationNetwork
 from fastnst.style_file import StyleFile, StyleFileError, find_style_file, list_styles, load_style, read_info
-from fastnst.tiles import PIECE, Box, Reader, Size, cut, normalised_as, painted, pieces, scaled
+from fastnst.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
 
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need: a picture that needs more is painted in tiles
@@ -120,11 +120,12 @@ class Stylizer:
         """
 
         def once(picture: Reader, size: Size) -> Reader:
-            network = self._network
-            if in_tiles:
-                count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / self._bytes_per_pixel / PIECE**2))
-                sample = _enlarged(pieces(picture, size, count)).to(self.device)
-                network = normalised_as(network, sample, self._style)
+            if not in_tiles:
+                whole = self._run(self._network, picture(everything(size)))
+                return lambda box: whole[..., *box]
+            count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / self._bytes_per_pixel / PIECE**2))
+            sample = _enlarged(pieces(picture, size, count)).to(self.device)
+            network = normalised_as(self._network, sample, self._style)
             run = partial(self._run, network)
             return painted(run, picture, size, reach=network.reach, stride=network.stride)
 

@@ -18,6 +18,7 @@ Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's uppe
 Size = tuple[int, int]  # height and width of the whole picture
 Reader = Callable[[Box], Tensor]  # the pixels `(1, 3, H, W)` of a box, sRGB in [0, 1]
 
+BLOCK = 512  # pixels, side of what is computed at once where nothing speaks for more or less
 LANCZOS = 3  # the usual number of lobes
 PIECE = 128  # pixels, side of the squares that the statistics of a large picture are taken from
 GOLDEN = (5**0.5 - 1) / 2
@@ -26,7 +27,8 @@ MARGIN = 24  # pixels at their edges that do not count: the padding changes what
 
 def cut(size: Size, side: int) -> list[Box]:
     """A picture as boxes of about equal size whose sides are at most `side` pixels, row by row."""
-    return list(product(*(_equal_parts(length, math.ceil(length / side)) for length in size)))
+    rows, columns = (_equal_parts(length, math.ceil(length / side)) for length in size)
+    return list(product(rows, columns))
 
 
 def _equal_parts(length: int, count: int) -> list[slice]:
@@ -55,12 +57,18 @@ def within(box: Box, outer: Box) -> Box:
     return rows, columns
 
 
-def collected(picture: Reader, size: Size, side: int) -> Tensor:
-    """A whole picture `(1, 3, H, W)`, read in boxes of at most `side` pixels a side."""
-    whole = torch.empty(1, 3, *size)
-    for box in cut(size, side):
-        whole[..., *box] = picture(box)
-    return whole
+def in_blocks(picture: Reader, side: int) -> Reader:
+    """The same picture, which is asked for boxes of at most `side` pixels a side only."""
+
+    def read(box: Box) -> Tensor:
+        (top, bottom), (left, right) = ((part.start, part.stop) for part in box)
+        whole = torch.empty(1, 3, bottom - top, right - left)
+        for rows, columns in cut((bottom - top, right - left), side):
+            block = slice(top + rows.start, top + rows.stop), slice(left + columns.start, left + columns.stop)
+            whole[..., rows, columns] = picture(block)
+        return whole
+
+    return read
 
 
 def scaled(picture: Reader, size: Size, to: Size) -> Reader:
@@ -73,7 +81,7 @@ def scaled(picture: Reader, size: Size, to: Size) -> Reader:
         image = picture((rows, columns))
         return (down.to(image) @ image @ across.to(image).mT).clamp(0, 1)
 
-    return read
+    return in_blocks(read, BLOCK)  # the matrices have a zero for each pixel that is too far away
 
 
 def _lanczos(part: slice, length: int, to: int) -> tuple[slice, Tensor]:
@@ -116,7 +124,7 @@ def pieces(picture: Reader, size: Size, count: int) -> Tensor:
     A picture that has no more pixels than those is given as it is, `(1, 3, H, W)`.
     """
     if math.prod(size) <= count * PIECE**2:
-        return collected(picture, size, 4 * PIECE)
+        return in_blocks(picture, BLOCK)(everything(size))
     # Rows at even distances, columns in the golden ratio: no structure of the picture lies like that.
     shares = [((i + 0.5) / count, i * GOLDEN % 1) for i in range(count)]
     return torch.cat([picture((_around(row, size[0]), _around(column, size[1]))) for row, column in shares])

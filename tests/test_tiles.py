@@ -20,9 +20,9 @@ from fastnst.tiles import (
     PIECE,
     Box,
     Reader,
-    collected,
     cut,
     everything,
+    in_blocks,
     normalised_as,
     painted,
     pieces,
@@ -65,7 +65,7 @@ def tiled(network: TransformationNetwork, photo: Tensor, side: int, reach: int |
     size = photo.shape[-2:]
     paint: Callable[[Tensor], Tensor] = lambda image: network(image, STYLE)  # noqa: E731
     far = network.reach if reach is None else reach
-    return collected(painted(paint, reader(photo), size, reach=far, stride=network.stride), size, side)
+    return in_blocks(painted(paint, reader(photo), size, reach=far, stride=network.stride), side)(everything(size))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -142,7 +142,7 @@ def test_scaled_is_pillows_lanczos_whatever_the_boxes(to) -> None:
     expected = np.array(Image.fromarray(photo).resize(to[::-1], Image.Resampling.LANCZOS))
     assert (whole - to_tensor(expected)).abs().max() < 2 / 255  # Pillow rounds to bytes twice
     for side in (7, 50):
-        assert (collected(picture, to, side) - whole).abs().max() < 1e-5
+        assert (in_blocks(picture, side)(everything(to)) - whole).abs().max() < 1e-5
 
 
 def test_boxes_of_a_scaled_picture_ask_for_no_more_than_they_need() -> None:
@@ -200,7 +200,7 @@ def difference(first: np.ndarray, second: np.ndarray) -> int:
 
 @pytest.mark.parametrize("stroke", [1.0, 2.0, 3.0, 0.6])
 def test_a_small_photo_in_tiles_is_the_photo_as_a_whole(stylizer, stroke) -> None:
-    photo = photo_of(131, 190)
+    photo = photo_of(51, 1290)  # longer than a block, also when it is shrunk
     whole = stylizer.paint(photo, stroke=stroke, tile=0)
     assert whole.shape == photo.shape and whole.std() > 10
     assert difference(stylizer.paint(photo, stroke=stroke, tile=64), whole) <= 1
