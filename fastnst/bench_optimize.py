@@ -25,7 +25,8 @@ from fastnst.config import OptimizeConfig
 from fastnst.devices import describe_device
 from fastnst.errors import UserError
 from fastnst.files import write_json
-from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
+from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.levels import to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.minimize import Method, Objective, minimize
