@@ -127,7 +127,7 @@ def _painted(
     """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style, where the mask wants it."""
     height, width = photo.shape[-2:]
     try:
-        return stylizer(
+        return stylizer.paint(
             photo,
             strength=config.strength * mask.fitted(height, width) if mask else config.strength,
             keep_colors=config.keep_colors,

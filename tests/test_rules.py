@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "animation": 2,
     "masks": 2,
     "exported": 1,
+    "image_types": 2,
     "exporters": 2,
     "frames": 4,
     "flow": 2,
