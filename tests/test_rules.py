@@ -18,6 +18,7 @@ LAYERS: dict[str, int] = {
     "deep_color": 0,
     "metadata": 0,
     "levels": 0,
+    "pipeline": 0,
     "config": 1,
     "bench_config": 2,
     "recipe_files": 1,
