@@ -18,7 +18,7 @@ from torch import Tensor
 from fastnst.config import ApplyConfig
 from fastnst.errors import UserError
 from fastnst.flow import load_opencv
-from fastnst.images import Bytes, to_array, to_tensor
+from fastnst.levels import Bytes, to_array, to_tensor
 from fastnst.steady import Steady
 from fastnst.stylize import Stylizer
 from fastnst.video_reader import Form, Shot
@@ -27,7 +27,7 @@ from fastnst.video_writer import VideoWriter, check_container
 NEEDS = "a camera needs OpenCV and pygame: pip install 'fastnst[live]'"
 SILENCE = 10.0  # seconds without a picture after which a camera is given up
 RATE_OVER = 30  # pictures
-OF_FILES = ("mask", "feather", "format", "quality", "json")  # flags that say nothing of a camera
+OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")  # flags that say nothing of a camera
 MILLISECOND = Fraction(1, 1000)
 
 log = logging.getLogger("fastnst")
@@ -51,7 +51,7 @@ def paint_live(photos: Sequence[str], config: ApplyConfig) -> int:
         raise UserError(f"--camera takes no photos, got {photos[0]}")
     for name in OF_FILES:
         if getattr(config, name) != getattr(ApplyConfig, name):
-            raise UserError(f"--{name} is for files, not for --camera: leave it out")
+            raise UserError(f"--{name.replace('_', '-')} is for files, not for --camera: leave it out")
     if config.output is not None:
         check_container(config.output)
         if config.output.exists() and not config.force:

@@ -17,7 +17,8 @@ from fastnst.data import PhotoDataModule
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import sha256, write_json
-from fastnst.images import resolve_photo, to_tensor
+from fastnst.images import resolve_photo
+from fastnst.levels import to_tensor
 from fastnst.minimize import Method
 from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar

@@ -177,6 +177,8 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         (["--camera", "clip.mp4", "--feather", "3"], "--feather is for files, not for --camera"),
         (["--camera", "clip.mp4", "--format", "png"], "--format is for files, not for --camera"),
         (["--camera", "clip.mp4", "--quality", "90"], "--quality is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--stroke", "2"], "--stroke is for files, not for --camera"),
+        (["--camera", "clip.mp4", "--skip-existing"], "--skip-existing is for files, not for --camera"),
         (["--camera", "clip.mp4", "--json"], "--json is for files, not for --camera"),
     ],
 )

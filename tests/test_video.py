@@ -19,7 +19,8 @@ from torch import Tensor
 from fastnst.apply import apply
 from fastnst.config import ApplyConfig
 from fastnst.errors import Interrupted, UserError
-from fastnst.images import resolve_photo, to_tensor
+from fastnst.images import resolve_photo
+from fastnst.levels import to_tensor
 from fastnst.network import TransformationNetwork
 from fastnst.progress import progress_bar
 from fastnst.style_file import save_style
@@ -437,7 +438,7 @@ def test_ctrl_c_ends_the_command_with_130(style, monkeypatch, capsys) -> None:
     from fastnst.cli import main
 
     make_clip(Path("clip.mp4"), times=range(0, 1200, 40))
-    monkeypatch.setattr("fastnst.apply.Stylizer.__call__", lambda *_, **__: painter(_[1]))
+    monkeypatch.setattr("fastnst.apply.Stylizer.paint", lambda *_, **__: painter(_[1]))
     painter = interrupting(after=10)
     with pytest.raises(SystemExit) as stop:
         main(["apply", "clip.mp4", "--style", "wave", "-o", "out.mp4"])
