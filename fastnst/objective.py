@@ -12,6 +12,7 @@ from torch import Tensor
 from fastnst import deep_color
 from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.images import load_on_white, opened
+from fastnst.levels import to_levels, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 
@@ -43,8 +44,8 @@ def load_style_image(path: Path, size: int | None) -> Tensor:
 
 def shrunk(image: Tensor, scale: float) -> Tensor:
     """A style image `(1, 3, H, W)` for smaller crops, with the filter that shrank the painting (Lanczos)."""
-    pixels = deep_color.shrunk(image[0].permute(1, 2, 0).numpy(), round(max(image.shape[-2:]) * scale))
-    return torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+    levels = to_levels(image[0].permute(1, 2, 0), torch.uint16).numpy()
+    return to_tensor(deep_color.shrunk(levels, round(max(image.shape[-2:]) * scale)))
 
 
 def load_loss_network(settings: TrainConfig, weights: Path | None = None) -> LossNetwork:
