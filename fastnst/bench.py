@@ -26,7 +26,7 @@ from fastnst.files import write_json
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
-from fastnst.network import PRESETS, ConvNorm, TransformationNetwork, UpsampleConvNorm
+from fastnst.network import PRESETS, BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
 from fastnst.style_trainer import make_optimizer
 
@@ -193,6 +193,8 @@ def _plain_network(name: NetworkName) -> tuple[nn.Module, torch.optim.Optimizer]
             layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
         if isinstance(layer, UpsampleConvNorm):
             layer.__class__ = PlainUpsampleConvNorm
+        if isinstance(layer, BlockConv2d):
+            layer.__class__ = nn.Conv2d
     return network, torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
 
 
