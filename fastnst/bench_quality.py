@@ -4,14 +4,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from fastnst.baseline import equivalent_iterations, mean_curve
 from fastnst.bench_config import QualityConfig, TargetsConfig
+from fastnst.bench_report import check_output, report
 from fastnst.config import TrainConfig
 from fastnst.errors import UserError
-from fastnst.files import write_json
 from fastnst.objective import STYLE_SIDE
 from fastnst.targets import TOLD, measure_targets
 from fastnst.train import train
@@ -35,8 +34,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         UserError: See `measure_targets` and `train`.
     """
     loading = time.monotonic() - started
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    check_output(config.output)
     targets = measure_targets(
         TargetsConfig(
             style=config.style, data=config.data, output=config.targets, iterations=config.iterations, quiet=config.json
@@ -76,18 +74,15 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         "versions": trained["versions"],
         "path": trained["path"],
     }
-    if config.output is not None:
-        write_json(config.output, result)
-    if not config.json:
-        _print(result)
+    report(result, _table(result), output=config.output, as_json=config.json)
     return result
 
 
-def _print(result: dict[str, Any]) -> None:
+def _table(result: dict[str, Any]) -> Table:
     table = Table("", "objective", "reached", box=None, title=f"{result['what']}: {result['seconds']:.0f} s")
     table.add_row("the photos themselves", f"{result['targets']['untouched']:.3f}", "")
     for key, reached in result["reached"].items():
         table.add_row(f"L-BFGS, {key} iterations", f"{result['targets'][key]:.3f}", "yes" if reached else "no")
     worth = f"worth {result['worth']} iterations" if result["worth"] else "L-BFGS is not as low in all its iterations"
     table.add_row("the network, one pass", f"{result['held_out']['total']:.3f}", worth)
-    Console().print(table)
+    return table

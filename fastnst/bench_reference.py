@@ -16,7 +16,7 @@ from fastnst.bench import Loop, usual_step
 from fastnst.bench_config import ReferenceConfig
 from fastnst.config import TrainConfig
 from fastnst.data import Draw, PhotoDataModule, TrainingSamples
-from fastnst.devices import describe_device
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import write_json
 from fastnst.images import from_bytes, resolve_photo
@@ -49,7 +49,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
     result: dict[str, Any] = {
         "style_image": {"name": path.name, "sha256": sha256(path)},
         "data": photos.describe(),
-        "hardware": describe_device(torch.device("cpu")),
+        **measured_on(torch.device("cpu")),
         "curve": [],
     }
     curve = result["curve"] = _resume(config.output, result, loop)

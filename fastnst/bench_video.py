@@ -4,28 +4,24 @@ The clip is rendered, so that its motion is known: a photo under a camera that p
 part of another photo that moves on its own.
 """
 
-import json
 import math
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.bench import summarize
 from fastnst.bench_config import BenchVideoConfig
-from fastnst.devices import describe_device
-from fastnst.errors import UserError
-from fastnst.files import write_json
+from fastnst.bench_report import check_output, report
+from fastnst.devices import measured_on
 from fastnst.flow import Motion, warping_error
 from fastnst.frames import Frames
 from fastnst.images import load_image, resolve_photo
@@ -57,8 +53,7 @@ def bench_video(config: BenchVideoConfig) -> dict[str, Any]:
     Returns:
         Errors, seconds a picture, frames per second from file to file, hardware and versions.
     """
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    check_output(config.output)
     stylizer = Stylizer(config.style)
     clip = render_clip(config.frames, config.width, config.height)
     pictures, seconds = _paint_in_turn({"plain": stylizer, "steady": Steady(stylizer)}, clip.photos)
@@ -70,10 +65,9 @@ def bench_video(config: BenchVideoConfig) -> dict[str, Any]:
         "detail_ratio": _detail(pictures["steady"]) / _detail(pictures["plain"]),
         "painting": {name: summarize(times[1:], seconds["plain"][1:]) for name, times in seconds.items()},
         "frames_per_second": _file_to_file({"plain": stylizer, "steady": Steady(stylizer)}, clip.photos),
-        "hardware": describe_device(stylizer.device),
-        "versions": {name: version(name) for name in ("fastnst", "torch", "av", "opencv-python-headless")},
+        **measured_on(stylizer.device, "av", "opencv-python-headless"),
     }
-    _report(result, config)
+    report(result, _table(result), output=config.output, as_json=config.json)
     return result
 
 
@@ -174,14 +168,9 @@ def _detail(pictures: list[Tensor]) -> float:
     return sum(float(picture.diff(dim=-1).abs().mean()) for picture in pictures) / len(pictures)
 
 
-def _report(result: dict[str, Any], config: BenchVideoConfig) -> None:
-    if config.output is not None:
-        write_json(config.output, result)
-    if config.json:
-        print(json.dumps(result))
-        return
+def _table(result: dict[str, Any]) -> Table:
     table = Table("", "warping error", "seconds a picture", "times plain", "frames/s", box=None, title=result["what"])
     for name, row in result["painting"].items():
         error, rate = result["warping_error"][name], result["frames_per_second"][name]
         table.add_row(name, f"{error:.5f}", f"{row['median_seconds']:.4f}", f"{row['ratio']:.2f}", f"{rate:.1f}")
-    Console().print(table)
+    return table

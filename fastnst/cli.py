@@ -311,9 +311,7 @@ def bench_quality(settings: Annotated[QualityConfig, Flat]) -> int:
     """
     from fastnst.bench_quality import bench_quality as run
 
-    result = run(settings, started=STARTED)
-    if settings.json:
-        print(json.dumps(result))
+    run(settings, started=STARTED)
     return 0
 
 

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from fastnst.baseline import (
 )
 from fastnst.compare_report import check_matplotlib, draw_curve, draw_sheet, to_markdown
 from fastnst.config import CompareConfig
-from fastnst.devices import describe_device
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted
 from fastnst.files import check_folder, write_json, write_whole
 from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
@@ -81,8 +80,7 @@ def compare(photos: Sequence[str], config: CompareConfig) -> dict[str, Any]:
         "complete": False,
         "sizes": [],
         "times": [],
-        "hardware": describe_device(contest.stylizer.device),
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        **measured_on(contest.stylizer.device),
     }
     try:
         with progress_bar(shown=not (config.quiet or config.json)) as progress:

@@ -1,7 +1,9 @@
 """Which device to compute on, and what it is called in a record."""
 
 import platform
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,3 +34,11 @@ def describe_device(device: torch.device) -> str:
         names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = names[0] if names else cpu
     return f"{device.type} ({cpu}, {torch.get_num_threads()} threads)"
+
+
+def measured_on(device: torch.device, *packages: str) -> dict[str, Any]:
+    """`hardware`, and the `versions` of fastnst, torch and other packages, as every record states them."""
+    return {
+        "hardware": describe_device(device),
+        "versions": {name: version(name) for name in ("fastnst", "torch", *packages)},
+    }

@@ -5,7 +5,6 @@ Q25, Q50 and Q100 are the mean objectives after so many iterations from noise, a
 
 import json
 import statistics
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from fastnst.baseline import baseline_curve, mean_curve, sha256
 from fastnst.bench_config import TargetsConfig
 from fastnst.config import TrainConfig
 from fastnst.data import PhotoDataModule
+from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import write_json
 from fastnst.images import from_bytes, resolve_photo
@@ -59,7 +59,7 @@ def measure_targets(config: TargetsConfig) -> dict[str, Any]:
         "iterations": config.iterations,
         "history": HISTORY,
         "data": {"source": photos.source, "held_out": list(photos.held_out_names)},
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        **measured_on(torch.device("cpu")),
         "photos": [],
         "mean": {},
     }

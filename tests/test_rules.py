@@ -19,6 +19,7 @@ LAYERS: dict[str, int] = {
     "metadata": 0,
     "config": 1,
     "bench_config": 2,
+    "bench_report": 1,
     "recipe_files": 1,
     "devices": 1,
     "images": 1,
