@@ -74,7 +74,7 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     mask = read_mask(config.mask, feather=config.feather) if config.mask else None
     jobs = list(plan(photos, config))
     check(jobs, force=config.force)
-    stylizer = Stylizer(config.style, device=config.device)
+    stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
     failures = 0
     is_shown = not (config.quiet or config.json or any(is_video(job.photo) for job in jobs))  # a video has its own
     for job in _with_progress(jobs, shown=is_shown):

@@ -189,7 +189,7 @@ def _plain_network(name: NetworkName) -> tuple[nn.Module, torch.optim.Optimizer]
         if isinstance(layer, UpsampleConvNorm):
             layer.__class__ = PlainUpsampleConvNorm
         if isinstance(layer, BlockConv2d):
-            layer.__class__ = nn.Conv2d
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]
     return network, torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
 
 

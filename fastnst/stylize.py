@@ -8,8 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
+from fastnst.config import RuntimeName
 from fastnst.devices import choose_device
+from fastnst.errors import UserError
 from fastnst.exported import LOADERS, load_exported
+from fastnst.runtime import Runtime
 from fastnst.style_file import BASE, StyleFile, StyleFileError, find_style_file, list_styles, load_style, names_in
 
 SMALLEST = 16  # pixels; what the network takes
@@ -23,9 +26,12 @@ class Stylizer:
             exported file such as `wave.onnx`, which its own runtime runs on the CPU.
         weights: Weight of each of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
+        runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
+            start, see `runtime.PAYS_FROM`.
 
     Raises:
         StyleFileError: No such style, or a mix that is none.
+        UserError: A runtime that is not installed, or cannot run this.
         ExportedFileError: An exported file that cannot be run, or not there.
 
     Example:
@@ -34,21 +40,26 @@ class Stylizer:
     """
 
     def __init__(
-        self, style: str | Path | StyleFile, *, weights: Mapping[str, float] | None = None, device: str = "auto"
+        self,
+        style: str | Path | StyleFile,
+        *,
+        weights: Mapping[str, float] | None = None,
+        device: str = "auto",
+        runtime: RuntimeName = "auto",
     ) -> None:
-        self._network: Callable[[Tensor, Tensor], Tensor]
+        self._paint: Callable[[Tensor], Tensor]
         if not isinstance(style, StyleFile) and Path(style).suffix in LOADERS:
+            if runtime != "auto":
+                raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
             exported = load_exported(Path(style), device=device)
-            self.name, self.device = str(exported.info["name"]), torch.device("cpu")
-            self._network, self._style = exported, torch.ones(1, 1)
+            self.name, self.device, self._paint = str(exported.info["name"]), torch.device("cpu"), exported
             return
         if not isinstance(style, StyleFile):
             path, mix = find_mix(str(style))
             style, weights = load_style(path), weights or mix
         self.name = str(style.info["name"])
         self.device = choose_device(device)
-        self._style = style_row(style, weights).to(self.device)
-        self._network = style.network.to(self.device)
+        self._paint = Runtime(style.network, style_row(style, weights), self.device, runtime)
 
     @torch.inference_mode()
     def __call__(self, photos: Tensor, *, strength: float = 1.0, keep_colors: bool = False) -> Tensor:
@@ -65,8 +76,8 @@ class Stylizer:
         """
         height, width = photos.shape[-2:]
         missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        padded = F.pad(photos.to(self.device), missing, mode="replicate") if any(missing) else photos.to(self.device)
-        stylized = self._network(padded, self._style)[..., :height, :width].to(photos.device)
+        padded = F.pad(photos, missing, mode="replicate") if any(missing) else photos
+        stylized = self._paint(padded)[..., :height, :width].to(photos.device)
         if keep_colors:
             stylized = with_colors_of(photos, stylized)
         return stylized if strength == 1.0 else torch.lerp(photos, stylized, strength)

@@ -35,6 +35,7 @@ LAYERS: dict[str, int] = {
     "masks": 2,
     "exported": 1,
     "exporters": 2,
+    "runtime": 2,
     "frames": 4,
     "flow": 2,
     "steady": 3,
