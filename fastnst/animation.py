@@ -12,17 +12,8 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from fastnst.files import write_out
-from fastnst.images import (
-    check_pixels,
-    check_sides,
-    count_frames,
-    decoded,
-    encoding,
-    opened,
-    to_pillow,
-    to_tensor,
-    with_alpha,
-)
+from fastnst.images import check_pixels, check_sides, count_frames, decoded, encoding, opened, to_pillow
+from fastnst.levels import as_channels
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ def paint_animation(
     Args:
         source: A file with several frames, or a stream of its bytes.
         target: A file, which appears whole or not at all, or a stream open for writing bytes.
-        paint: From `(1, 3, H, W)` in [0, 1] to the same.
+        paint: From sRGB, maybe with opacity, `(1, 3 or 4, H, W)`, uint8, to the same.
         format: One of `images.ANIMATED`.
         size: Longest side in pixels; larger frames are shrunk.
         quality: Of WebP and AVIF, 1 to 100.
@@ -100,9 +91,7 @@ def paint_animation(
 
 
 def _painted(frame: Image.Image, paint: Callable[[Tensor], Tensor], format: str) -> Image.Image:
-    channels = to_tensor(np.array(frame))  # (1, 3 or 4, H, W)
-    alpha = channels[:, 3:] if channels.shape[1] == 4 else None
-    return to_pillow(with_alpha(paint(channels[:, :3].contiguous()), alpha, keep_alpha=True), format)
+    return to_pillow(paint(as_channels(np.array(frame))), format)
 
 
 def _plays(image: Image.Image) -> int:

@@ -5,15 +5,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from torch import Tensor
 
 from fastnst.animation import paint_animation
@@ -30,7 +29,7 @@ from fastnst.images import (
     format_of,
     read_picture,
     resolve_photo,
-    save_image,
+    save_picture,
 )
 from fastnst.masks import Mask, read_mask
 from fastnst.progress import progress_bar
@@ -44,6 +43,7 @@ STDIO = Path("-")
 DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written
 
 log = logging.getLogger("fastnst")
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -76,44 +76,45 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     check(jobs, force=config.force)
     stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
     failures = 0
-    is_shown = not (config.quiet or config.json or any(is_video(job.photo) for job in jobs))  # a video has its own
-    for job in _with_progress(jobs, shown=is_shown):
-        started = time.perf_counter()
-        report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
-        try:
-            report["width"], report["height"] = paint(job, stylizer, config, mask)
-        except (UserError, OSError) as error:
-            failures += 1
-            report["error"] = str(error)
-            log.error("%s", error)
-        report["seconds"] = round(time.perf_counter() - started, 3)
-        if config.json:
-            print(json.dumps(report), flush=True)
+    with progress_bar(shown=not config.quiet and not config.json) as progress:
+        for job in _watched(progress, "painting", jobs):
+            started = time.perf_counter()
+            report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
+            try:
+                look = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask, progress=progress)
+                report["width"], report["height"] = paint(job, look, config, progress)
+            except (UserError, OSError) as error:
+                failures += 1
+                report["error"] = str(error)
+                log.error("%s", error)
+            report["seconds"] = round(time.perf_counter() - started, 3)
+            if config.json:
+                print(json.dumps(report), flush=True)
     if failures == len(jobs):
         raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
     return failures
 
 
-def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None = None) -> tuple[int, int]:
+def paint(job: Job, look: Callable[[Tensor], Tensor], config: ApplyConfig, progress: Progress) -> tuple[int, int]:
     """Paint one photo, video or animation into its file; gives its width and height in pixels."""
     if is_video(job.photo):
-        return _paint_video(job, stylizer, config, mask)
+        painter = Steady(look) if config.steady else look
+        return paint_video(job.photo, job.output, painter, size=config.size, quality=config.quality, progress=progress)
     source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
     target = BytesIO() if job.output == STDIO else job.output
     format = format_of(target, (config.format or "png") if job.output == STDIO else None)
     picture = read_picture(source, size=config.size)
-    painted = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask)
-    kept: dict[str, Any] = {"exif": picture.exif, "quality": config.quality or picture.quality or 95, "format": format}
+    height, width = picture.levels.shape[-2:]
     if picture.frames > 1 and format in ANIMATED:
         if isinstance(source, BytesIO):
             source.seek(0)
-        width, height = paint_animation(source, target, painted, size=config.size, **kept)
+        quality = config.quality or picture.quality or 95
+        paint_animation(source, target, look, size=config.size, exif=picture.exif, quality=quality, format=format)
     else:
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        stylized = painted(picture.pixels)
-        save_image(stylized, target, alpha=picture.alpha, dpi=picture.dpi, depth=picture.depth, **kept)
-        height, width = stylized.shape[-2:]
+        picture = replace(picture, levels=look(picture.levels))  # and the photo is gone
+        save_picture(picture, target, quality=config.quality, format=format)
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
         sys.stdout.buffer.flush()
@@ -121,28 +122,26 @@ def paint(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mas
 
 
 def _painted(
-    pixels: Tensor, *, job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None
+    photo: Tensor, *, job: Job, stylizer: Stylizer, config: ApplyConfig, mask: Mask | None, progress: Progress
 ) -> Tensor:
-    """One image `(1, 3, H, W)` in the style, where the mask wants it."""
-    height, width = pixels.shape[-2:]
+    """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style, where the mask wants it."""
+    height, width = photo.shape[-2:]
     try:
-        opacity = mask.fitted(height, width) if mask else None  # tells of a wrong shape before the work
-        stylized: Tensor = stylizer(pixels, strength=config.strength, keep_colors=config.keep_colors)
-        return stylized if opacity is None else torch.lerp(pixels, stylized, opacity)
+        return stylizer(
+            photo,
+            strength=config.strength * mask.fitted(height, width) if mask else config.strength,
+            keep_colors=config.keep_colors,
+            stroke=config.stroke,
+            tile=config.tile,
+            watch=partial(_watched, progress, job.photo.name),
+        )
     except ImageError as error:
         raise ImageError(f"{job.photo}: {error}") from None
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
         if not _is_out_of_memory(error):
             raise
-        size = f"{width}x{height}"
-        raise ImageError(f"{job.photo}: {size} pixels do not fit into memory; --size shrinks it first") from None
-
-
-def _paint_video(job: Job, stylizer: Callable[..., Any], config: ApplyConfig, mask: Mask | None) -> tuple[int, int]:
-    look = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask)
-    painter = Steady(look) if config.steady else look
-    with progress_bar(shown=not config.quiet and not config.json) as progress:
-        return paint_video(job.photo, job.output, painter, size=config.size, quality=config.quality, progress=progress)
+        way_out = "--size shrinks it first" if config.tile is None else "leave --tile out, or --size shrinks it first"
+        raise ImageError(f"{job.photo}: {width}x{height} pixels do not fit into memory; {way_out}") from None
 
 
 def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
@@ -226,17 +225,21 @@ def _is_file_name(path: Path) -> bool:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch has a class for CUDA's memory; for the CPU's only a RuntimeError with these words."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """PyTorch has a class for CUDA's memory; for the CPU's it has only words, and so have ONNX Runtime and OpenVINO."""
+    words = ("allocate memory", "bad_alloc", "bad allocation")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def _is_sample(photo: Path, names: Sequence[str]) -> bool:
     return f"sample:{photo.stem}" in names
 
 
-def _with_progress(jobs: Sequence[Job], *, shown: bool) -> Iterator[Job]:
-    """The jobs, with a progress bar on stderr where there are several."""
-    if not shown or len(jobs) == 1:
-        yield from jobs
-        return
-    yield from track(jobs, description="painting", console=Console(stderr=True), transient=True)
+def _watched(progress: Progress, description: str, items: Sequence[Item]) -> Iterator[Item]:
+    """The items, with a line in the progress bar while they last, where there are several."""
+    task = progress.add_task(description, total=len(items), visible=len(items) > 1, state="")
+    try:
+        for item in items:
+            yield item
+            progress.advance(task)
+    finally:
+        progress.remove_task(task)

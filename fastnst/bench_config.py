@@ -8,7 +8,19 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.config import FILES, LENGTH, OUTPUT, OUTPUT_FILE, PATHS, SWITCH, WHAT, Duration, NetworkName, Size
+from fastnst.config import (
+    FILES,
+    LENGTH,
+    OUTPUT,
+    OUTPUT_FILE,
+    PATHS,
+    SWITCH,
+    WHAT,
+    Duration,
+    NetworkName,
+    Size,
+    TileSide,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +73,24 @@ class BenchVideoConfig:
     """Pictures of the rendered clip."""
     output: Annotated[Path | None, OUTPUT_FILE] = None
     """Write the JSON here too."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchTilesConfig:
+    """Settings of `fastnst bench tiles`."""
+
+    style: str
+    """A trained style's name or file."""
+    photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:rocket")
+    """Photos to paint."""
+    size: Size = 4096
+    """Their long side in pixels; smaller ones are enlarged."""
+    tile: TileSide = 1024
+    """Side of the tiles."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
+    """Write a sheet of the pictures here."""
     json: Annotated[bool, SWITCH] = False
     """Print one JSON object instead of a table."""
 

@@ -21,7 +21,8 @@ from fastnst.bench_config import BenchOptimizeConfig
 from fastnst.bench_report import check_output, report
 from fastnst.config import OptimizeConfig
 from fastnst.devices import measured_on
-from fastnst.images import load_image, resolve_photo, save_image, to_array, to_tensor
+from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.levels import to_array, to_tensor
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss
 from fastnst.minimize import Method, Objective, minimize

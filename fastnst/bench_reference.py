@@ -19,7 +19,8 @@ from fastnst.data import Draw, PhotoDataModule, TrainingSamples
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import write_json
-from fastnst.images import from_bytes, resolve_photo
+from fastnst.images import resolve_photo
+from fastnst.levels import from_levels
 from fastnst.losses import PerceptualLoss
 from fastnst.objective import STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
@@ -43,7 +44,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
     style = load_style_image(path, STYLE_SIDE)
     photos = PhotoDataModule(config.data, batch_size=BATCH, crop_size=lambda _: CROP, seed=0, workers=0, eval_size=CROP)
     samples = TrainingSamples(photos.photos, photos.training, 0, BATCH, photos.source)
-    held_out = torch.cat([from_bytes(batch.photos) for batch in photos.val_dataloader()])
+    held_out = torch.cat([from_levels(batch.photos) for batch in photos.val_dataloader()])
     objective = perceptual_loss(settings, load_loss_network(settings), [style])
     loop = usual_step("johnson", style)
     result: dict[str, Any] = {
@@ -61,7 +62,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
                 started, until = time.monotonic(), min(config.every, config.budget - seconds)
                 while time.monotonic() - started < until:
                     draws = [Draw(step, number, CROP) for number in range(BATCH)]
-                    loop.step(from_bytes(samples[draws].photos))
+                    loop.step(from_levels(samples[draws].photos))
                     step += 1
                     progress.update(task, completed=seconds + time.monotonic() - started)
                 seconds += time.monotonic() - started

@@ -17,6 +17,7 @@ from fastnst import __version__
 from fastnst.bench_config import (
     BenchConfig,
     BenchOptimizeConfig,
+    BenchTilesConfig,
     BenchVideoConfig,
     QualityConfig,
     ReferenceConfig,
@@ -265,6 +266,19 @@ def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimiz
         settings: Flags.
     """
     from fastnst.bench_optimize import bench_optimize as run
+
+    run(settings)
+    return 0
+
+
+@bench.command(name="tiles", help_epilogue="Example: fastnst bench tiles --style wave -o sheet.png")
+def bench_tiles(settings: Annotated[BenchTilesConfig, Flat]) -> int:
+    """Compare photos painted in tiles with the same painted as a whole.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_tiles import bench_tiles as run
 
     run(settings)
     return 0

@@ -15,15 +15,20 @@ _NO_PROFILE = (ImageCms.PyCMSError, OSError, TypeError, ValueError)  # what Litt
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """RGB, or RGBA where there is an alpha channel, of 8 bit; a profile that is broken or does not fit is ignored."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    image = image.convert({"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
+    image = converted(image, {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
     try:
-        converted = ImageCms.applyTransform(image, _transform(profile, image.mode)) if profile else None
+        in_srgb = ImageCms.applyTransform(image, _transform(profile, image.mode)) if profile else None
     except _NO_PROFILE:
-        converted = None
-    image = converted or image.convert("RGB")
+        in_srgb = None
+    image = in_srgb or converted(image, "RGB")
     if alpha is not None:
         image.putalpha(alpha)
     return image
+
+
+def converted(image: Image.Image, mode: str) -> Image.Image:
+    """As Pillow converts, but no copy of an image that has this mode already: a large one takes half a gigabyte."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def to_srgb_floats(values: NDArray[np.uint16], profile: bytes | None) -> NDArray[np.float32] | None:

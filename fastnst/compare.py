@@ -28,7 +28,8 @@ from fastnst.config import CompareConfig
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted
 from fastnst.files import check_folder, write_json, write_whole
-from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image, to_tensor
+from fastnst.images import ImageError, crop_photo, decode_photo, find_photos, resolve_photo, save_image
+from fastnst.levels import to_tensor
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.minimize import Iterate, Method
 from fastnst.progress import progress_bar

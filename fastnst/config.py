@@ -25,6 +25,7 @@ WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
     Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
 )
 SWITCH = Parameter(negative=(), show_default=False)
+SMALLEST_TILE = 64  # pixels; smaller ones are little but overlap
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -49,9 +50,13 @@ def _duration(_: Any, tokens: Sequence[Any]) -> float:
     return parse_duration(tokens[0].value)
 
 
+def _tile(_: Any, side: int | None) -> None:
+    if side is not None and side != 0 and side < SMALLEST_TILE:
+        raise ValueError(f"a tile has at least {SMALLEST_TILE} pixels a side, and 0 is for none; got {side}")
+
+
 Duration = Annotated[float, Parameter(converter=_duration)]
-
-
+TileSide = Annotated[int, Parameter(validator=_tile)]
 Size = Annotated[int, Parameter(validator=Number(gte=16))]
 PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
 WORDS = Parameter(consume_multiple=True, negative=())
@@ -158,12 +163,16 @@ class ApplyConfig:
     """Keep the photo's colours, take the style's light and strokes."""
     steady: Annotated[bool, LOOK, SWITCH] = False
     """Less flicker in videos, by optical flow."""
+    stroke: Annotated[float, LOOK, Parameter(validator=Number(gte=0.1, lte=16))] = 1.0
+    """Strokes so many times as large."""
     size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
     mask: Annotated[Path | None, LOOK] = None
     """Image of the photo's shape; only white is painted."""
     feather: Annotated[NonNegativeFloat | None, LOOK] = None
     """Pixels of its soft edge [1 % of the long side]."""
+    tile: Annotated[TileSide | None, LOOK] = None
+    """Paint in tiles of this side; 0: whole [as memory allows]."""
     format: Annotated[Literal["jpeg", "png", "webp", "tiff", "gif", "avif"] | None, FILES, BRIEF] = None
     """jpeg, png, webp, tiff, gif or avif [the input's]."""
     quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None

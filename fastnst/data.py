@@ -19,12 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from fastnst.images import (
-    Bytes,
-    ImageError,
-    crop_photo,
-    from_bytes,
-)
+from fastnst.images import ImageError, crop_photo
+from fastnst.levels import Bytes, from_levels
 from fastnst.sources import DataError, Photos, find_source, user_cache
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
@@ -154,7 +150,7 @@ class PhotoDataModule(pl.LightningDataModule):
     def first_crops(self, count: int, size: int) -> Tensor:
         """The training's first photos, `(count, 3, size, size)` in [0, 1]."""
         samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size, self.source)
-        return from_bytes(samples[[Draw(step, 0, size) for step in range(count)]].photos)
+        return from_levels(samples[[Draw(step, 0, size) for step in range(count)]].photos)
 
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
         """Batches without end, from `start_step` on."""
@@ -180,7 +176,7 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
         """From uint8 to [0, 1], on the device: a quarter of the bytes to transfer."""
-        return PhotoBatch(from_bytes(batch.photos), tuple(batch.skipped))
+        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped))
 
 
 class StepSampler(Sampler[list[Draw]]):

@@ -22,6 +22,7 @@ Values = NDArray[np.uint16]
 
 FORMATS = ("PNG", "TIFF")  # that hold 16 bit
 FULL_SCALE = 65535
+ROWS = 64  # of a PNG file are compressed at once
 STRIP = 2**18  # bytes of a TIFF file's strip before compression
 TAGS = ExifTags.Base
 # The last letter of Pillow's raw modes is the order of bytes (N: the machine's); read in the other one, low is high.
@@ -47,8 +48,9 @@ def read_values(image: ImageFile.ImageFile) -> Values | None:
     if mode == "LA;16B":  # four bytes a pixel, whatever they mean
         return _decoded(data, "RGBA").view(">u2").astype(np.uint16)
     straight = mode.replace("RGBa", "RGBA")
-    high = _decoded(data, straight).astype(np.uint16)
-    values = high * np.uint16(2**8) + _decoded(data, straight[:-1] + _OTHER_ORDER[straight[-1]])
+    values = _decoded(data, straight).astype(np.uint16)  # the high bytes
+    values <<= 8
+    values |= _decoded(data, straight[:-1] + _OTHER_ORDER[straight[-1]])
     return _straight(values) if mode != straight else with_key(values, image.info.get("transparency"))
 
 
@@ -60,18 +62,24 @@ def with_key(values: Values, key: int | tuple[int, int, int] | None) -> Values:
     return np.concatenate((values, shown.astype(np.uint16) * FULL_SCALE), axis=2)
 
 
-def shrunk(channels: NDArray[np.float32], size: int | None) -> NDArray[np.float32]:
-    """RGB or RGBA in [0, 1], `(H, W, 3 or 4)`, with the long side at most `size`: Pillow's Lanczos, in floats."""
+def shrunk(channels: Values, size: int | None) -> Values:
+    """RGB or RGBA `(H, W, 3 or 4)` with the long side at most `size`: Pillow's Lanczos, in floats."""
     height, width = channels.shape[:2]
     if size is None or max(height, width) <= size:
         return channels
-    alpha = channels[..., 3:] if channels.shape[2] == 4 else np.ones_like(channels[..., :1])
-    weighted = np.concatenate((channels[..., :3] * alpha, alpha), axis=2)  # colours count as much as they are seen
     place = scaled_size((width, height), size / max(height, width))
-    bands = [Image.fromarray(band).resize(place, Image.Resampling.LANCZOS) for band in np.moveaxis(weighted, 2, 0)]
-    small = np.stack([np.asarray(band) for band in bands], axis=2).clip(0, 1)
-    small[..., :3] = (small[..., :3] / np.maximum(small[..., 3:], 1 / FULL_SCALE)).clip(0, 1)
-    return small[..., : channels.shape[2]]
+
+    def smaller(band: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(Image.fromarray(band.astype(np.float32)).resize(place, Image.Resampling.LANCZOS))
+
+    bands = np.moveaxis(channels, 2, 0)
+    if len(bands) == 3:
+        small = [smaller(band) for band in bands]
+    else:  # colours count as much as they are seen
+        shares = bands[3] / np.float32(FULL_SCALE)
+        seen = smaller(shares).clip(1 / FULL_SCALE, 1)
+        small = [*(smaller(band * shares) / seen for band in bands[:3]), smaller(bands[3])]
+    return np.stack(small, axis=2).clip(0, FULL_SCALE).round().astype(np.uint16)
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -147,17 +155,21 @@ def _png(values: Values, profile: bytes, exif: bytes | None, dpi: tuple[float, f
 
 def _filtered(values: Values) -> bytes:
     """Rows as differences to the row above (PNG's filter 2), each behind the filter's number, compressed."""
-    rows = np.ascontiguousarray(values, dtype=">u2").view(np.uint8).reshape(len(values), -1)
-    differences = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
-    return zlib.compress(np.insert(differences, 0, 2, axis=1).tobytes())
+    compressor, parts = zlib.compressobj(), []
+    above = np.zeros((1, values[0].nbytes), np.uint8)
+    for top in range(0, len(values), ROWS):
+        rows = np.ascontiguousarray(values[top : top + ROWS], dtype=">u2").view(np.uint8).reshape(-1, above.size)
+        differences = np.diff(rows, axis=0, prepend=above)
+        above = rows[-1:]
+        parts.append(compressor.compress(np.insert(differences, 0, 2, axis=1).tobytes()))
+    return b"".join((*parts, compressor.flush()))
 
 
 def _tiff(values: Values, profile: bytes, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:
     """Strips of rows as differences along the row (TIFF's predictor 2), compressed, behind a directory of tags."""
     height, width, channels = values.shape
-    differences = np.diff(values, axis=1, prepend=np.zeros_like(values[:, :1])).astype("<u2")
-    rows = max(1, STRIP // differences[0].nbytes)
-    strips = [zlib.compress(differences[top : top + rows].tobytes()) for top in range(0, height, rows)]
+    rows = max(1, STRIP // values[0].nbytes)
+    strips = [zlib.compress(_differences(values[top : top + rows]).tobytes()) for top in range(0, height, rows)]
     ends = tuple(itertools.accumulate(map(len, strips)))
     directory = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
     tags: dict[int, Any] = {
@@ -181,6 +193,10 @@ def _tiff(values: Values, profile: bytes, exif: bytes | None, dpi: tuple[float, 
     directory.save(file)
     file.write(b"".join(strips))
     return file.getvalue()
+
+
+def _differences(rows: Values) -> Values:
+    return np.diff(rows, axis=1, prepend=np.zeros_like(rows[:, :1])).astype("<u2")
 
 
 def _exif_tags(exif: bytes | None) -> dict[int, Any]:

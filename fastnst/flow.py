@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.errors import UserError
-from fastnst.images import Bytes, to_array
+from fastnst.levels import Bytes, to_array
 
 Floats = NDArray[np.float32]
 

@@ -1,6 +1,7 @@
-"""Photos in and out: a file becomes a float32 tensor `(B, 3, H, W)`, sRGB in [0, 1], and a tensor a file.
+"""Photos in and out: a file becomes a tensor `(B, 3, H, W)`, sRGB in [0, 1], and a tensor a file.
 
-Every oddity of image files (255, 16 bit, EXIF, ICC, alpha, grey, CMYK) ends here. Knows nothing of networks.
+Every oddity of image files (255, 16 bit, EXIF, ICC, alpha, grey, CMYK) ends here. Knows nothing of networks. Pixels
+stay the whole numbers that they are in the file until someone asks for floats, which take up to four times the memory.
 """
 
 import importlib.util
@@ -14,18 +15,16 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, features
 from torch import Tensor
 
 from fastnst import deep_color
-from fastnst.color_profiles import srgb_profile, to_srgb, to_srgb_floats
+from fastnst.color_profiles import converted, srgb_profile, to_srgb, to_srgb_floats
 from fastnst.decoders import load_upright, open_image, pillow_aside, reason, register_heif, with_palette
 from fastnst.errors import UserError
 from fastnst.files import write_out
+from fastnst.levels import ROWS, Bytes, as_channels, from_levels, in_rows, to_array, to_levels
 from fastnst.metadata import camera_exif, dots_per_inch, jpeg_quality
-
-Bytes = NDArray[np.uint8]
 
 # Formats that are written, by suffix.
 FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
@@ -34,6 +33,7 @@ SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".ppm"}))  # of files that are taken 
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
 MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
+LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 _ENCODING: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0, "optimize": True},
     "TIFF": {"compression": "tiff_deflate"},
@@ -63,24 +63,36 @@ class Picture:
     """An image and what its file said beside the pixels, so that the stylized image can keep it.
 
     Attributes:
-        pixels: `(1, 3, H, W)`, sRGB in [0, 1], as its viewer sees it (turned).
-        alpha: Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one.
+        levels: `(1, 3 or 4, H, W)`, sRGB and, where the file has one, opacity, as its viewer sees it (turned); uint8,
+            or uint16 for a file of more than 8 bit a channel.
         format: Pillow's name of the file format, such as "JPEG".
         exif: Camera, time, place and author, without the orientation; None where there is nothing.
         quality: Of a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
         dpi: Dots per inch, across and down, if the file says.
-        depth: Bits a channel, 8 or 16; of wider ones, 16.
-        frames: Pictures in the file; `pixels` is the first. See `animation.py` for the others.
+        frames: Pictures in the file; `levels` are the first. See `animation.py` for the others.
     """
 
-    pixels: Tensor
-    alpha: Tensor | None = None
+    levels: Tensor
     format: str | None = None
     exif: bytes | None = None
     quality: int | None = None
     dpi: tuple[float, float] | None = None
-    depth: int = 8
     frames: int = 1
+
+    @property
+    def pixels(self) -> Tensor:
+        """`(1, 3, H, W)`, sRGB in [0, 1]."""
+        return from_levels(self.levels[:, :3])
+
+    @property
+    def alpha(self) -> Tensor | None:
+        """Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one."""
+        return from_levels(self.levels[:, 3:]) if self.levels.shape[1] == 4 else None
+
+    @property
+    def depth(self) -> int:
+        """Bits a channel, 8 or 16."""
+        return 8 * self.levels.element_size()
 
 
 def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
@@ -121,9 +133,7 @@ def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
 
 def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
     """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks."""
-    picture = read_picture(source, size=size)
-    alpha = 1.0 if picture.alpha is None else picture.alpha
-    return picture.pixels * alpha + (1.0 - alpha)
+    return _on_white(from_levels(read_picture(source, size=size).levels))
 
 
 def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture:
@@ -142,15 +152,15 @@ def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture
     if size is not None and size < 1:
         raise ImageError(f"size must be at least 1 pixel, got {size}")
     with opened(source) as image:
-        values = _deep_values(image)  # first, because Pillow decodes PNG files when it is asked for their EXIF
+        deep = _deep_values(image)  # first, because Pillow decodes PNG files when it is asked for their EXIF
         about: dict[str, Any] = {"format": image.format, "exif": camera_exif(image), "quality": jpeg_quality(image)}
         about |= {"dpi": dots_per_inch(image), "frames": count_frames(image)}
         profile = image.info.get("icc_profile")
-        channels = None if values is None else _deep_channels(values, profile, size)  # (1, 3 or 4, H, W)
-        if channels is None:
-            channels = to_tensor(np.array(decoded(image, max, size, spare=2)))
-    alpha = channels[:, 3:] if channels.shape[1] == 4 else None
-    return Picture(channels[:, :3].contiguous(), alpha, depth=8 if values is None else 16, **about)
+        array = None if deep is None else _deep_srgb(deep, profile, size)  # (H, W, 3 or 4)
+        if array is None:
+            array = np.array(decoded(image, max, size, spare=2))
+            array = array if deep is None else array * np.uint16(257)  # 255 becomes 65535
+    return Picture(as_channels(array), **about)
 
 
 def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
@@ -172,24 +182,6 @@ def encode_photo(photo: Bytes, *, quality: int = 90) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
-
-
-def from_bytes(values: Tensor) -> Tensor:
-    """The one way from 0..255 to [0, 1]: uint8 of any shape on any device becomes float32."""
-    return values.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-
-
-def to_tensor(array: Bytes) -> Tensor:
-    """An image `(H, W, C)` or images `(B, H, W, C)`, uint8, as `(B, C, H, W)` in [0, 1]."""
-    values = torch.from_numpy(np.ascontiguousarray(array))
-    return from_bytes(values.reshape(-1, *values.shape[-3:]).permute(0, 3, 1, 2))
-
-
-def to_array(images: Tensor) -> Bytes:
-    """The one way back: `(B, C, H, W)` in [0, 1], clamped and rounded, becomes uint8 `(B, H, W, C)`."""
-    values = images.detach().float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    array: Bytes = values.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return array
 
 
 def check_suffix(path: Path) -> str:
@@ -219,31 +211,49 @@ def save_image(
     dpi: tuple[float, float] | None = None,
     depth: int = 8,
 ) -> None:
-    """Writes an image with an sRGB profile; a file appears whole or not at all, with its folder.
+    """Writes an image `(1, 3, H, W)`, sRGB in [0, 1], with opacity `(1, 1, H, W)` or without; see `save_picture`.
+
+    Raises:
+        ImageError: As `save_picture`, or a wrong shape.
+    """
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
+    if alpha is not None and alpha.shape != (expected := (1, 1, *image.shape[-2:])):
+        raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
+    channels = image if alpha is None else torch.cat((image, alpha.to(image)), dim=1)
+    levels = to_levels(channels, torch.uint8 if depth == 8 else torch.uint16).cpu()
+    save_picture(Picture(levels, exif=exif, quality=quality, dpi=dpi), target, format=format)
+
+
+def save_picture(
+    picture: Picture, target: Path | BinaryIO, *, quality: int | None = None, format: str | None = None
+) -> None:
+    """Writes a picture with an sRGB profile; a file appears whole or not at all, with its folder.
+
+    PNG and TIFF hold 16 bit a channel, the others 8. JPEG has no opacity: the image is put on white. EXIF is left out
+    where it does not fit into a JPEG file.
 
     Args:
-        image: `(1, 3, H, W)`, sRGB in [0, 1].
+        picture: What to write; its `format` and `frames` do not matter.
         target: A file, or a stream open for writing bytes (which needs `format`).
-        alpha: Opacity `(1, 1, H, W)` in [0, 1]; on white in JPEG, which has none.
-        exif: As in `Picture`; left out where it does not fit into a JPEG file.
-        quality: Of JPEG, AVIF, HEIC (never with subsampled colour) and WebP, 1 to 100.
+        quality: Of JPEG, AVIF, HEIC (never with subsampled colour) and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
-        dpi: Dots per inch, across and down.
-        depth: Bits a channel, 8 or 16; PNG and TIFF hold 16, the others 8.
 
     Raises:
         ImageError: The format is unknown or cannot hold an image of this size.
     """
     name = format_of(target, format)
-    channels = with_alpha(image, alpha, keep_alpha=name != "JPEG")
-    check_sides(target, name, image.shape[-2:])
-    if depth > 8 and name in deep_color.FORMATS:
-        values = channels[0].detach().cpu().float().clamp(0, 1).mul_(deep_color.FULL_SCALE).round_()
-        pixels = values.permute(1, 2, 0).numpy().astype(np.uint16)
-        write_out(target, deep_color.encode(pixels, name, profile=srgb_profile(), exif=exif, dpi=dpi))
+    check_sides(target, name, picture.levels.shape[-2:])
+    known: dict[str, Any] = {"exif": picture.exif, "dpi": picture.dpi}
+    if picture.depth > 8 and name in deep_color.FORMATS:
+        values = picture.levels[0].permute(1, 2, 0).numpy()
+        write_out(target, deep_color.encode(values, name, profile=srgb_profile(), **known))
         return
+    options = encoding(name, quality=quality or picture.quality or 95, **known)
+    if picture.levels[0, 0].numel() > LARGE:
+        options.pop("optimize", None)
     buffer = io.BytesIO()
-    to_pillow(channels, name).save(buffer, name, **encoding(name, quality=quality, exif=exif, dpi=dpi))
+    to_pillow(picture.levels, name).save(buffer, name, **options)
     write_out(target, buffer.getvalue())
 
 
@@ -277,22 +287,20 @@ def check_sides(target: Path | BinaryIO, name: str, shape: Sequence[int]) -> Non
         raise ImageError(f"{_name(target)}: {name} holds up to {longest} pixels a side, got {shape[1]}x{shape[0]}")
 
 
-def to_pillow(channels: Tensor, name: str) -> Image.Image:
-    """One image `(1, 3 or 4, H, W)` in [0, 1], as a file of this format holds it: RGB, RGBA or, in GIF, a palette."""
-    image = Image.fromarray(to_array(channels)[0])
+def to_pillow(levels: Tensor, name: str) -> Image.Image:
+    """One image `(1, 3 or 4, H, W)`, as a file of this format holds it: RGB, RGBA or, in GIF, a palette."""
+    if name == "JPEG" and levels.shape[1] == 4:
+        levels = in_rows(levels, _on_white, torch.uint8)
+    elif levels.dtype != torch.uint8:
+        levels = in_rows(levels, torch.clone, torch.uint8)
+    image = Image.fromarray(levels[0].permute(1, 2, 0).contiguous().numpy())
     return with_palette(image) if name == "GIF" else image
 
 
-def with_alpha(image: Tensor, alpha: Tensor | None, *, keep_alpha: bool) -> Tensor:
-    """One image `(1, 3 or 4, H, W)`, with its opacity beside it or composited on white."""
-    if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
-    if alpha is None:
-        return image
-    if alpha.shape != (expected := (1, 1, *image.shape[-2:])):
-        raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
-    alpha = alpha.to(image)
-    return torch.cat((image, alpha), dim=1) if keep_alpha else image * alpha + (1 - alpha)
+def _on_white(channels: Tensor) -> Tensor:
+    """`(1, 3 or 4, H, W)` in [0, 1] as `(1, 3, H, W)`."""
+    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
+    return channels[:, :3] * alpha + (1 - alpha)
 
 
 @contextmanager
@@ -350,7 +358,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("La", "RGBa"):
         return image.convert(image.mode.upper())
     plain = "L" if image.mode in ("1", "L", "LA") else "RGB"
-    return image.convert(plain + "A" if image.has_transparency_data else plain)
+    return converted(image, plain + "A" if image.has_transparency_data else plain)
 
 
 def _is_wide_grey(image: Image.Image) -> bool:
@@ -381,11 +389,14 @@ def _deep_values(image: ImageFile.ImageFile) -> deep_color.Values | None:
     return deep_color.with_key(_wide_grey(image)[:, :, None], image.info.get("transparency"))
 
 
-def _deep_channels(values: deep_color.Values, profile: bytes | None, size: int | None) -> Tensor | None:
-    """Numbers of 16 bit `(H, W, C)` as RGB or RGBA `(1, 3 or 4, H, W)`; None if the profile needs 8 bit."""
+def _deep_srgb(values: deep_color.Values, profile: bytes | None, size: int | None) -> deep_color.Values | None:
+    """Numbers of 16 bit `(H, W, C)` as RGB or RGBA `(H, W, 3 or 4)`; None if the profile needs 8 bit."""
     num_colors = values.shape[2] - (values.shape[2] + 1) % 2  # 2 and 4 channels end in opacity
-    colors = to_srgb_floats(values[..., :num_colors], profile)
-    if colors is None:
-        return None
-    alpha = values[..., num_colors:] / np.float32(deep_color.FULL_SCALE)
-    return torch.from_numpy(deep_color.shrunk(np.concatenate((colors, alpha), axis=2), size)).permute(2, 0, 1)[None]
+    result = np.empty((*values.shape[:2], 3 + values.shape[2] - num_colors), np.uint16)
+    result[..., 3:] = values[..., num_colors:]
+    for rows in (slice(top, top + ROWS) for top in range(0, len(values), ROWS)):
+        colors = to_srgb_floats(values[rows, :, :num_colors], profile)
+        if colors is None:
+            return None
+        result[rows, :, :3] = (colors * deep_color.FULL_SCALE).round()
+    return deep_color.shrunk(result, size)

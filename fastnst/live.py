@@ -18,7 +18,7 @@ from torch import Tensor
 from fastnst.config import ApplyConfig
 from fastnst.errors import UserError
 from fastnst.flow import load_opencv
-from fastnst.images import Bytes, to_array, to_tensor
+from fastnst.levels import Bytes, to_array, to_tensor
 from fastnst.steady import Steady
 from fastnst.stylize import Stylizer
 from fastnst.video_reader import Form, Shot

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from fastnst.colors import luminance
 from fastnst.images import ImageError, read_picture
+from fastnst.levels import from_levels, row_blocks
 
 DEFAULT_FEATHER = 0.01  # of the photo's long side
 SHAPE_TOLERANCE = 0.02  # of the width: masks are drawn on copies of other sizes
@@ -52,11 +53,15 @@ def read_mask(path: Path, *, feather: float | None = None) -> Mask:
     Raises:
         ImageError: It cannot be read, or paints nothing.
     """
-    picture = read_picture(path)
-    values = luminance(picture.pixels)[:, :1] * (1.0 if picture.alpha is None else picture.alpha)
+    values = torch.cat([_values(from_levels(rows)) for rows in row_blocks(read_picture(path).levels)], dim=2)
     if not values.any():
         raise ImageError(f"mask {path} is black everywhere; white is what is painted")
     return Mask(str(path), values, feather)
+
+
+def _values(channels: Tensor) -> Tensor:
+    """How bright and opaque an image `(1, 3 or 4, H, W)` is, `(1, 1, H, W)` in [0, 1]."""
+    return luminance(channels[:, :3])[:, :1] * channels[:, 3:].prod(1, keepdim=True)
 
 
 def _feathered(mask: Tensor, shape: tuple[int, int], deviation: float) -> Tensor:

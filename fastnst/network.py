@@ -17,7 +17,13 @@ PRESETS: dict[str, dict[str, int]] = {
 
 
 class ConditionalInstanceNorm(nn.Module):
-    """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5)."""
+    """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
+
+    Attributes:
+        statistics: Mean and variance `(C,)` by which maps are normalised, in place of their own.
+    """
+
+    statistics: tuple[Tensor, Tensor] | None = None
 
     def __init__(self, num_channels: int, num_styles: int) -> None:
         super().__init__()
@@ -27,11 +33,16 @@ class ConditionalInstanceNorm(nn.Module):
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Normalise maps `(B, C, H, W)` over H and W; style holds weights `(1 or B, num_styles)`."""
         scale, shift = style @ self.scale, style @ self.shift
-        channels = self.scale.shape[1]
-        # One group per channel is instance norm; torch's group norm is the faster of the two on a CPU.
         if len(style) == 1:
-            return F.group_norm(maps, channels, scale[0], shift[0])
-        return F.group_norm(maps, channels) * scale[..., None, None] + shift[..., None, None]
+            return self.normalise(maps, scale[0], shift[0])
+        return self.normalise(maps) * scale[..., None, None] + shift[..., None, None]
+
+    def normalise(self, maps: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """Maps of mean 0 and variance 1, then scaled and shifted by `(C,)`."""
+        if self.statistics is None:
+            # One group per channel is instance norm; torch's group norm is the faster of the two on a CPU.
+            return F.group_norm(maps, maps.shape[1], scale, shift)
+        return F.batch_norm(maps, *self.statistics, scale, shift)  # torch's name for given statistics
 
 
 class ConvNorm(nn.Module):
@@ -59,6 +70,7 @@ class UpsampleConvNorm(nn.Module):
     # Differs from Johnson et al. (2016): upsampling and a convolution instead of a transposed convolution, which
     # leaves a checkerboard (Odena et al., 2016).
 
+    pad = 1  # a pixel of the result needs 2x2 of those below it
     taps: Tensor
 
     def __init__(self, inputs: int, outputs: int, *, num_styles: int) -> None:
@@ -242,3 +254,31 @@ class TransformationNetwork(nn.Module):
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]
+
+    @property
+    def norms(self) -> list[ConditionalInstanceNorm]:
+        """All norms, in the order in which they run."""
+        return [module for module in self.modules() if isinstance(module, ConditionalInstanceNorm)]
+
+    @property
+    def reach(self) -> int:
+        """How many pixels to each side of a pixel matter for it; what is further away acts through the norms alone."""
+        folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
+        layers = sum(layer.pad * step for layer, step, _ in self._layers())
+        return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
+
+    @property
+    def values_per_pixel(self) -> float:
+        """Values that the input and the output of the widest layer have together, for each pixel of the photo."""
+        convs = [(layer.conv, before, after) for layer, before, after in self._layers()]
+        return max(conv.in_channels / before**2 + conv.out_channels / after**2 for conv, before, after in convs)
+
+    def _layers(self) -> list[tuple[ConvNorm | UpsampleConvNorm, int, int]]:
+        """Layers in the order in which they run, with the pixels from place to place in their input and output."""
+        layers: list[tuple[ConvNorm | UpsampleConvNorm, int, int]] = []
+        step = 1 + int(self.folds)
+        for layer in self.modules():
+            if isinstance(layer, ConvNorm | UpsampleConvNorm):
+                before, step = step, step * layer.conv.stride[0] if isinstance(layer, ConvNorm) else step // 2
+                layers.append((layer, before, step))
+        return layers

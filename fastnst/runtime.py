@@ -20,8 +20,8 @@ from fastnst.errors import UserError
 from fastnst.exported import require
 from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, TransformationNetwork, UpsampleConvNorm
 
-#: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take about 0.2 s on the measured CPU,
-#: and a megapixel of the network `small` then 0.1 s less (`live` 0.04 s, `johnson` 0.8 s).
+#: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take about 0.2 s on the measured
+#: CPU, and a megapixel of the network `small` then 0.1 s less (`live` 0.04 s, `johnson` 0.8 s).
 PAYS_FROM = 2_000_000
 
 
@@ -48,13 +48,12 @@ class Runtime:
         # channels_last: what convolutions compute in on a CPU, and on GPUs with tensor cores.
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.style = style.to(device)
-        self.device = device
         self._openvino: OpenVINONetwork | None = None
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
         self._lock = Lock()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16; the result is on the runtime's device."""
+        """Paint images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16."""
         by_openvino = self._openvino_if_it_pays(images)
         return by_openvino(images) if by_openvino else self._by_torch(images)
 
@@ -68,12 +67,8 @@ class Runtime:
             return self._openvino
 
     def _by_torch(self, images: Tensor) -> Tensor:
-        if self.device.type == "cuda" and images.device.type == "cpu":
-            images = images.pin_memory()  # only from there does the copy go on beside the host
-        images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-        with reduced_precision(self.device):
-            stylized: Tensor = self.network(images, self.style)
-        return stylized.float()
+        stylized: Tensor = self.network(images.contiguous(memory_format=torch.channels_last), self.style)
+        return stylized
 
 
 def reduced_precision(device: torch.device) -> AbstractContextManager[Any]:

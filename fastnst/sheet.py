@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fastnst.images import to_array, to_tensor
+from fastnst.levels import to_array, to_tensor
 
 _INK, _PAPER = "#222222", "white"
 _SMALLEST = 64  # pixels; captions of narrower images would be columns of letters

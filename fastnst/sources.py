@@ -14,14 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fastnst.errors import UserError
-from fastnst.images import (
-    Bytes,
-    ImageError,
-    decode_photo,
-    encode_photo,
-    find_photos,
-    sample_photos,
-)
+from fastnst.images import ImageError, decode_photo, encode_photo, find_photos, sample_photos
+from fastnst.levels import Bytes
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
 SPARE = 1.25  # the short side of a decoded photo, in crop sizes

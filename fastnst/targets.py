@@ -18,7 +18,8 @@ from fastnst.data import PhotoDataModule
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
 from fastnst.files import write_json
-from fastnst.images import from_bytes, resolve_photo
+from fastnst.images import resolve_photo
+from fastnst.levels import from_levels
 from fastnst.minimize import Method
 from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
@@ -72,7 +73,7 @@ def measure_targets(config: TargetsConfig) -> dict[str, Any]:
             task = progress.add_task("L-BFGS", total=len(photos.held_out) * config.iterations, state="")
             progress.advance(task, len(result["photos"]) * config.iterations)
             for index, pixels in list(photos.held_out.items())[len(result["photos"]) :]:
-                photo = from_bytes(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None])
+                photo = from_levels(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))[None])
                 with torch.no_grad():
                     untouched = objective(photo, objective.content_targets(photo)).total.item()
                 painted = baseline_curve(objective, photo, method, watch=lambda _: progress.advance(task))

@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from fastnst.errors import UserError
-from fastnst.images import Bytes, to_tensor
+from fastnst.levels import Bytes, to_tensor
 
 if TYPE_CHECKING:
     from av import Packet as AnyPacket

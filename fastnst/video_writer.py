@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
-from fastnst.images import to_array
+from fastnst.levels import to_array
 from fastnst.video_reader import FULL, Form, Item, Shot, VideoError, VideoReader, errors_told, load_pyav
 
 if TYPE_CHECKING:

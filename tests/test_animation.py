@@ -3,13 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from icc_profiles import ADOBE_RGB, gamma, matrix_profile
 from PIL import ExifTags, Image, ImageSequence
 from torch import Tensor
 
 from fastnst.animation import paint_animation, read_animation
 from fastnst.color_profiles import srgb_profile
-from fastnst.images import load_image, read_picture, to_array
+from fastnst.images import load_image, read_picture
+from fastnst.levels import to_array
 
 DURATIONS = [100, 50, 200, 30]
 LOOPS = {"GIF": 3, "WEBP": 4, "PNG": 4}  # GIF counts how often it starts again
@@ -40,7 +42,7 @@ def made_file(format: str, *, transparent: bool = False, **options: object) -> i
 
 
 def negative(image: Tensor) -> Tensor:
-    return 1 - image
+    return torch.cat((255 - image[:, :3], image[:, 3:]), dim=1)
 
 
 def painted(source: io.BytesIO, format: str, **options: object) -> io.BytesIO:

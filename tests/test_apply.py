@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.progress import Progress
 
 from fastnst.apply import apply
 from fastnst.config import ApplyConfig
@@ -93,6 +94,28 @@ def test_size_shrinks_the_long_side() -> None:
     run("a.png", output=Path("out.png"), size=32)
     with Image.open("out.png") as image:
         assert image.size == (32, 16)
+
+
+def test_tiles_paint_the_same_picture_and_large_strokes_another() -> None:
+    make_photo("a.png", (150, 90))
+    pictures = []
+    for settings in ({"tile": 0}, {"tile": 64}, {"stroke": 2.0}, {"stroke": 2.0, "tile": 64}):
+        run("a.png", output=Path("out.png"), force=True, **settings)
+        with Image.open("out.png") as image:
+            pictures.append(np.array(image).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert np.abs(pictures[2] - pictures[3]).max() <= 1
+    assert np.abs(pictures[0] - pictures[2]).mean() > 1
+
+
+def test_tiles_have_a_line_in_the_progress_bar(monkeypatch) -> None:
+    shown = []
+    add_task = Progress.add_task
+    monkeypatch.setattr(Progress, "add_task", lambda *args, **kw: shown.append((args[1], kw)) or add_task(*args, **kw))
+    make_photo("a.png", (150, 90))
+    run("a.png", output=Path("out.png"), tile=64, quiet=False)
+    lines = {name: settings["total"] for name, settings in shown if settings["visible"]}
+    assert lines == {"a.png": 6}
 
 
 def test_strength_zero_gives_the_photo_back() -> None:

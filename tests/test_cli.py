@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastnst.bench_config import BenchConfig, BenchOptimizeConfig, BenchVideoConfig
+from fastnst.bench_config import BenchConfig, BenchOptimizeConfig, BenchTilesConfig, BenchVideoConfig
 from fastnst.cli import app, main
 from fastnst.config import (
     ApplyConfig,
@@ -24,7 +24,7 @@ from fastnst.recipe_files import find_recipe
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("bench", "bench optimize", "bench video", "bench targets", "bench quality", "bench reference"),
+    *("bench", "bench optimize", "bench tiles", "bench video", "bench targets", "bench quality", "bench reference"),
 )
 
 
@@ -71,6 +71,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("compare", CompareConfig),
         ("bench", BenchConfig),
         ("bench optimize", BenchOptimizeConfig),
+        ("bench tiles", BenchTilesConfig),
         ("bench video", BenchVideoConfig),
     ],
 )
@@ -126,6 +127,7 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["train", "--style", "missing.jpg", "--steps", "1"], "missing.jpg"),
         (["train", "--style", "a.jpg", "--config", "nothing"], "known names: johnson"),
         (["apply", "photo.jpg"], "style"),
+        (["apply", "photo.jpg", "--style", "a", "--tile", "20"], "at least 64 pixels a side"),
         (["apply", "photo.jpg", "--style", "a", "--forse"], "unknown option --forse"),
         (["apply", "photo.jpg", "--style", "painting.jpg"], "fastnst train --style painting.jpg"),
         (["apply", "sample:astronut", "--style", "painting"], "painting"),

@@ -10,7 +10,7 @@ import torch
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import putchunk
 
-from fastnst import images
+from fastnst import images, levels
 from fastnst.animation import read_animation
 from fastnst.decoders import pillow_aside
 from fastnst.images import ImageError, load_image, read_picture, save_image
@@ -87,7 +87,7 @@ def test_heic_is_read_upright_and_written() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Camera"
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 48, 64)
-    stored = Image.fromarray(images.to_array(ramp)[0]).transpose(Image.Transpose.ROTATE_90)
+    stored = Image.fromarray(levels.to_array(ramp)[0]).transpose(Image.Transpose.ROTATE_90)
     stored.save(file := io.BytesIO(), "HEIF", exif=exif.tobytes(), quality=95)
     file.seek(0)
     picture = read_picture(file)
@@ -120,7 +120,7 @@ def test_a_turned_file_of_any_format_is_read_upright_and_written_without_the_tur
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Make] = 6, "Camera"
     ramp = torch.linspace(0, 1, 60).expand(1, 3, 40, 60)
-    Image.fromarray(images.to_array(ramp)[0]).transpose(Image.Transpose.ROTATE_90).save(
+    Image.fromarray(levels.to_array(ramp)[0]).transpose(Image.Transpose.ROTATE_90).save(
         tmp_path / f"photo{suffix}", exif=exif
     )
     picture = read_picture(tmp_path / f"photo{suffix}")

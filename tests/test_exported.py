@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from fastnst.exported import LOADERS, ExportedFileError, load_exported
 from fastnst.exporters import WRITERS
-from fastnst.images import to_array
+from fastnst.levels import to_array
 from fastnst.stylize import Stylizer
 
 FORMATS = sorted(WRITERS)

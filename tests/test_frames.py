@@ -16,7 +16,8 @@ from torch.testing import assert_close
 from fastnst import frames
 from fastnst.errors import UserError
 from fastnst.frames import Frames
-from fastnst.images import load_image, to_tensor
+from fastnst.images import load_image
+from fastnst.levels import to_tensor
 
 RED, GREEN, GREY = (0.8, 0.2, 0.1), (0.1, 0.7, 0.3), (0.5, 0.5, 0.5)
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")

@@ -11,8 +11,8 @@ from PIL import ExifTags, Image, ImageCms
 from torch import Tensor
 from torch.testing import assert_close
 
-from fastnst import images
-from fastnst.images import ImageError, load_image, read_picture, save_image
+from fastnst import images, levels
+from fastnst.images import ImageError, Picture, load_image, read_picture, save_image, save_picture
 
 ONE_LEVEL = {"atol": 1.01 / 255, "rtol": 0}
 
@@ -110,7 +110,7 @@ def test_an_image_without_alpha_has_none_and_one_with_alpha_keeps_its_values(tmp
     ],
 )
 def test_a_turned_photo_is_read_upright(tmp_path: Path, orientation: int, undo: Image.Transpose | None) -> None:
-    upright = Image.fromarray(images.to_array(smooth_image(40, 24))[0])
+    upright = Image.fromarray(levels.to_array(smooth_image(40, 24))[0])
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     stored = upright if undo is None else upright.transpose(undo)
@@ -217,27 +217,27 @@ def test_a_training_photo_has_the_short_side_asked_for_or_its_own(tmp_path: Path
     save_image(smooth_image(400, 900), path)
     assert images.decode_photo(path, short_side=40).shape == (40, 90, 3)
     assert images.decode_photo(path.read_bytes(), short_side=4000).shape == (400, 900, 3)
-    assert_close(images.to_tensor(images.decode_photo(path, short_side=40)), smooth_image(40, 90), atol=0.03, rtol=0)
+    assert_close(levels.to_tensor(images.decode_photo(path, short_side=40)), smooth_image(40, 90), atol=0.03, rtol=0)
 
 
 def test_a_crop_shows_the_box_at_the_size_asked_for() -> None:
-    photo = images.to_array(smooth_image(8, 12))[0]
+    photo = levels.to_array(smooth_image(8, 12))[0]
     assert (images.crop_photo(photo, (4, 2, 8, 6), 4) == photo[2:6, 4:8]).all()
     assert images.crop_photo(photo, (0, 0, 8, 8), 5).shape == (5, 5, 3)
 
 
 def test_bytes_and_tensors_are_each_other_s_inverse() -> None:
     every = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    tensor = images.to_tensor(every)
+    tensor = levels.to_tensor(every)
     assert (tensor.shape, float(tensor.amin()), float(tensor.amax())) == ((1, 3, 16, 16), 0, 1)
-    assert (images.to_array(tensor) == every).all()
-    assert (images.to_array(images.to_tensor(every[0])) == every).all()
+    assert (levels.to_array(tensor) == every).all()
+    assert (levels.to_array(levels.to_tensor(every[0])) == every).all()
 
 
 def test_an_array_is_rounded_and_clamped_and_the_tensor_is_left_alone() -> None:
     tensor = torch.tensor([-1.0, 0.4 / 255, 0.6 / 255, 2.0]).reshape(1, 1, 2, 2).expand(1, 3, 2, 2)
     before = tensor.clone()
-    assert images.to_array(tensor)[0, :, :, 0].flatten().tolist() == [0, 0, 1, 255]
+    assert levels.to_array(tensor)[0, :, :, 0].flatten().tolist() == [0, 0, 1, 255]
     assert_close(tensor, before, atol=0, rtol=0)
 
 
@@ -350,3 +350,34 @@ def test_a_sample_is_named_and_anything_else_is_a_path() -> None:
     assert images.resolve_photo("some/photo.jpg") == Path("some/photo.jpg")
     with pytest.raises(ImageError, match=r"no sample photo 'dog'; there are: astronaut, .*, rocket"):
         images.resolve_photo("sample:dog")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_levels_come_back_and_their_array_is_no_copy(dtype) -> None:
+    array = np.linspace(0, np.iinfo(dtype).max, 3000).reshape(10, 100, 3).astype(dtype)
+    channels = levels.as_channels(array)
+    pixels = levels.from_levels(channels)
+    assert pixels.min() == 0 and pixels.max() == 1
+    assert torch.equal(levels.to_levels(pixels, channels.dtype), channels)
+    array[0, 0, 0] = 7
+    assert channels[0, 0, 0, 0] == 7
+
+
+@pytest.mark.parametrize(("suffix", "depth"), [(".png", 8), (".png", 16), (".jpg", 8), (".jpg", 16), (".webp", 16)])
+def test_a_picture_is_saved_as_its_pixels_are_and_rows_at_a_time(suffix, depth, tmp_path, monkeypatch) -> None:
+    image, alpha = smooth_image(30, 40), torch.linspace(0, 1, 40).expand(1, 1, 30, 40)
+    save_image(image, tmp_path / f"as_floats{suffix}", alpha=alpha, depth=depth)
+    monkeypatch.setattr(levels, "ROWS", 7)
+    picture = Picture(levels.to_levels(torch.cat((image, alpha), dim=1), getattr(torch, f"uint{depth}")))
+    save_picture(picture, tmp_path / f"as_levels{suffix}")
+    assert (tmp_path / f"as_floats{suffix}").read_bytes() == (tmp_path / f"as_levels{suffix}").read_bytes()
+    expected = image * alpha + (1 - alpha) if suffix == ".jpg" else image
+    found = read_picture(tmp_path / f"as_levels{suffix}").pixels
+    assert (found - expected)[..., 10:].abs().max() < 0.05
+
+
+def test_a_large_jpeg_is_written_without_the_pass_that_holds_it_all(tmp_path, monkeypatch) -> None:
+    save_image(smooth_image(30, 40), tmp_path / "small.jpg")
+    monkeypatch.setattr(images, "LARGE", 100)
+    save_image(smooth_image(30, 40), tmp_path / "large.jpg")
+    assert (tmp_path / "large.jpg").stat().st_size > (tmp_path / "small.jpg").stat().st_size

@@ -19,7 +19,8 @@ from torch import Tensor
 from fastnst.apply import apply
 from fastnst.config import ApplyConfig
 from fastnst.errors import Interrupted, UserError
-from fastnst.images import resolve_photo, to_tensor
+from fastnst.images import resolve_photo
+from fastnst.levels import to_tensor
 from fastnst.network import TransformationNetwork
 from fastnst.progress import progress_bar
 from fastnst.style_file import save_style
