@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from fastnst.config import RuntimeName
 from fastnst.errors import UserError
-from fastnst.exported import require
+from fastnst.exported import compile_openvino, require
 from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, TransformationNetwork, UpsampleConvNorm
 
 #: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take about 0.2 s on the measured
-#: CPU, and a megapixel of the network `small` then 0.1 s less (`live` 0.04 s, `johnson` 0.8 s).
+#: CPU, and a megapixel of the network `small` then 0.1 s less (`live` 0.03 s, `johnson` 0.6 s).
 PAYS_FROM = 2_000_000
 
 
@@ -94,21 +94,14 @@ class OpenVINONetwork:
     """
 
     def __init__(self, network: TransformationNetwork, style: Tensor) -> None:
-        import openvino
-
         self._stride = network.stride
-        # Where the processor has bfloat16, OpenVINO would compute in it unasked.
-        exact = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self._compiled = openvino.Core().compile_model(_Graph(style).of(network), "CPU", exact)
+        self._paint = compile_openvino(_Graph(style).of(network))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
         height, width = images.shape[-2:]
         right, below = ((side // self._stride + 1) * self._stride - side for side in (width, height))  # as the network
-        padded = F.pad(images, (0, right, 0, below), mode="replicate").contiguous()
-        # A request for each call: threads must not share one.
-        painted = self._compiled.create_infer_request().infer(padded.numpy(), share_inputs=True)[0]
-        return torch.from_numpy(painted)[..., :height, :width]
+        return self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
 
 
 class _Graph:

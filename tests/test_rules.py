@@ -70,6 +70,7 @@ LAYERS: dict[str, int] = {
     "optimize": 6,
     "bench_optimize": 6,
     "bench_video": 6,
+    "bench_apply": 7,
     "live": 6,
     "bench_tiles": 5,
     "compare": 6,
