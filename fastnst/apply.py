@@ -4,7 +4,8 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from io import BytesIO
@@ -18,12 +19,13 @@ from torch import Tensor
 from fastnst.animation import paint_animation
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
-from fastnst.errors import UserError
+from fastnst.errors import Interrupted, UserError
 from fastnst.images import (
     ANIMATED,
     FORMATS,
     SUFFIXES,
     ImageError,
+    Picture,
     check_suffix,
     find_photos,
     format_of,
@@ -32,6 +34,7 @@ from fastnst.images import (
     save_picture,
 )
 from fastnst.masks import Mask, read_mask
+from fastnst.pipeline import in_threads
 from fastnst.progress import progress_bar
 from fastnst.steady import Steady
 from fastnst.stylize import Stylizer, find_mix
@@ -41,6 +44,7 @@ from fastnst.video_writer import check_container
 
 STDIO = Path("-")
 DEFAULT_SUFFIX = ".png"  # for photos in formats that are read but not written
+GPU_READERS = 4  # threads that decode
 
 log = logging.getLogger("fastnst")
 Item = TypeVar("Item")
@@ -72,76 +76,160 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     if config.feather is not None and config.mask is None:
         raise ImageError("--feather is the soft edge of a --mask, and there is none")
     mask = read_mask(config.mask, feather=config.feather) if config.mask else None
+    if config.skip_existing and config.force:
+        raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
     jobs = list(plan(photos, config))
-    check(jobs, force=config.force)
-    stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
-    failures = 0
+    check(jobs, force=config.force or config.skip_existing)
+    todo = [job for job in jobs if not (config.skip_existing and job.output.exists())]
+    if len(todo) < len(jobs):
+        log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
+    num_done = failures = 0
     with progress_bar(shown=not config.quiet and not config.json) as progress:
-        for job in _watched(progress, "painting", jobs):
-            started = time.perf_counter()
-            report: dict[str, Any] = {"photo": str(job.photo), "output": str(job.output)}
-            try:
-                look = partial(_painted, job=job, stylizer=stylizer, config=config, mask=mask, progress=progress)
-                report["width"], report["height"] = paint(job, look, config, progress)
-            except (UserError, OSError) as error:
-                failures += 1
-                report["error"] = str(error)
-                log.error("%s", error)
-            report["seconds"] = round(time.perf_counter() - started, 3)
-            if config.json:
-                print(json.dumps(report), flush=True)
-    if failures == len(jobs):
+        studio = Studio(Stylizer(config.style, device=config.device, runtime=config.runtime), config, mask, progress)
+        try:
+            for work in _watched(progress, "painting", studio.run(todo), len(todo)):
+                num_done += 1
+                if work.error is not None:
+                    failures += 1
+                    log.error("%s", work.error)
+                if config.json:
+                    print(json.dumps(work.report()), flush=True)
+        except KeyboardInterrupt:
+            raise Interrupted(f"stopped: {num_done} of {len(todo)} are done; --skip-existing goes on") from None
+    if failures and failures == len(jobs):
         raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
     return failures
 
 
-def paint(job: Job, look: Callable[[Tensor], Tensor], config: ApplyConfig, progress: Progress) -> tuple[int, int]:
-    """Paint one photo, video or animation into its file; gives its width and height in pixels."""
-    if is_video(job.photo):
-        painter = Steady(look) if config.steady else look
-        return paint_video(job.photo, job.output, painter, size=config.size, quality=config.quality, progress=progress)
-    source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
-    target = BytesIO() if job.output == STDIO else job.output
-    format = format_of(target, (config.format or "png") if job.output == STDIO else None)
-    picture = read_picture(source, size=config.size)
-    height, width = picture.levels.shape[-2:]
-    if picture.frames > 1 and format in ANIMATED:
-        if isinstance(source, BytesIO):
-            source.seek(0)
-        quality = config.quality or picture.quality or 95
-        paint_animation(source, target, look, size=config.size, exif=picture.exif, quality=quality, format=format)
-    else:
+@dataclass
+class Work:
+    """A job on its way through the stages, with what the last one made of it.
+
+    Attributes:
+        picture: What is to be painted, then what is to be written; None of videos and animations, and when it is done.
+        size: Width and height in pixels, once they are known.
+        error: Why it goes no further.
+        seconds: That the stages took, without waiting for each other.
+    """
+
+    job: Job
+    source: Path | BytesIO
+    picture: Picture | None = None
+    size: tuple[int, int] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+    def report(self) -> dict[str, Any]:
+        """For `--json`."""
+        about: dict[str, Any] = {"photo": str(self.job.photo), "output": str(self.job.output)}
+        if self.error is not None:
+            about["error"] = self.error
+        elif self.size is not None:
+            about["width"], about["height"] = self.size
+        return {**about, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Reads, paints and writes; three stages, so that a photo is decoded and one encoded while one is painted."""
+
+    stylizer: Stylizer
+    config: ApplyConfig
+    mask: Mask | None
+    progress: Progress
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
+        """The work on the jobs, done or failed, in their order; few pictures are in memory at a time."""
+        # A GPU paints faster than one thread decodes. Painting stays in this thread: there Ctrl-C can stop it.
+        threads = 1 if self.stylizer.device.type == "cpu" else GPU_READERS
+        with (
+            closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
+            closing(
+                in_threads(partial(self._stage, Studio._write), map(partial(self._stage, Studio._paint), read))
+            ) as done,
+        ):
+            yield from done
+
+    def _stage(self, stage: Callable[["Studio", Work], None], work: Work) -> Work:
+        """The work after a stage, if there was no error before."""
+        if work.error is None:
+            started = time.perf_counter()
+            try:
+                stage(self, work)
+            except (UserError, OSError) as error:
+                work.error, work.picture = str(error), None
+            work.seconds += time.perf_counter() - started
+        return work
+
+    def _read(self, work: Work) -> None:
+        if work.job.photo == STDIO:
+            work.source = BytesIO(sys.stdin.buffer.read())
+        if not is_video(work.job.photo):
+            work.picture = read_picture(work.source, size=self.config.size)
+            work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
+
+    def _paint(self, work: Work) -> None:
+        look = partial(self._painted, work.job)
+        job, picture, size, quality = work.job, work.picture, self.config.size, self.config.quality
+        if picture is None:
+            painter = Steady(look) if self.config.steady else look
+            work.size = paint_video(job.photo, job.output, painter, size=size, quality=quality, progress=self.progress)
+            return
+        if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
+            if isinstance(work.source, BytesIO):
+                work.source.seek(0)
+            target = BytesIO() if job.output == STDIO else job.output
+            quality = quality or picture.quality or 95
+            paint_animation(work.source, target, look, size=size, exif=picture.exif, quality=quality, format=format)
+            work.picture = None
+            _flush(target)
+            return
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        picture = replace(picture, levels=look(picture.levels))  # and the photo is gone
-        save_picture(picture, target, quality=config.quality, format=format)
+        work.picture = replace(picture, levels=look(picture.levels))
+
+    def _write(self, work: Work) -> None:
+        if work.picture is not None:
+            target = BytesIO() if work.job.output == STDIO else work.job.output
+            save_picture(work.picture, target, quality=self.config.quality, format=self._format(work.job))
+            work.picture = None
+            _flush(target)
+
+    def _format(self, job: Job) -> str:
+        return format_of(job.output, (self.config.format or "png") if job.output == STDIO else None)
+
+    def _painted(self, job: Job, photo: Tensor) -> Tensor:
+        """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style, where the mask wants it."""
+        config, (height, width) = self.config, photo.shape[-2:]
+        try:
+            return self.stylizer.paint(
+                photo,
+                strength=config.strength * self.mask.fitted(height, width) if self.mask else config.strength,
+                keep_colors=config.keep_colors,
+                stroke=config.stroke,
+                tile=config.tile,
+                watch=lambda tiles: _watched(self.progress, job.photo.name, tiles, len(tiles)),
+            )
+        except ImageError as error:
+            raise ImageError(f"{job.photo}: {error}") from None
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            way_out = (
+                "--size shrinks it first" if config.tile is None else "leave --tile out, or --size shrinks it first"
+            )
+            raise ImageError(f"{job.photo}: {width}x{height} pixels do not fit into memory; {way_out}") from None
+
+
+def _begun(job: Job) -> Work:
+    return Work(job, job.photo)
+
+
+def _flush(target: Path | BytesIO) -> None:
+    """Standard output gets its picture whole."""
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
         sys.stdout.buffer.flush()
-    return width, height
-
-
-def _painted(
-    photo: Tensor, *, job: Job, stylizer: Stylizer, config: ApplyConfig, mask: Mask | None, progress: Progress
-) -> Tensor:
-    """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style, where the mask wants it."""
-    height, width = photo.shape[-2:]
-    try:
-        return stylizer(
-            photo,
-            strength=config.strength * mask.fitted(height, width) if mask else config.strength,
-            keep_colors=config.keep_colors,
-            stroke=config.stroke,
-            tile=config.tile,
-            watch=partial(_watched, progress, job.photo.name),
-        )
-    except ImageError as error:
-        raise ImageError(f"{job.photo}: {error}") from None
-    except Exception as error:
-        if not _is_out_of_memory(error):
-            raise
-        way_out = "--size shrinks it first" if config.tile is None else "leave --tile out, or --size shrinks it first"
-        raise ImageError(f"{job.photo}: {width}x{height} pixels do not fit into memory; {way_out}") from None
 
 
 def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
@@ -154,6 +242,7 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
         ValueError: No photo; or an output whose format is not known.
     """
     found = [job for name in photos for job in _find(name)]
+    names = set(photos)
     if not found:
         raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
     if config.output == STDIO:
@@ -179,7 +268,7 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
         if config.output is not None:
             yield Job(photo, config.output / relative.with_suffix(suffix))
         else:
-            beside = Path() if photo == STDIO or _is_sample(photo, photos) else photo.parent
+            beside = Path() if photo == STDIO or _is_sample(photo, names) else photo.parent
             yield Job(photo, beside / f"{relative.stem}-{style}{suffix}")
 
 
@@ -230,13 +319,13 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
-def _is_sample(photo: Path, names: Sequence[str]) -> bool:
+def _is_sample(photo: Path, names: set[str]) -> bool:
     return f"sample:{photo.stem}" in names
 
 
-def _watched(progress: Progress, description: str, items: Sequence[Item]) -> Iterator[Item]:
+def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:
     """The items, with a line in the progress bar while they last, where there are several."""
-    task = progress.add_task(description, total=len(items), visible=len(items) > 1, state="")
+    task = progress.add_task(description, total=total, visible=total > 1, state="")
     try:
         for item in items:
             yield item

@@ -84,13 +84,9 @@ def usual_way(photo: Bytes) -> Callable[[], Bytes]:
 
 
 def fastnst_way(network: NetworkName, runtime: RuntimeName, photo: Bytes) -> Callable[[], Bytes]:
-    """As `fastnst apply` paints a photo, between reading and writing its file."""
+    """As from Python, and as `fastnst apply` paints a photo between reading and writing its file."""
     stylizer = untrained(network, runtime)
-
-    def paint() -> Bytes:
-        return stylizer(as_channels(photo))[0].permute(1, 2, 0).numpy()
-
-    return paint
+    return lambda: stylizer(photo)
 
 
 def untrained(network: NetworkName, runtime: RuntimeName) -> Stylizer:

@@ -179,6 +179,8 @@ class ApplyConfig:
     """Of JPEG, WebP, AVIF, HEIC, videos [as a JPEG, else 95]."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
+    skip_existing: Annotated[bool, FILES, SWITCH] = False
+    """Leave out photos whose result is there."""
     device: Annotated[Device, OUTPUT] = "auto"
     """Where to paint [CUDA, then MPS, then CPU]."""
     runtime: Annotated[RuntimeName, OUTPUT, BRIEF] = "auto"

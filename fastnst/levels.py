@@ -1,6 +1,7 @@
 """Numbers of pixels: levels, as files and screens hold them, uint8 or uint16, and floats in [0, 1], and back."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,9 +31,10 @@ def to_levels(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.detach().float().clamp(0, 1).mul_(torch.iinfo(dtype).max).round_().to(dtype)
 
 
-def as_channels(array: Levels) -> Tensor:
-    """An image `(H, W, C)` or images `(B, H, W, C)` as `(B, C, H, W)`; contiguous ones in the same memory."""
-    return torch.from_numpy(np.ascontiguousarray(array)).reshape(-1, *array.shape[-3:]).permute(0, 3, 1, 2)
+def as_channels(array: NDArray[Any]) -> Tensor:
+    """An image `(H, W, C)` or images `(B, H, W, C)` as `(B, C, H, W)`; in the same memory where possible."""
+    values = torch.from_numpy(np.require(array, requirements=("C", "W")))
+    return values.reshape(-1, *array.shape[-3:]).permute(0, 3, 1, 2)
 
 
 def to_tensor(array: Levels) -> Tensor:

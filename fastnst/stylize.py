@@ -4,8 +4,11 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -14,6 +17,7 @@ from fastnst.config import RuntimeName
 from fastnst.devices import choose_device
 from fastnst.errors import UserError
 from fastnst.exported import LOADERS, ExportedFileError, load_exported
+from fastnst.image_types import to_channels
 from fastnst.levels import from_levels, to_levels
 from fastnst.memory import available_memory
 from fastnst.network import TransformationNetwork
@@ -27,6 +31,17 @@ TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors bac
 SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
 MOST_PIECES = 256
+
+Photo = TypeVar("Photo", Image.Image, NDArray[Any], Tensor)
+
+
+class Look(TypedDict, total=False):
+    """How a photo is painted; `Stylizer.paint` says what each means."""
+
+    strength: float | Tensor
+    keep_colors: bool
+    stroke: float
+    tile: int | None
 
 
 class Stylizer:
@@ -45,9 +60,11 @@ class Stylizer:
         UserError: A runtime that is not installed, or cannot run this.
         ExportedFileError: An exported file that cannot be run, or not there.
 
+    Threads may share it: a call changes nothing.
+
     Example:
         stylizer = Stylizer("wave")
-        stylized = stylizer(photos)  # (B, 3, H, W) in [0, 1], as the photos
+        stylizer(PIL.Image.open("photo.jpg"), strength=0.8).save("out.png")
     """
 
     def __init__(
@@ -74,8 +91,29 @@ class Stylizer:
         runtime_of_style = Runtime(style.network, style_row(style, weights), self.device, runtime)
         self._whole, self._network, self._style = runtime_of_style, runtime_of_style.network, runtime_of_style.style
 
-    @torch.inference_mode()
-    def __call__(
+    @overload
+    def __call__(self, photo: Photo, **look: Unpack[Look]) -> Photo: ...
+    @overload
+    def __call__(self, photo: Sequence[Photo], **look: Unpack[Look]) -> list[Photo]: ...
+    def __call__(self, photo: Any, **look: Unpack[Look]) -> Any:
+        """Paint photos and give back what was given: the same type, shape and type of numbers, on the same device.
+
+        Args:
+            photo: A PIL image, which comes back turned as its EXIF says, and with L, LA, RGB or RGBA in its mode; an
+                array `(H, W, 3)` or `(B, H, W, 3)`; a tensor `(3, H, W)` or `(B, 3, H, W)`; or a list of these. Numbers
+                are floats from 0 to 1, uint8 or uint16. A fourth channel, opacity, stays.
+            **look: `strength`, `keep_colors`, `stroke` and `tile`; see `paint`.
+
+        Raises:
+            TypeError: Something else, or numbers of another type.
+            ValueError: Another shape, or floats that are not from 0 to 1.
+        """
+        if isinstance(photo, list | tuple):
+            return [self(each, **look) for each in photo]
+        channels, back = to_channels(photo)
+        return back(self.paint(channels, **look))
+
+    def paint(
         self,
         photos: Tensor,
         *,
@@ -108,19 +146,21 @@ class Stylizer:
         height, width = photos.shape[-2:]
         side = self._tile(photos.shape, stroke) if tile is None else tile
         if side and len(photos) > 1:  # each has statistics of its own
-            each = partial(self, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
+            each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
             strengths = torch.as_tensor(strength).expand(len(photos), 1, height, width)
             return torch.cat([each(photos[i : i + 1], strength=strengths[i : i + 1]) for i in range(len(photos))])
 
         def original(box: Box) -> Tensor:
             return from_levels(photos[:, :3, *box])
 
-        painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
-        stylized = torch.empty_like(photos)
-        stylized[:, 3:] = photos[:, 3:]
-        for box in watch(cut((height, width), side or max(height, width))):
-            share = strength[..., *box] if isinstance(strength, Tensor) else strength
-            stylized[:, :3, *box] = to_levels(_finished(original(box), painting(box), share, keep_colors), photos.dtype)
+        stylized = torch.empty_like(photos)  # outside of inference mode, so that it is a tensor like others
+        with torch.inference_mode():
+            stylized[:, 3:] = photos[:, 3:]
+            painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
+            for box in watch(cut((height, width), side or max(height, width))):
+                share = strength[..., *box] if isinstance(strength, Tensor) else strength
+                finished = _finished(original(box), painting(box), share, keep_colors)
+                stylized[:, :3, *box] = to_levels(finished, photos.dtype)
         return stylized
 
     def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from icc_profiles import ADOBE_RGB, gamma, matrix_profile
 from PIL import Image
 
 from fastnst.apply import apply
@@ -76,6 +77,25 @@ def test_more_than_256_levels_go_through_the_network(suffix: str) -> None:
     assert len((painted.pixels[0, 0] * 65535).round().unique()) > 1000
     run(f"photo{suffix}", output=Path("painted.webp"))
     assert read_picture(Path("painted.webp")).depth == 8
+
+
+@pytest.mark.parametrize("settings", [{}, {"strength": 0.4}, {"keep_colors": True}, {"mask": Path("mask.png")}])
+def test_tiles_paint_the_same_file_with_all_that_it_has(settings) -> None:
+    make_deep_photo("plain.png", height=90, width=120)
+    make_mask("mask.png", (120, 90))
+    with Image.open("plain.png") as image:
+        image.load()
+        image.save("eight.png", icc_profile=matrix_profile(ADOBE_RGB, gamma(2.2)))
+    values = np.random.default_rng(0).integers(0, 65536, (90, 120, 4)).astype(np.uint16)
+    profile = matrix_profile(ADOBE_RGB, gamma(2.2))
+    extra = [("InterColorProfile", "B", len(profile), profile, True)]
+    tifffile.imwrite("deep.tif", values, photometric="rgb", extrasamples=["unassalpha"], extratags=extra)
+    for name, depth in {"eight.png": 8, "deep.tif": 16}.items():
+        for tile in (0, 64):
+            run(name, output=Path(f"{tile}-{name}"), tile=tile, **settings)
+        whole, tiled = (read_picture(Path(f"{tile}-{name}")) for tile in (0, 64))
+        assert whole.depth == tiled.depth == depth and torch.equal(whole.alpha, tiled.alpha)
+        assert float((whole.pixels - tiled.pixels).abs().max()) < (1.1 / 255 if depth == 8 else 5 / 65535)
 
 
 def test_another_library_sees_16_bit_in_the_painted_file() -> None:
