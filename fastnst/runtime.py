@@ -20,8 +20,8 @@ from fastnst.errors import UserError
 from fastnst.exported import compile_openvino, require
 from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, TransformationNetwork, UpsampleConvNorm
 
-#: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take about 0.2 s on the measured
-#: CPU, and a megapixel of the network `small` then 0.1 s less (`live` 0.03 s, `johnson` 0.6 s).
+#: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take 0.13 to 0.2 s on the measured
+#: CPU, and a megapixel of the network `small` then 0.07 s less (`live` 0.03 s, `johnson` 0.7 s).
 PAYS_FROM = 2_000_000
 
 
