@@ -45,8 +45,9 @@ class Runtime:
             if device.type != "cpu":
                 raise UserError(f"--runtime openvino paints on the CPU, not on {device}")
             require(("openvino",), "--runtime openvino")
-        # channels_last: what convolutions compute in on a CPU, and on GPUs with tensor cores.
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        # What convolutions compute in on a CPU, and on GPUs with tensor cores; on MPS it was never run.
+        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self.network = network.to(device).to(memory_format=self._layout)
         self.style = style.to(device)
         self._openvino: OpenVINONetwork | None = None
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
@@ -67,7 +68,7 @@ class Runtime:
             return self._openvino
 
     def _by_torch(self, images: Tensor) -> Tensor:
-        stylized: Tensor = self.network(images.contiguous(memory_format=torch.channels_last), self.style)
+        stylized: Tensor = self.network(images.contiguous(memory_format=self._layout), self.style)
         return stylized
 
 
