@@ -86,7 +86,7 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
     num_done = failures = 0
     with progress_bar(shown=not config.quiet and not config.json) as progress:
-        studio = Studio(Stylizer(config.style, device=config.device), config, mask, progress)
+        studio = Studio(Stylizer(config.style, device=config.device, runtime=config.runtime), config, mask, progress)
         try:
             for work in _watched(progress, "painting", studio.run(todo), len(todo)):
                 num_done += 1

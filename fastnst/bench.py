@@ -23,7 +23,7 @@ from fastnst.devices import measured_on
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
-from fastnst.network import PRESETS, ConvNorm, TransformationNetwork, UpsampleConvNorm
+from fastnst.network import PRESETS, BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
 from fastnst.style_trainer import make_optimizer
 
@@ -111,7 +111,8 @@ def fastnst_step(name: NetworkName, style: Tensor) -> Loop:
 
 def competent_step(name: NetworkName, style: Tensor) -> Loop:
     """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
-    network, optimizer = _plain_network(name)
+    network = plain_network(name)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
     with torch.no_grad():
         grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
@@ -126,7 +127,8 @@ def competent_step(name: NetworkName, style: Tensor) -> Loop:
 
 def usual_step(name: NetworkName, style: Tensor) -> Loop:
     """What most code does: the whole VGG for both pictures; the style's Gram matrices are kept."""
-    network, optimizer = _plain_network(name)
+    network = plain_network(name)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG))
     with torch.no_grad():
         grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
@@ -180,7 +182,7 @@ def _network(name: NetworkName) -> TransformationNetwork:
     return TransformationNetwork(**PRESETS[name])
 
 
-def _plain_network(name: NetworkName) -> tuple[nn.Module, torch.optim.Optimizer]:
+def plain_network(name: NetworkName) -> nn.Module:
     """The same network with the same weights, with the norm and the upsampling that torch offers."""
     network = _network(name)
     for layer in network.modules():
@@ -188,7 +190,9 @@ def _plain_network(name: NetworkName) -> tuple[nn.Module, torch.optim.Optimizer]
             layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
         if isinstance(layer, UpsampleConvNorm):
             layer.__class__ = PlainUpsampleConvNorm
-    return network, torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+        if isinstance(layer, BlockConv2d):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]
+    return network
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:

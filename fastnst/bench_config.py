@@ -60,6 +60,26 @@ class BenchOptimizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BenchApplyConfig:
+    """Settings of `fastnst bench apply`."""
+
+    size: Size = 512
+    """Side of the photo in pixels."""
+    width: Size = 640
+    """Of the video's pictures in pixels."""
+    height: Size = 360
+    """Likewise."""
+    frames: Annotated[int, Parameter(validator=Number(gte=2))] = 96
+    """Pictures of the rendered video."""
+    rounds: PositiveInt = 9
+    """Timed pictures of each way, in turn."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of tables."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchVideoConfig:
     """Settings of `fastnst bench video`."""
 

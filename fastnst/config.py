@@ -19,6 +19,7 @@ NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
 ExportFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
+RuntimeName = Literal["auto", "torch", "openvino"]
 
 WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
     Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
@@ -182,6 +183,8 @@ class ApplyConfig:
     """Leave out photos whose result is there."""
     device: Annotated[Device, OUTPUT] = "auto"
     """Where to paint [CUDA, then MPS, then CPU]."""
+    runtime: Annotated[RuntimeName, OUTPUT, BRIEF] = "auto"
+    """`torch`, `openvino` (CPU) [the faster for so much work]."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False

@@ -18,7 +18,14 @@ from torch.nn import functional as F
 from fastnst import __version__
 from fastnst.exported import DESCRIPTION, INPUT, OUTPUT
 from fastnst.images import load_image, resolve_photo
-from fastnst.network import ConditionalInstanceNorm, TransformationNetwork, UpsampleConvNorm, upsample_and_convolve
+from fastnst.network import (
+    BlockConv2d,
+    ConditionalInstanceNorm,
+    TransformationNetwork,
+    UpsampleConvNorm,
+    convolve_in_blocks,
+    upsample_and_convolve,
+)
 
 EXAMPLE = (2, 3, 48, 40)  # what the graph is recorded with
 CALIBRATION_PHOTOS = tuple(
@@ -76,6 +83,20 @@ class BakedUpsampleConvNorm(nn.Module):
         return normed
 
 
+class BakedBlockConv2d(nn.Module):
+    """The layer with its kernels made once."""
+
+    def __init__(self, layer: BlockConv2d) -> None:
+        super().__init__()
+        kernels, bias = layer.kernels()
+        self.kernel_size = layer.kernel_size
+        self.kernels, self.bias = nn.Parameter(kernels), None if bias is None else nn.Parameter(bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """As `BlockConv2d`."""
+        return convolve_in_blocks(maps, self.kernels, self.bias)
+
+
 def _bake(module: nn.Module, style: Tensor) -> None:
     """Put constants in place of all that is computed from weights alone."""
     for name, child in module.named_children():
@@ -83,6 +104,8 @@ def _bake(module: nn.Module, style: Tensor) -> None:
             setattr(module, name, BakedNorm(child, style))
         elif isinstance(child, UpsampleConvNorm):
             setattr(module, name, BakedUpsampleConvNorm(child, style))
+        elif isinstance(child, BlockConv2d):
+            setattr(module, name, BakedBlockConv2d(child))
         else:
             _bake(child, style)
 

@@ -56,7 +56,7 @@ def paint_live(photos: Sequence[str], config: ApplyConfig) -> int:
         check_container(config.output)
         if config.output.exists() and not config.force:
             raise UserError(f"{config.output} exists: --force replaces it")
-    stylizer = Stylizer(config.style, device=config.device)
+    stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
     look = partial(stylizer, strength=config.strength, keep_colors=config.keep_colors)
     paint = Steady(look) if config.steady else look
     source = config.camera[0] if config.camera else "0"

@@ -13,12 +13,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.colors import with_colors_of
+from fastnst.config import RuntimeName
 from fastnst.devices import choose_device
+from fastnst.errors import UserError
 from fastnst.exported import LOADERS, ExportedFileError, load_exported
 from fastnst.image_types import to_channels
 from fastnst.levels import from_levels, to_levels
 from fastnst.memory import available_memory
 from fastnst.network import TransformationNetwork
+from fastnst.runtime import Runtime, reduced_precision
 from fastnst.style_file import BASE, StyleFile, StyleFileError, find_style_file, list_styles, load_style, names_in
 from fastnst.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
 
@@ -49,9 +52,12 @@ class Stylizer:
             exported file such as `wave.onnx`, which its own runtime runs on the CPU.
         weights: Weight of each of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
+        runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
+            start, see `runtime.PAYS_FROM`.
 
     Raises:
         StyleFileError: No such style, or a mix that is none.
+        UserError: A runtime that is not installed, or cannot run this.
         ExportedFileError: An exported file that cannot be run, or not there.
 
     Threads may share it: a call changes nothing.
@@ -62,21 +68,28 @@ class Stylizer:
     """
 
     def __init__(
-        self, style: str | Path | StyleFile, *, weights: Mapping[str, float] | None = None, device: str = "auto"
+        self,
+        style: str | Path | StyleFile,
+        *,
+        weights: Mapping[str, float] | None = None,
+        device: str = "auto",
+        runtime: RuntimeName = "auto",
     ) -> None:
-        self._network: Callable[[Tensor, Tensor], Tensor]
+        self._network: TransformationNetwork | None = None
+        self._whole: Callable[[Tensor], Tensor]  # paints what is not cut into tiles
         if not isinstance(style, StyleFile) and Path(style).suffix in LOADERS:
+            if runtime != "auto":
+                raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
             exported = load_exported(Path(style), device=device)
-            self.name, self.device = str(exported.info["name"]), torch.device("cpu")
-            self._network, self._style = exported, torch.ones(1, 1)
+            self.name, self.device, self._whole = str(exported.info["name"]), torch.device("cpu"), exported
             return
         if not isinstance(style, StyleFile):
             path, mix = find_mix(str(style))
             style, weights = load_style(path), weights or mix
         self.name = str(style.info["name"])
         self.device = choose_device(device)
-        self._style = style_row(style, weights).to(self.device)
-        self._network = style.network.to(self.device)
+        runtime_of_style = Runtime(style.network, style_row(style, weights), self.device, runtime)
+        self._whole, self._network, self._style = runtime_of_style, runtime_of_style.network, runtime_of_style.style
 
     @overload
     def __call__(self, photo: Photo, **look: Unpack[Look]) -> Photo: ...
@@ -159,10 +172,10 @@ class Stylizer:
 
         def once(picture: Reader, size: Size) -> Reader:
             if not in_tiles:
-                whole = self._run(self._network, picture(everything(size)))
+                whole = self._run(self._whole, picture(everything(size)))
                 return lambda box: whole[..., *box]
             network = self._network_with_statistics(picture, size)
-            run = partial(self._run, network)
+            run = partial(self._run, partial(network, style=self._style))
             return painted(run, picture, size, reach=network.reach, stride=network.stride)
 
         now = _divided(size, stroke)
@@ -175,17 +188,22 @@ class Stylizer:
 
     def _network_with_statistics(self, picture: Reader, size: Size) -> TransformationNetwork:
         """A network whose norms have the statistics of a picture, measured on pieces of it."""
-        if not isinstance(self._network, TransformationNetwork):
+        if self._network is None:
             raise ExportedFileError(
                 f"{self.name}: exported files paint pictures as a whole; for tiles use the style file"
             )
         count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / _bytes_per_pixel(self._network) / PIECE**2))
         return normalised_as(self._network, _enlarged(pieces(picture, size, count)).to(self.device), self._style)
 
-    def _run(self, network: Callable[[Tensor, Tensor], Tensor], photos: Tensor) -> Tensor:
+    def _run(self, paint: Callable[[Tensor], Tensor], photos: Tensor) -> Tensor:
         """Paintings `(B, 3, H, W)` of photos of any size, on the photos' device."""
         height, width = photos.shape[-2:]
-        return network(_enlarged(photos.to(self.device)), self._style)[..., :height, :width].to(photos.device)
+        if self.device.type == "cuda" and photos.device.type == "cpu":
+            photos = photos.pin_memory()  # only from there can the copy go on beside the program
+        moved = photos.to(self.device, non_blocking=True)
+        with reduced_precision(self.device):
+            stylized = paint(_enlarged(moved))
+        return stylized[..., :height, :width].to(photos)
 
     def _memory(self, limit: int) -> float:
         """Bytes, at most half of what is available."""
@@ -193,7 +211,7 @@ class Stylizer:
 
     def _tile(self, shape: Sequence[int], stroke: float) -> int:
         """Side of the tiles, in pixels of the photos, that suits the memory; 0 if all photos do as a whole."""
-        if not isinstance(self._network, TransformationNetwork):
+        if self._network is None:
             return 0
         scale = 1 / min(1.0, stroke)  # of the largest painting
         per_pixel = _bytes_per_pixel(self._network) * scale**2 + 4 * 3 * 4  # and a few photos in float32

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fastnst.bench_config import BenchConfig, BenchOptimizeConfig, BenchTilesConfig, BenchVideoConfig
+from fastnst.bench_config import BenchApplyConfig, BenchConfig, BenchOptimizeConfig, BenchTilesConfig, BenchVideoConfig
 from fastnst.cli import app, main
 from fastnst.config import (
     ApplyConfig,
@@ -24,7 +24,16 @@ from fastnst.recipe_files import find_recipe
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("bench", "bench optimize", "bench tiles", "bench video", "bench targets", "bench quality", "bench reference"),
+    *(
+        "bench",
+        "bench optimize",
+        "bench apply",
+        "bench tiles",
+        "bench video",
+        "bench targets",
+        "bench quality",
+        "bench reference",
+    ),
 )
 
 
@@ -72,6 +81,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("bench", BenchConfig),
         ("bench optimize", BenchOptimizeConfig),
         ("bench tiles", BenchTilesConfig),
+        ("bench apply", BenchApplyConfig),
         ("bench video", BenchVideoConfig),
     ],
 )

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from fastnst.config import NetworkName
 from fastnst.network import (
     PRESETS,
+    BlockConv2d,
     ConditionalInstanceNorm,
     TransformationNetwork,
     UpsampleConvNorm,
@@ -48,6 +49,22 @@ def test_upsampling_in_one_step_is_nearest_upsampling_and_a_convolution(size) ->
         results = (one_step, two_steps)
         first, second = (torch.autograd.grad((each * weights).sum(), of, retain_graph=True)[0] for each in results)
         assert_close(first, second)
+
+
+@pytest.mark.parametrize(("kernel", "size"), [(9, (2, 2)), (9, (16, 10)), (3, (4, 6))])
+def test_a_convolution_in_blocks_is_the_convolution(kernel, size) -> None:
+    blocks, plain = BlockConv2d(5, 3, kernel), nn.Conv2d(5, 3, kernel)
+    plain.load_state_dict(blocks.state_dict())
+    maps = torch.randn(2, 5, *(side + kernel - 1 for side in size), requires_grad=True)
+    results = blocks(maps), plain(maps)
+    assert results[0].shape == (2, 3, *size)
+    assert_close(*results, rtol=0, atol=1e-5)
+    weights = torch.randn_like(results[0])
+    gradients = [
+        torch.autograd.grad((result * weights).sum(), [maps, *conv.parameters()])
+        for conv, result in zip((blocks, plain), results, strict=True)
+    ]
+    assert_close(*gradients, rtol=1e-4, atol=1e-4)  # sums over all pixels
 
 
 def test_without_layers_at_full_resolution_pixels_are_folded_and_unfolded() -> None:

@@ -1,0 +1,126 @@
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from fastnst import runtime as module
+from fastnst.errors import UserError
+from fastnst.network import ConditionalInstanceNorm, TransformationNetwork
+from fastnst.runtime import OpenVINONetwork, Runtime
+from fastnst.stylize import Stylizer
+
+CPU, MIX = torch.device("cpu"), torch.tensor([[0.25, 0.75]])
+#: Small ones of each kind that there is a preset of.
+NETWORKS = {
+    "folded": {"half": 4, "quarter": 8, "num_blocks": 1},
+    "deep": {"half": 4, "quarter": 8, "eighth": 6, "num_blocks": 2, "num_deep_blocks": 1},
+    "full": {"full": 3, "half": 4, "quarter": 8, "num_blocks": 2},
+}
+
+
+def network_of(kind: str) -> TransformationNetwork:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**NETWORKS[kind], num_styles=2).eval()
+    for norm in network.modules():
+        if isinstance(norm, ConditionalInstanceNorm):
+            torch.nn.init.normal_(norm.scale)
+            torch.nn.init.normal_(norm.shift)
+    return network
+
+
+@pytest.fixture
+def network() -> TransformationNetwork:
+    return network_of("deep")
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+@torch.inference_mode()
+def test_openvino_paints_what_the_network_paints(kind) -> None:
+    pytest.importorskip("openvino")
+    network = network_of(kind)
+    by_openvino = OpenVINONetwork(network, MIX)
+    for size in ((1, 3, 16, 16), (2, 3, 33, 47), (1, 3, 64, 128), (1, 3, 45, 61)):
+        photos = torch.rand(size).permute(0, 1, 3, 2)  # not dense, as images from files are not
+        painted, expected = by_openvino(photos), network(photos, MIX)
+        assert expected.std() > 0.1
+        assert_close(painted, expected, rtol=0, atol=1e-4)
+
+
+def test_threads_may_share_a_runtime(network) -> None:
+    pytest.importorskip("openvino")
+    by_openvino = Runtime(network, MIX, CPU, "openvino")
+    photos = [torch.rand(1, 3, 20 + i, 30) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool, torch.inference_mode():
+        for photo, painted in zip(photos, pool.map(by_openvino, photos), strict=True):
+            assert_close(painted, network(photo, MIX), rtol=0, atol=1e-4)
+
+
+class Counting(OpenVINONetwork):
+    """Counts how many were made, and how many pictures they painted."""
+
+    made = painted = 0
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*arguments)
+        Counting.made += 1
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        Counting.painted += 1
+        return super().__call__(images)
+
+
+@torch.inference_mode()
+def test_openvino_begins_when_the_work_is_worth_its_start(network, monkeypatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(module, "OpenVINONetwork", Counting)
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(module, "PAYS_FROM", 3 * 20 * 30)
+    photo = torch.rand(1, 3, 20, 30)
+    paint = Runtime(network, MIX, CPU)
+    for count in range(1, 7):
+        assert_close(paint(photo), network(photo, MIX), rtol=0, atol=1e-4)
+        assert Counting.painted == max(0, count - 3)
+    assert Counting.made == 1
+    Runtime(network, MIX, CPU)(torch.rand(4, 3, 20, 30))  # a large one does not wait
+    assert (Counting.made, Counting.painted) == (2, 4)
+    for _ in range(6):
+        Runtime(network, MIX, CPU, "torch")(photo)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    Runtime(network, MIX, CPU)(torch.rand(4, 3, 20, 30))
+    assert (Counting.made, Counting.painted) == (2, 4)
+
+
+def test_a_runtime_that_cannot_be_had_gets_one_line(network, dusk, tmp_path, monkeypatch) -> None:
+    with pytest.raises(UserError, match=r"--runtime openvino paints on the CPU, not on cuda"):
+        Runtime(network, MIX, torch.device("cuda"), "openvino")
+    with pytest.raises(UserError, match=r"wave\.onnx has a runtime of its own: leave out --runtime torch"):
+        Stylizer("wave.onnx", runtime="torch")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"--runtime openvino needs openvino: pip install 'fastnst\[openvino\]'"):
+        Stylizer(dusk[0], weights={"day": 1.0}, device="cpu", runtime="openvino")
+
+
+def test_a_stylizer_paints_the_same_with_every_runtime(dusk) -> None:
+    pytest.importorskip("openvino")
+    photos = torch.rand(1, 4, 40, 30)
+    by_torch, by_openvino = (
+        Stylizer(dusk[0], weights={"day": 1.0}, device="cpu", runtime=name) for name in ("torch", "openvino")
+    )
+    for photo in (photos, (photos * 200).byte(), photos[..., :9, :5]):  # the last smaller than what a network takes
+        assert_close(by_openvino(photo), by_torch(photo), rtol=0, atol=1 if photo.dtype == torch.uint8 else 1e-4)
+    assert_close(by_openvino(photos, tile=64), by_torch(photos, tile=64), rtol=0, atol=0)  # both by torch
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_picture_survives_reduced_precision(dtype, photo, monkeypatch) -> None:
+    """What CUDA gets, on the CPU: autocast leaves the picture within rounding, and its type as it was."""
+    stylizer = Stylizer("great_wave", device="cpu", runtime="torch")
+    expected = stylizer(photo)
+    monkeypatch.setattr("fastnst.stylize.reduced_precision", lambda device: torch.autocast(device.type, dtype))
+    painted = stylizer(photo)
+    assert painted.dtype == torch.float32
+    psnr = -10 * math.log10(float(F.mse_loss(painted, expected)))
+    assert (50 if dtype == torch.float16 else 30) < psnr < 90
