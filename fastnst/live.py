@@ -27,7 +27,8 @@ from fastnst.video_writer import VideoWriter, check_container
 NEEDS = "a camera needs OpenCV and pygame: pip install 'fastnst[live]'"
 SILENCE = 10.0  # seconds without a picture after which a camera is given up
 RATE_OVER = 30  # pictures
-OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")  # flags
+# Flags that a camera has no use for.
+OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")
 MILLISECOND = Fraction(1, 1000)
 
 log = logging.getLogger("fastnst")
