@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from fastnst.bench_config import BenchConfig
 from fastnst.bench_report import check_output, report
 from fastnst.config import DEFAULT_STYLE_WEIGHT, NetworkName, TrainConfig
-from fastnst.devices import measured_on
+from fastnst.devices import measured_on, multiplies_bfloat16
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
@@ -96,14 +96,15 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
 
 
 def fastnst_step(name: NetworkName, style: Tensor) -> Loop:
-    """The step as `StyleTrainer` makes it, without Lightning's loop, logs and the decoding of photos."""
+    """The step as a training makes it, without Lightning's loop, logs and the decoding of photos."""
     network = _network(name)
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS)).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
 
     def step(photos: Tensor) -> Tensor:
-        losses = perceptual_loss(network(photos), perceptual_loss.content_targets(photos))
+        with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
+            losses = perceptual_loss(network(photos), perceptual_loss.content_targets(photos))
         return _update(optimizer, losses.total.mean())
 
     return Loop(network, optimizer, step)

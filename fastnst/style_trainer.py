@@ -155,9 +155,10 @@ class StyleTrainer(LightningModule):
             self.trainer.should_stop = True
 
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Losses of held-out photos in every style. They are reported and decide nothing."""
+        """Losses of held-out photos in every style, in float32. They are reported and decide nothing."""
         size, num_styles = len(batch.photos), self.network.num_styles
-        each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
+        with torch.autocast(self.device.type, enabled=False):
+            each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
         mean = {
             f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
         }

@@ -30,7 +30,7 @@ from fastnst.alarms import Alarms, saturation
 from fastnst.balance import Balance
 from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.data import PhotoDataModule
-from fastnst.devices import choose_device, describe_device
+from fastnst.devices import choose_device, describe_device, multiplies_bfloat16
 from fastnst.errors import Interrupted, TrainingError
 from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo, save_image
@@ -236,12 +236,10 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule, paintings: 
         Previews(few, every=config.preview_every, folder=run.folder),
         Alarms(few, [path.stem for path in config.style], [saturation(image) for image in paintings]),
     ]
-    bfloat16 = config.device in ("auto", "cuda") and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     return Trainer(
         accelerator=config.device,
         devices=config.devices,
-        # Never run on a GPU; float32 elsewhere.
-        precision="bf16-mixed" if bfloat16 else "32-true",
+        precision="bf16-mixed" if multiplies_bfloat16(choose_device(config.device)) else "32-true",
         max_epochs=-1,
         callbacks=callbacks if config.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
