@@ -46,6 +46,14 @@ class Alarms(Callback):
         self._recent: dict[int, float] = {}
         self.said: list[str] = []
 
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint: a run that is resumed is judged by its beginning."""
+        return {"left": self._left, "first": self._first, "recent": self._recent}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where a checkpoint stands."""
+        self._left, self._first, self._recent = (state_dict[key] for key in ("left", "first", "recent"))
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

@@ -149,10 +149,10 @@ class QualityConfig:
     """As for `train`, but from nothing by default."""
     seed: Annotated[int, WHAT, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Of the training."""
-    iterations: Annotated[PositiveInt, LENGTH] = 50
+    iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS, for each held-out photo."""
-    targets: Annotated[Path, FILES] = Path("targets.json")
-    """What L-BFGS reaches; measured if it is not there."""
+    targets: Annotated[Path | None, FILES] = None
+    """What L-BFGS reaches; measured if it is not there [targets-STYLE.json]."""
     folder: Annotated[Path | None, FILES] = None
     """For the trained style [quality-STYLE-...]."""
     output: Annotated[Path | None, FILES, OUTPUT_FILE] = None

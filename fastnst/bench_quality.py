@@ -26,7 +26,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
     its results are kept in the file of targets.
 
     Args:
-        config: See `fastnst.config`.
+        config: See `fastnst.bench_config`.
         started: `time.monotonic()` at which the process began.
 
     Returns:
@@ -41,10 +41,9 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
     folder = config.folder or Path(f"quality-{style.stem}-{config.budget:g}s-seed{config.seed}")
     check_output(config.output)
     check_folder(folder, force=config.force)
+    file = config.targets or Path(f"targets-{style.stem}.json")
     targets = measure_targets(
-        TargetsConfig(
-            style=style, data=config.data, output=config.targets, iterations=config.iterations, quiet=config.json
-        )
+        TargetsConfig(style=style, data=config.data, output=file, iterations=config.iterations, quiet=config.json)
     )
     settings = TrainConfig(
         style=(style,),
@@ -61,7 +60,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
     try:
         trained = train(settings, started=time.monotonic() - loading, folder=folder)
     except (Interrupted, KeyboardInterrupt):
-        kept = f"L-BFGS's results are in {config.targets}"
+        kept = f"L-BFGS's results are in {file}"
         raise Interrupted(f"stopped, and nothing measured; {kept}, the same command with --force trains anew") from None
     if trained is None:
         raise UserError("time to quality is measured in one process")
@@ -77,6 +76,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         "worth": equivalent_iterations(curve, total),
         "reached": {key: total <= value for key, value in targets["mean"].items() if key in map(str, TOLD)},
         "seed": config.seed,
+        "precision": trained["precision"],
         "hardware": trained["hardware"],
         "versions": trained["versions"],
         "path": trained["path"],

@@ -27,8 +27,9 @@ def choose_device(name: str) -> torch.device:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether products of bfloat16 numbers are faster than those of float32: they have instructions of their own."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and any(map(torch.cpu.get_capabilities().get, ("avx512_bf16", "amx_bf16")))
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    return device.type == "cpu" and any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
 
 
 def describe_device(device: torch.device) -> str:

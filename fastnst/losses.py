@@ -342,5 +342,5 @@ class PerceptualLoss(nn.Module):
         if styles is None:
             target = grams.mean(0, keepdim=True)
         else:
-            target = torch.einsum("bs,scd->bcd", styles.to(grams), grams)
+            target = (styles.to(grams)[..., None, None] * grams).sum(1)  # no product of matrices: float32 in autocast
         return self.normalization.style(gram_matrix(features), target, sizes)

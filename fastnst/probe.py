@@ -1,5 +1,6 @@
 """Which style weight? Short trainings at several weights and stroke sizes, on one contact sheet to choose from."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastnst.config import DEFAULT_STYLE_WEIGHT, ProbeConfig, TrainConfig
-from fastnst.errors import Interrupted, UserError
+from fastnst.errors import Interrupted, TrainingError, UserError
 from fastnst.files import check_folder, write_json
 from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.objective import style_side
@@ -18,6 +19,8 @@ from fastnst.progress import progress_bar
 from fastnst.sheet import contact_sheet
 from fastnst.stylize import Stylizer
 from fastnst.train import train
+
+log = logging.getLogger("fastnst")
 
 SIZES = (2 / 3, 3 / 2)  # of the default, tried at the middle weight
 SHEET_SIDE = 256  # pixels
@@ -73,10 +76,16 @@ def probe(config: ProbeConfig) -> dict[str, Any]:
             task = progress.add_task("probe", total=len(trials), state="")
             for trial in trials:
                 progress.update(task, state=trial.name)
-                entry, painted = _try(trial, base, folder, photos)
+                progress.advance(task)
+                try:
+                    entry, painted = _try(trial, base, folder, photos)
+                except TrainingError as error:
+                    if not rows:
+                        raise  # all would fail
+                    log.warning("%s is left out: %s", trial.name, error)
+                    continue
                 result["trials"].append(entry)
                 rows.append((_label(entry), painted))
-                progress.advance(task)
                 _write(result, folder, photos, rows)
     except (Interrupted, KeyboardInterrupt):
         done = f"{len(rows)} of {len(trials)} trials are in {folder}"

@@ -75,6 +75,8 @@ class Run:
             raise TrainingError(f"styles are told apart by their file names, got {', '.join(names)}: rename one")
         if config.budget is not None and config.steps is not None:
             raise TrainingError("--budget and --steps exclude each other, got both")
+        if config.style_weight == "auto" and config.normalization != "relative":
+            raise TrainingError("--style-weight auto needs relative losses: leave out --normalization")
         if self.checkpoint.exists() and not config.force:
             raise TrainingError(
                 f"{self.folder} holds an unfinished run: --resume goes on, --force starts anew, --name takes another"

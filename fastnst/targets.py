@@ -107,8 +107,8 @@ def _done_before(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         found = json.loads(file.read_text())
         photos: list[dict[str, Any]] = found["photos"]
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"{file} is there and holds no targets: choose another --output") from None
+        raise UserError(f"{file} is there and holds no targets: choose another file") from None
     same = ("style_image", "objective", "iterations", "history", "data")
     if other := [key for key in same if found.get(key) != wanted[key]]:
-        raise UserError(f"{file} holds targets of other settings ({', '.join(other)}): choose another --output")
+        raise UserError(f"{file} holds targets of other settings ({', '.join(other)}): choose another file")
     return photos

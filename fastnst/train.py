@@ -16,7 +16,7 @@ from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -31,7 +31,7 @@ from fastnst.balance import Balance
 from fastnst.config import DEFAULT_STYLE_WEIGHT, TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import choose_device, describe_device, multiplies_bfloat16
-from fastnst.errors import Interrupted, TrainingError
+from fastnst.errors import Interrupted, TrainingError, UserError
 from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.losses import PerceptualLoss
@@ -126,6 +126,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
             for name, value in trainer.callback_metrics.items()
             if name.startswith("held_out/")
         },
+        "precision": _precision(config),
         "hardware": f"{trainer.world_size} x {describe_device(trainer.strategy.root_device)}",
         "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
         "preview": _preview(module.network),
@@ -158,8 +159,8 @@ def plan(config: TrainConfig, *, started: float) -> tuple[Clock, Schedule]:
 
 def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: Run, *, resume: bool) -> None:
     """Lightning's loop, with its ends told apart."""
+    checkpoint = _readable(run.checkpoint) if resume else None
     try:
-        checkpoint = _readable(run.checkpoint) if resume else None
         with ctrl_c_as_sigterm():
             trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
     except SIGTERMException:
@@ -167,8 +168,8 @@ def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: R
         raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
     except SystemExit:  # how Lightning ends after Ctrl-C while it is still setting up
         raise Interrupted("stopped before the first step") from None
-    except TrainingError as error:
-        kept = f"; the last good state is {run.checkpoint}" if run.checkpoint.exists() else ""
+    except (UserError, OSError) as error:  # the loss diverged, photos are gone, the disk is full
+        kept = f"; the last good state is {run.checkpoint}, --resume goes on from it" if run.checkpoint.exists() else ""
         raise TrainingError(f"{error}{kept}") from None
     except MisconfigurationException as error:  # devices that are not there, above all
         raise TrainingError(str(error)) from None
@@ -239,7 +240,7 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule, paintings: 
     return Trainer(
         accelerator=config.device,
         devices=config.devices,
-        precision="bf16-mixed" if multiplies_bfloat16(choose_device(config.device)) else "32-true",
+        precision=_precision(config),
         max_epochs=-1,
         callbacks=callbacks if config.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
@@ -252,6 +253,11 @@ def _trainer(config: TrainConfig, run: Run, photos: PhotoDataModule, paintings: 
         enable_model_summary=False,
         use_distributed_sampler=False,  # the data module gives every process its share
     )
+
+
+def _precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's name of it: bfloat16 by autocast, weights in float32; or float32 throughout."""
+    return "bf16-mixed" if multiplies_bfloat16(choose_device(config.device)) else "32-true"
 
 
 def _is_first_process() -> bool:
@@ -276,12 +282,13 @@ def _announce(
     )
     sizes = {max(image.shape[-2:]) for image in paintings}
     log.info(
-        "style weight %s, style image at %s px, crops of %d px, %s losses on %s, seed %d",
+        "style weight %s, style image at %s px, crops of %d px, %s losses on %s, %s, seed %d",
         config.style_weight,
         " and ".join(str(size) for size in sorted(sizes)),
         config.crop_size,
         config.normalization,
         config.loss_network,
+        _precision(config),
         config.seed,
     )
     if module.began_at:

@@ -46,6 +46,17 @@ def test_a_style_that_is_not_learnt() -> None:
     assert "style loss of a has hardly fallen" in said and "1.5" in said
 
 
+def test_a_resumed_run_is_judged_by_its_beginning() -> None:
+    first, second = (Alarms(torch.rand(2, 3, 8, 8), ["a"], [0.0]) for _ in range(2))
+    trainer, module = SimpleNamespace(global_step=1000, is_global_zero=True), SimpleNamespace(progress=0.1)
+    first.on_train_batch_end(
+        trainer, module, {"styles": torch.tensor([0]), "style_losses": torch.tensor([9.0])}, None, 0
+    )
+    second.load_state_dict(first.state_dict())
+    second._recent[0] = 0.9  # it has fallen to a tenth, though the resumed run has seen nothing of that
+    assert second._losses() == []
+
+
 def test_black_and_white_pictures() -> None:
     (said,) = watch([lambda photos: (photos > torch.rand_like(photos)).float()], [falling])
     assert said.startswith("100% of the values") and "--learning-rate" in said

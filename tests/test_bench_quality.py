@@ -27,8 +27,8 @@ def parts(tmp_path, monkeypatch) -> dict:
     def train(config, *, started, folder):
         seen.update(config=config, loading=time.monotonic() - started, folder=folder)
         held_out = {"total": seen["objective"], "content": 0.6, "style": 0.1}
-        known = {"name": "wave", "steps": 9, "seconds": 60.0, "hardware": "", "versions": {}, "path": "x"}
-        return {**known, "began_at": None, "held_out": held_out}
+        known = {"name": "wave", "steps": 9, "seconds": 60.0, "path": "x", "began_at": None, "held_out": held_out}
+        return {**known, "precision": "32-true", "hardware": "", "versions": {}}
 
     monkeypatch.setattr(bench, "measure_targets", targets)
     monkeypatch.setattr(bench, "train", train)
@@ -69,7 +69,7 @@ def test_a_stopped_training_says_what_is_kept_and_how_to_go_on(monkeypatch) -> N
         raise Interrupted("go on with: fastnst train --resume --name wave")
 
     monkeypatch.setattr(bench, "train", stopped)
-    with pytest.raises(Interrupted, match=r"in targets\.json, the same command with --force trains anew"):
+    with pytest.raises(Interrupted, match=r"in targets-wave\.json, the same command with --force trains anew"):
         bench.bench_quality(CONFIG, started=time.monotonic())
 
 

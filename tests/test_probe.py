@@ -7,7 +7,7 @@ import torch
 
 import fastnst.probe as probing
 from fastnst.config import ProbeConfig
-from fastnst.errors import Interrupted, UserError
+from fastnst.errors import Interrupted, TrainingError, UserError
 from fastnst.images import load_image
 from fastnst.network import PRESETS, TransformationNetwork
 from fastnst.probe import probe
@@ -71,6 +71,19 @@ def test_an_interrupted_probe_keeps_what_was_done(monkeypatch, trainings) -> Non
         probe(CONFIG)
     assert len(json.loads(Path("probe-coffee/probe.json").read_text())["trials"]) == 2
     assert Path("probe-coffee/sheet.png").is_file()
+
+
+def test_a_trial_that_fails_is_left_out(monkeypatch, trainings) -> None:
+    train = probing.train
+
+    def fails_at_16(settings, **options):
+        if settings.style_weight == 16:
+            raise TrainingError("the loss is no number")
+        return train(settings, **options)
+
+    monkeypatch.setattr(probing, "train", fails_at_16)
+    result = probe(replace(CONFIG, weights=(2.0, 8.0, 16.0)))
+    assert 16 not in {trial["style_weight"] for trial in result["trials"]} and len(result["trials"]) == 4
 
 
 def test_bad_input_trains_nothing(trainings) -> None:

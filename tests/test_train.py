@@ -79,11 +79,24 @@ def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself(
     assert not Path("runs/style/last.ckpt").exists()
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not() -> None:
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(monkeypatch, bfloat16) -> None:
+    monkeypatch.setattr("fastnst.train.multiplies_bfloat16", lambda _: bfloat16)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(replace(SHALLOW, name=name, seed=seed, steps=4))
     assert same(weights("a"), weights("b"))
     assert not same(weights("a"), weights("c"))
+
+
+def test_held_out_losses_are_in_float32_whatever_the_steps_are_in(monkeypatch) -> None:
+    found = []
+    for bfloat16 in (True, False):
+        monkeypatch.setattr("fastnst.train.multiplies_bfloat16", lambda _, answer=bfloat16: answer)
+        settings = replace(SHALLOW, name=f"precision{bfloat16}", steps=1, learning_rate=1e-9)
+        result = train(settings)
+        assert result["precision"] == ("bf16-mixed" if bfloat16 else "32-true")
+        found.append(result["held_out"]["total"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -267,6 +280,7 @@ def test_a_loss_that_explodes_stops_the_run() -> None:
     [
         ({"style": ()}, "a style image is needed"),
         ({"budget": 10.0}, "exclude each other"),
+        ({"style_weight": "auto", "normalization": "gatys"}, "needs relative losses"),
         ({"style": (Path("style.png"), Path("photos/style.png"))}, "rename one"),
         ({"name": "a/b"}, "a name has none of"),
         ({"style": (Path("dot.png"),)}, r"dot\.png: the style image needs 16 pixels"),
