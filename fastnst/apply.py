@@ -39,7 +39,7 @@ from fastnst.progress import progress_bar
 from fastnst.steady import Steady
 from fastnst.style_file import file_part
 from fastnst.stylize import Stylizer, find_mix
-from fastnst.video import paint_video, suffix_for
+from fastnst.video import is_partial, paint_video, suffix_for
 from fastnst.video_reader import VIDEO_SUFFIXES, is_video
 from fastnst.video_writer import check_container
 
@@ -79,8 +79,8 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     mask = read_mask(config.mask, feather=config.feather) if config.mask else None
     if config.skip_existing and config.force:
         raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
-    jobs = list(plan(photos, config))
-    check(jobs, force=config.force or config.skip_existing)
+    jobs = plan(photos, config)
+    check(jobs, force=config.force or config.skip_existing, mask=config.mask)
     todo = [job for job in jobs if not (config.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
@@ -233,17 +233,33 @@ def _flush(target: Path | BytesIO) -> None:
         sys.stdout.buffer.flush()
 
 
-def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
+def plan(photos: Sequence[str], config: ApplyConfig) -> list[Job]:
     """The jobs that the inputs stand for, with the names of their outputs.
 
-    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
-    An output is a folder if it is one, or if its name has no suffix of a picture.
+    What was found in a folder and is the output of another job is no photo, so that a folder can be painted again.
 
     Raises:
         ValueError: No photo; or an output whose format is not known.
     """
+    jobs = list(_planned(photos, config))
+    named = {resolve_photo(name).resolve() for name in photos}
+    places = [(job.photo.resolve(), job.output.resolve()) for job in jobs]
+    made = {output for photo, output in places if output != photo}
+    return [
+        job
+        for job, (photo, output) in zip(jobs, places, strict=True)
+        if photo not in made or photo in named or output == photo
+    ]
+
+
+def _planned(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
+    """One job for each file.
+
+    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
+    An output is a folder if it is one, or if its name has no suffix of a picture.
+    """
     found = [job for name in photos for job in _find(name)]
-    names = set(photos)
+    samples = {resolve_photo(name) for name in photos if name.startswith("sample:")}
     if not found:
         raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
     if config.output == STDIO:
@@ -269,12 +285,12 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
         if config.output is not None:
             yield Job(photo, config.output / relative.with_suffix(suffix))
         else:
-            beside = Path() if photo == STDIO or _is_sample(photo, names) else photo.parent
+            beside = Path() if photo == STDIO or photo in samples else photo.parent
             yield Job(photo, beside / f"{relative.stem}-{style}{suffix}")
 
 
-def check(jobs: Sequence[Job], *, force: bool) -> None:
-    """Refuse, before any work, to write over photos, over each other, or without `force` over existing files.
+def check(jobs: Sequence[Job], *, force: bool, mask: Path | None = None) -> None:
+    """Refuse, before any work, to write over photos or the mask, over each other, or without `force` over existing files.
 
     Raises:
         ValueError: One line that names the file.
@@ -287,6 +303,8 @@ def check(jobs: Sequence[Job], *, force: bool) -> None:
         place = job.output.resolve()
         if place in photos:
             raise ImageError(f"{job.output} is one of the photos: choose another --output")
+        if mask and place == mask.resolve():
+            raise ImageError(f"{job.output} is the mask: choose another --output")
         if place in taken:
             raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")
         if place.exists() and not force:
@@ -300,7 +318,7 @@ def _find(name: str) -> Iterator[tuple[Path, Path]]:
     if name == "-":
         yield STDIO, Path("stdin.png")
     elif path.is_dir():
-        photos = find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES))
+        photos = [photo for photo in find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES)) if not is_partial(photo)]
         if not photos:
             raise ImageError(f"no photo or video in {path} or below; looked for {', '.join(SUFFIXES)}")
         yield from ((photo, photo.relative_to(path)) for photo in photos)
@@ -318,10 +336,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     """PyTorch has a class for CUDA's memory; for the CPU's it has only words, and so have ONNX Runtime and OpenVINO."""
     words = ("allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
-
-
-def _is_sample(photo: Path, names: set[str]) -> bool:
-    return f"sample:{photo.stem}" in names
 
 
 def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:

@@ -53,14 +53,16 @@ def paint_live(photos: Sequence[str], config: ApplyConfig) -> int:
     for name in OF_FILES:
         if getattr(config, name) != getattr(ApplyConfig, name):
             raise UserError(f"--{name.replace('_', '-')} is for files, not for --camera: leave it out")
+    source = config.camera[0] if config.camera else "0"
     if config.output is not None:
         check_container(config.output)
+        if config.output.resolve() == Path(source).resolve():
+            raise UserError(f"{config.output} is what --camera reads: choose another --output")
         if config.output.exists() and not config.force:
             raise UserError(f"{config.output} exists: --force replaces it")
     stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
     look = partial(stylizer, strength=config.strength, keep_colors=config.keep_colors)
     paint = Steady(look) if config.steady else look
-    source = config.camera[0] if config.camera else "0"
     started = time.perf_counter()
     times: deque[float] = deque(maxlen=RATE_OVER)
     number = 0

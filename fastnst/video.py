@@ -1,6 +1,7 @@
 """Paint a video file: decoding, painting and encoding each have a thread, so that they go on side by side."""
 
 import logging
+import re
 import signal
 import threading
 import time
@@ -87,6 +88,11 @@ def paint_video(
 def suffix_for(source: Path) -> str:
     """Of the painted video: the source's, if such files are written."""
     return source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a name is that of a video that was begun and not ended."""
+    return re.search(r"\.partial\d*$", path.stem) is not None
 
 
 def ahead(items: Iterable[T], size: int = AHEAD) -> Generator[T, None, None]:

@@ -173,6 +173,7 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         (["--camera"], "camera 0: cannot be opened"),
         (["a.jpg", "--camera", "clip.mp4"], "--camera takes no photos, got a.jpg"),
         (["--camera", "clip.mp4", "-o", "live.png"], "expected a name ending in"),
+        (["--camera", "clip.mp4", "-o", "clip.mp4", "--force"], "clip.mp4 is what --camera reads"),
         (["--camera", "clip.mp4", "--mask", "mask.png"], "--mask is for files, not for --camera"),
         (["--camera", "clip.mp4", "--feather", "3"], "--feather is for files, not for --camera"),
         (["--camera", "clip.mp4", "--format", "png"], "--format is for files, not for --camera"),
