@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 from icc_profiles import ADOBE_RGB, gamma, matrix_profile
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from fastnst.apply import apply
 from fastnst.config import ApplyConfig
@@ -196,3 +196,39 @@ def test_a_mask_that_cannot_be_used_is_told_of_before_anything_is_written(settin
     with pytest.raises(ValueError, match=message):
         run("photo.png", output=Path("out.png"), **settings)
     assert not Path("out.png").exists()
+
+
+def test_steady_is_for_animations_without_transparency(caplog: pytest.LogCaptureFixture) -> None:
+    make_gif("opaque.gif")
+    make_gif("holes.gif", transparent=True)
+    Image.new("RGB", (40, 30), "teal").save("photo.png")
+    Image.new("RGB", (40, 30), "teal").save("photo2.png")
+    run("opaque.gif", output=Path("plain.webp"))
+    run("opaque.gif", output=Path("steady.webp"), steady=True)
+    plain, steady = (frames_of(f"{name}.webp") for name in ("plain", "steady"))
+    assert np.array_equal(plain[0], steady[0]) and not np.array_equal(plain[1], steady[1])
+    assert caplog.records == []
+    run("holes.gif", "photo.png", "photo2.png", output=Path("out"), steady=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "--steady knows no transparency: animations with it are painted without",
+        "--steady is for videos and animations: photos are painted without",
+    ]
+
+
+def frames_of(path: str) -> list[np.ndarray]:
+    with Image.open(path) as image:
+        return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"style": "wave.onnx", "tile": 64}, "wave.onnx: exported files paint pictures as a whole"),
+        ({"runtime": "openvino", "tile": 64}, "--tile paints with torch: leave out --runtime openvino"),
+    ],
+)
+def test_tiles_that_cannot_be_had_are_told_of_before_any_work(settings, message) -> None:
+    Image.new("RGB", (40, 30), "teal").save("photo.png")
+    Path("wave.onnx").write_bytes(b"an exported file")
+    with pytest.raises(ValueError, match=message):
+        run("photo.png", **settings)

@@ -166,6 +166,25 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         next(iter(Camera("0")))
 
 
+def test_a_camera_is_let_go_when_nothing_reads_from_it(monkeypatch) -> None:
+    reading = threading.Lock()
+    free = []
+
+    def read(self):
+        with reading:
+            time.sleep(0.05)
+        return True, torch.zeros(16, 16, 3, dtype=torch.uint8).numpy()
+
+    monkeypatch.setattr(FakeCapture, "read", read)
+    monkeypatch.setattr(FakeCapture, "release", lambda self: free.append(not reading.locked()))
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    camera = Camera("0")
+    next(iter(camera))
+    camera.close()
+    assert free == [True]
+    assert camera._thread is not None and not camera._thread.is_alive()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
