@@ -248,8 +248,11 @@ class Studio:
         )
 
     def _strength(self, work: Work, photo: Tensor) -> float | Tensor:
+        if self.mask is None:
+            return self.config.strength
         try:
-            return self.config.strength * self.mask(*photo.shape[-2:]) if self.mask else self.config.strength
+            mask = self.mask(*photo.shape[-2:])
+            return mask if self.config.strength == 1 else self.config.strength * mask
         except ImageError as error:
             raise ImageError(f"{work.job.photo}: {error}") from None
 
