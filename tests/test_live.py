@@ -111,6 +111,13 @@ def test_what_is_shown_can_be_recorded_with_its_times(monkeypatch) -> None:
     assert not Path("never.mp4").exists()
 
 
+def test_steady_at_strength_zero_shows_the_photos_as_they_are() -> None:
+    run(output=Path("live.mkv"), steady=True, strength=0.0)
+    with av.open("live.mkv") as container:
+        grey = [frame.to_ndarray(format="rgb24").mean() / 255 for frame in container.decode(video=0)]
+    assert grey == pytest.approx([0.1 + 0.1 * number for number in range(6)], abs=0.02)
+
+
 def test_ctrl_c_is_one_more_way_to_end(monkeypatch) -> None:
     def stop(*_: object) -> bool:
         raise KeyboardInterrupt
