@@ -145,13 +145,14 @@ class Studio:
 
     Attributes:
         mask: From height and width of a photo to its mask.
+        told: What is to be told once.
     """
 
     stylizer: Stylizer
     config: ApplyConfig
     mask: Callable[[int, int], Tensor] | None
     progress: Progress
-    told: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The work on the jobs, done or failed, in their order; few pictures are in memory at a time."""
@@ -194,31 +195,27 @@ class Studio:
             work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
 
     def _paint(self, work: Work) -> None:
-        look: Callable[[Tensor], Tensor] = partial(self._painted, work)
         job, picture, size, quality = work.job, work.picture, self.config.size, self.config.quality
         if picture is None:
-            look = self._steady(work) if self.config.steady else look
+            look = self._moving(work)
             work.size = paint_video(job.photo, job.output, look, size=size, quality=quality, progress=self.progress)
             return
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
             if isinstance(work.source, BytesIO):
                 work.source.seek(0)
-            if self.config.steady and picture.levels.shape[1] == 3:
-                steady = self._steady(work)
-                look = lambda frame: to_levels(steady(from_levels(frame)), frame.dtype)  # noqa: E731
-            elif self.config.steady:
-                self._warn_once("--steady knows no transparency: animations with it are painted without")
             target = BytesIO() if job.output == STDIO else job.output
             quality = quality or picture.quality or 95
+            look = self._moving(work)
             paint_animation(work.source, target, look, size=size, exif=picture.exif, quality=quality, format=format)
             work.picture = None
             _flush(target)
             return
-        if self.config.steady:
-            self._warn_once("--steady is for videos and animations: photos are painted without")
+        if self.config.steady and not self.told:
+            self.told.append("--steady is for videos and animations: photos are painted without")
+            log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        work.picture = replace(picture, levels=look(picture.levels))
+        work.picture = replace(picture, levels=self._painted(work, picture.levels))
 
     def _write(self, work: Work) -> None:
         if work.picture is not None:
@@ -230,10 +227,17 @@ class Studio:
     def _format(self, job: Job) -> str:
         return format_of(job.output, (self.config.format or "png") if job.output == STDIO else None)
 
-    def _steady(self, work: Work) -> Callable[[Tensor], Tensor]:
-        """Paints the pictures of a video; what the mask and the strength leave of the photo is as sharp as it was."""
-        steady = Steady(partial(self._painted, work, full=True))
-        return lambda photo: steady(photo, self._strength(work, photo))
+    def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
+        """Paints the pictures of one video or animation."""
+        if not self.config.steady:
+            return partial(self._painted, work)
+        steady = Steady(partial(self._painted, work, full=True))  # what stays of the photo must not be blended
+
+        def look(photo: Tensor) -> Tensor:
+            painted = steady(from_levels(photo[:, :3]), self._strength(work, photo))
+            return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
+
+        return look
 
     def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
         """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style; if not in full, as strong as wanted."""
@@ -255,11 +259,6 @@ class Studio:
             return mask if self.config.strength == 1 else self.config.strength * mask
         except ImageError as error:
             raise ImageError(f"{work.job.photo}: {error}") from None
-
-    def _warn_once(self, line: str) -> None:
-        if line not in self.told:
-            self.told.add(line)
-            log.warning(line)
 
 
 def _begun(job: Job) -> Work:

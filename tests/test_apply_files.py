@@ -198,26 +198,28 @@ def test_a_mask_that_cannot_be_used_is_told_of_before_anything_is_written(settin
     assert not Path("out.png").exists()
 
 
-def test_steady_is_for_animations_without_transparency(caplog: pytest.LogCaptureFixture) -> None:
-    make_gif("opaque.gif")
-    make_gif("holes.gif", transparent=True)
-    Image.new("RGB", (40, 30), "teal").save("photo.png")
-    Image.new("RGB", (40, 30), "teal").save("photo2.png")
-    run("opaque.gif", output=Path("plain.webp"))
-    run("opaque.gif", output=Path("steady.webp"), steady=True)
-    plain, steady = (frames_of(f"{name}.webp") for name in ("plain", "steady"))
+@pytest.mark.parametrize("transparent", [False, True])
+def test_steady_is_for_animations_too(transparent: bool, caplog: pytest.LogCaptureFixture) -> None:
+    make_gif("in.gif", transparent=transparent)
+    run("in.gif", output=Path("plain.png"))
+    run("in.gif", output=Path("steady.png"), steady=True)
+    plain, steady = (frames_of(f"{name}.png") for name in ("plain", "steady"))
     assert np.array_equal(plain[0], steady[0]) and not np.array_equal(plain[1], steady[1])
+    assert all(np.array_equal(a[..., 3], b[..., 3]) for a, b in zip(plain, steady, strict=True))
     assert caplog.records == []
-    run("holes.gif", "photo.png", "photo2.png", output=Path("out"), steady=True)
-    assert [record.getMessage() for record in caplog.records] == [
-        "--steady knows no transparency: animations with it are painted without",
-        "--steady is for videos and animations: photos are painted without",
-    ]
+
+
+def test_steady_with_photos_is_told_once_to_be_for_videos(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 30), "teal").save(name)
+    run("a.png", "b.png", output=Path("out"), steady=True)
+    (record,) = caplog.records
+    assert record.getMessage() == "--steady is for videos and animations: photos are painted without"
 
 
 def frames_of(path: str) -> list[np.ndarray]:
     with Image.open(path) as image:
-        return [np.array(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+        return [np.array(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
 
 
 @pytest.mark.parametrize(
