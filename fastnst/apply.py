@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from fastnst.animation import paint_animation
 from fastnst.config import ApplyConfig
 from fastnst.devices import choose_device
 from fastnst.errors import Interrupted, UserError
+from fastnst.exported import LOADERS
 from fastnst.images import (
     ANIMATED,
     FORMATS,
@@ -33,13 +34,14 @@ from fastnst.images import (
     resolve_photo,
     save_picture,
 )
-from fastnst.masks import Mask, read_mask
+from fastnst.levels import from_levels, to_levels
+from fastnst.masks import read_mask
 from fastnst.pipeline import in_threads
 from fastnst.progress import progress_bar
 from fastnst.steady import Steady
 from fastnst.style_file import file_part
 from fastnst.stylize import Stylizer, find_mix
-from fastnst.video import paint_video, suffix_for
+from fastnst.video import is_partial, paint_video, suffix_for
 from fastnst.video_reader import VIDEO_SUFFIXES, is_video
 from fastnst.video_writer import check_container
 
@@ -76,11 +78,18 @@ def apply(photos: Sequence[str], config: ApplyConfig) -> int:
     choose_device(config.device)
     if config.feather is not None and config.mask is None:
         raise ImageError("--feather is the soft edge of a --mask, and there is none")
-    mask = read_mask(config.mask, feather=config.feather) if config.mask else None
+    # The last fitted mask is kept: the pictures of a video are all of one size.
+    mask = lru_cache(1)(read_mask(config.mask, feather=config.feather).fitted) if config.mask else None
     if config.skip_existing and config.force:
         raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
-    jobs = list(plan(photos, config))
-    check(jobs, force=config.force or config.skip_existing)
+    if config.tile and Path(config.style).suffix in LOADERS:
+        raise ImageError(f"{config.style}: exported files paint pictures as a whole; for --tile use the style file")
+    if config.tile and config.runtime == "openvino":
+        raise ImageError("--tile paints with torch: leave out --runtime openvino")
+    jobs = plan(photos, config)
+    check(jobs, force=config.force or config.skip_existing, mask=config.mask)
+    if config.format and any(is_video(job.photo) for job in jobs):
+        log.warning("--format is for photos: videos have that of --output, or their own")
     todo = [job for job in jobs if not (config.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
@@ -132,12 +141,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Studio:
-    """Reads, paints and writes; three stages, so that a photo is decoded and one encoded while one is painted."""
+    """Reads, paints and writes; three stages, so that a photo is decoded and one encoded while one is painted.
+
+    Attributes:
+        mask: From height and width of a photo to its mask.
+        told: What is to be told once.
+    """
 
     stylizer: Stylizer
     config: ApplyConfig
-    mask: Mask | None
+    mask: Callable[[int, int], Tensor] | None
     progress: Progress
+    told: list[str] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The work on the jobs, done or failed, in their order; few pictures are in memory at a time."""
@@ -146,7 +161,9 @@ class Studio:
         with (
             closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
             closing(
-                in_threads(partial(self._stage, Studio._write), map(partial(self._stage, Studio._paint), read))
+                in_threads(
+                    partial(self._stage, Studio._write), map(partial(self._stage, Studio._paint), read), complete=True
+                )
             ) as done,
         ):
             yield from done
@@ -157,37 +174,48 @@ class Studio:
             started = time.perf_counter()
             try:
                 stage(self, work)
-            except (UserError, OSError) as error:
-                work.error, work.picture = str(error), None
+            except UserError as error:
+                work.error = str(error)
+            except OSError as error:
+                work.error = f"{work.job.photo}: {error}"
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    raise
+                size = f"{work.size[0]}x{work.size[1]} pixels" if work.size else "its pixels"
+                way_out = "--size shrinks it first" if self.config.tile is None else "leave --tile out, or use --size"
+                work.error = f"{work.job.photo}: {size} do not fit into memory; {way_out}"
+            if work.error is not None:
+                work.picture = None
             work.seconds += time.perf_counter() - started
         return work
 
     def _read(self, work: Work) -> None:
-        if work.job.photo == STDIO:
-            work.source = BytesIO(sys.stdin.buffer.read())
         if not is_video(work.job.photo):
             work.picture = read_picture(work.source, size=self.config.size)
             work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
 
     def _paint(self, work: Work) -> None:
-        look = partial(self._painted, work.job)
         job, picture, size, quality = work.job, work.picture, self.config.size, self.config.quality
         if picture is None:
-            painter = Steady(look) if self.config.steady else look
-            work.size = paint_video(job.photo, job.output, painter, size=size, quality=quality, progress=self.progress)
+            look = self._moving(work)
+            work.size = paint_video(job.photo, job.output, look, size=size, quality=quality, progress=self.progress)
             return
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
             if isinstance(work.source, BytesIO):
                 work.source.seek(0)
             target = BytesIO() if job.output == STDIO else job.output
             quality = quality or picture.quality or 95
+            look = self._moving(work)
             paint_animation(work.source, target, look, size=size, exif=picture.exif, quality=quality, format=format)
             work.picture = None
             _flush(target)
             return
+        if self.config.steady and not self.told:
+            self.told.append("--steady is for videos and animations: photos are painted without")
+            log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        work.picture = replace(picture, levels=look(picture.levels))
+        work.picture = replace(picture, levels=self._painted(work, picture.levels))
 
     def _write(self, work: Work) -> None:
         if work.picture is not None:
@@ -199,31 +227,43 @@ class Studio:
     def _format(self, job: Job) -> str:
         return format_of(job.output, (self.config.format or "png") if job.output == STDIO else None)
 
-    def _painted(self, job: Job, photo: Tensor) -> Tensor:
-        """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style, where the mask wants it."""
-        config, (height, width) = self.config, photo.shape[-2:]
+    def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
+        """Paints the pictures of one video or animation."""
+        if not self.config.steady:
+            return partial(self._painted, work)
+        steady = Steady(partial(self._painted, work, full=True))  # what stays of the photo must not be blended
+
+        def look(photo: Tensor) -> Tensor:
+            painted = steady(from_levels(photo[:, :3]), self._strength(work, photo))
+            return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
+
+        return look
+
+    def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
+        """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style; if not in full, as strong as wanted."""
+        work.size = photo.shape[-1], photo.shape[-2]
+        return self.stylizer.paint(
+            photo,
+            strength=1.0 if full else self._strength(work, photo),
+            keep_colors=self.config.keep_colors,
+            stroke=self.config.stroke,
+            tile=self.config.tile,
+            watch=lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
+        )
+
+    def _strength(self, work: Work, photo: Tensor) -> float | Tensor:
+        if self.mask is None:
+            return self.config.strength
         try:
-            return self.stylizer.paint(
-                photo,
-                strength=config.strength * self.mask.fitted(height, width) if self.mask else config.strength,
-                keep_colors=config.keep_colors,
-                stroke=config.stroke,
-                tile=config.tile,
-                watch=lambda tiles: _watched(self.progress, job.photo.name, tiles, len(tiles)),
-            )
+            mask = self.mask(*photo.shape[-2:])
+            return mask if self.config.strength == 1 else self.config.strength * mask
         except ImageError as error:
-            raise ImageError(f"{job.photo}: {error}") from None
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            way_out = (
-                "--size shrinks it first" if config.tile is None else "leave --tile out, or --size shrinks it first"
-            )
-            raise ImageError(f"{job.photo}: {width}x{height} pixels do not fit into memory; {way_out}") from None
+            raise ImageError(f"{work.job.photo}: {error}") from None
 
 
 def _begun(job: Job) -> Work:
-    return Work(job, job.photo)
+    """Standard input is read here, in the main thread, where Ctrl-C ends the wait for it."""
+    return Work(job, BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo)
 
 
 def _flush(target: Path | BytesIO) -> None:
@@ -233,17 +273,33 @@ def _flush(target: Path | BytesIO) -> None:
         sys.stdout.buffer.flush()
 
 
-def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
+def plan(photos: Sequence[str], config: ApplyConfig) -> list[Job]:
     """The jobs that the inputs stand for, with the names of their outputs.
 
-    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
-    An output is a folder if it is one, or if its name has no suffix of a picture.
+    What was found in a folder and is the output of another job is no photo, so that a folder can be painted again.
 
     Raises:
         ValueError: No photo; or an output whose format is not known.
     """
+    jobs = list(_planned(photos, config))
+    named = {resolve_photo(name).resolve() for name in photos}
+    places = [(job.photo.resolve(), job.output.resolve()) for job in jobs]
+    made = {output for photo, output in places if output != photo}
+    return [
+        job
+        for job, (photo, output) in zip(jobs, places, strict=True)
+        if photo not in made or photo in named or output == photo
+    ]
+
+
+def _planned(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
+    """One job for each file.
+
+    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
+    An output is a folder if it is one, or if its name has no suffix of a picture.
+    """
     found = [job for name in photos for job in _find(name)]
-    names = set(photos)
+    samples = {resolve_photo(name) for name in photos if name.startswith("sample:")}
     if not found:
         raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
     if config.output == STDIO:
@@ -269,12 +325,12 @@ def plan(photos: Sequence[str], config: ApplyConfig) -> Iterator[Job]:
         if config.output is not None:
             yield Job(photo, config.output / relative.with_suffix(suffix))
         else:
-            beside = Path() if photo == STDIO or _is_sample(photo, names) else photo.parent
+            beside = Path() if photo == STDIO or photo in samples else photo.parent
             yield Job(photo, beside / f"{relative.stem}-{style}{suffix}")
 
 
-def check(jobs: Sequence[Job], *, force: bool) -> None:
-    """Refuse, before any work, to write over photos, over each other, or without `force` over existing files.
+def check(jobs: Sequence[Job], *, force: bool, mask: Path | None = None) -> None:
+    """Refuse, before any work, to write over photos, the mask or each other, or without `force` over existing files.
 
     Raises:
         ValueError: One line that names the file.
@@ -287,6 +343,8 @@ def check(jobs: Sequence[Job], *, force: bool) -> None:
         place = job.output.resolve()
         if place in photos:
             raise ImageError(f"{job.output} is one of the photos: choose another --output")
+        if mask and place == mask.resolve():
+            raise ImageError(f"{job.output} is the mask: choose another --output")
         if place in taken:
             raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")
         if place.exists() and not force:
@@ -300,7 +358,7 @@ def _find(name: str) -> Iterator[tuple[Path, Path]]:
     if name == "-":
         yield STDIO, Path("stdin.png")
     elif path.is_dir():
-        photos = find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES))
+        photos = [photo for photo in find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES)) if not is_partial(photo)]
         if not photos:
             raise ImageError(f"no photo or video in {path} or below; looked for {', '.join(SUFFIXES)}")
         yield from ((photo, photo.relative_to(path)) for photo in photos)
@@ -318,10 +376,6 @@ def _is_out_of_memory(error: Exception) -> bool:
     """PyTorch has a class for CUDA's memory; for the CPU's it has only words, and so have ONNX Runtime and OpenVINO."""
     words = ("allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
-
-
-def _is_sample(photo: Path, names: set[str]) -> bool:
-    return f"sample:{photo.stem}" in names
 
 
 def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:

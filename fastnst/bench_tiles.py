@@ -1,8 +1,5 @@
 """What painting in tiles changes: each photo as a whole and in tiles, compared."""
 
-import json
-import math
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,8 +8,9 @@ from rich.table import Table
 from torch import Tensor
 
 from fastnst.bench_config import BenchTilesConfig
-from fastnst.errors import UserError
+from fastnst.bench_report import check_output, report
 from fastnst.images import load_image, resolve_photo, save_image
+from fastnst.levels import psnr
 from fastnst.sheet import contact_sheet
 from fastnst.stylize import Stylizer
 from fastnst.tiles import everything, scaled
@@ -29,35 +27,30 @@ def bench_tiles(config: BenchTilesConfig) -> dict[str, Any]:
     Returns:
         For each photo the PSNR in dB, and the largest shift of a colour's mean in shares of the full scale.
     """
-    if config.output is not None and config.output.exists():
-        raise UserError(f"{config.output} exists: choose another --output")
+    check_output(config.output)
     stylizer = Stylizer(config.style, device="cpu")
     photos: dict[str, dict[str, float]] = {}
     rows: list[list[Tensor]] = []
     for name in track(config.photo, console=Console(stderr=True), transient=True, description="painting"):
         photo = _of_size(load_image(resolve_photo(name)), config.size)
         whole, tiled = (stylizer(photo, tile=tile) for tile in (0, config.tile))
-        photos[Path(name).name] = compare(whole, tiled)
+        photos[name] = compare(whole, tiled)
         rows.append([photo, whole, tiled, _middle(whole), _middle(tiled)])
     result = {"style": config.style, "size": config.size, "tile": config.tile, "photos": photos}
     if config.output is not None:
         labels = [f"{name}: {row['psnr']:.1f} dB" for name, row in photos.items()]
         save_image(contact_sheet(rows, columns=COLUMNS, labels=labels, side=MIDDLE), config.output)
-    if config.json:
-        print(json.dumps(result))
-        return result
     table = Table("", "PSNR, dB", "mean shift", box=None, title=f"in tiles against whole, {config.size} px")
     for name, row in photos.items():
         table.add_row(name, f"{row['psnr']:.1f}", f"{row['mean_shift']:.4f}")
-    Console().print(table)
+    report(result, table, output=None, as_json=config.json)
     return result
 
 
 def compare(first: Tensor, second: Tensor) -> dict[str, float]:
     """PSNR in dB, and the largest shift of a channel's mean, of images `(1, 3, H, W)` in [0, 1]."""
-    error = (first - second).square().mean().item()
     shift = (first.mean((0, 2, 3)) - second.mean((0, 2, 3))).abs().max().item()
-    return {"psnr": round(-10 * math.log10(max(error, 1e-10)), 2), "mean_shift": round(shift, 5)}
+    return {"psnr": round(psnr(first, second), 2), "mean_shift": round(shift, 5)}
 
 
 def _of_size(image: Tensor, long_side: int) -> Tensor:

@@ -154,10 +154,7 @@ def export(settings: Annotated[ExportConfig, Flat]) -> int:
     from fastnst.export import export as run
 
     _quieten(settings.quiet)
-    result = run(settings)
-    if settings.json:
-        print(json.dumps(result))
-    return SOME_FAILED if result["failed"] else 0
+    return SOME_FAILED if run(settings)["failed"] else 0
 
 
 @app.command(help_epilogue="Example: fastnst optimize photo.jpg --style painting.jpg --size 512")

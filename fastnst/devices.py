@@ -1,7 +1,7 @@
 """Which device to compute on, and what it is called in a record."""
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -48,5 +48,13 @@ def measured_on(device: torch.device, *packages: str) -> dict[str, Any]:
     """`hardware`, and the `versions` of fastnst, torch and other packages, as every record states them."""
     return {
         "hardware": describe_device(device),
-        "versions": {name: version(name) for name in ("fastnst", "torch", *packages)},
+        "versions": {name: installed_version(name) for name in ("fastnst", "torch", *packages)},
     }
+
+
+def installed_version(package: str) -> str | None:
+    """Of a distribution; None if it is not installed, or its modules came with another one."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -5,7 +5,6 @@ Each file is run again by its own runtime, at sizes that are not the example's, 
 
 import json
 import logging
-import math
 import os
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +24,7 @@ from fastnst.exported import INPUT, OUTPUT, ExportedFileError, load_exported, re
 from fastnst.exporters import WRITERS, Graph
 from fastnst.files import sha256
 from fastnst.images import load_image, resolve_photo
+from fastnst.levels import psnr
 from fastnst.progress import progress_bar
 from fastnst.style_file import file_part, load_style
 from fastnst.stylize import find_mix, style_row
@@ -33,7 +33,6 @@ PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 253, 259))
 PROOF_PHOTOS = ("sample:astronaut", "sample:coffee")
 LARGEST_DIFFERENCE = 1e-3  # of a float32 file to the network, in pixel values
 LOWEST_PSNR = {"float16": 45.0, "int8": 30.0}  # dB
-SMALLEST_ERROR = 1e-14  # squared: 140 dB; float32 has no more digits
 CONTRACT = {
     "input": f"{INPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1]; height and width at least 16",
     "output": f"{OUTPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1], the size of the input",
@@ -47,7 +46,7 @@ class ProofError(ExportedFileError):
 
 
 def export(config: ExportConfig) -> dict[str, Any]:
-    """Write a style as one file for each format; print the proofs as a table.
+    """Write a style as one file for each format; print the proofs as a table or JSON.
 
     Returns:
         The style's name and, for each format, its file and proof, or the error.
@@ -82,18 +81,21 @@ def export(config: ExportConfig) -> dict[str, Any]:
             try:
                 report["proof"] = export_file(graph, network, target, format=format, description=description)
                 report["bytes"] = sum(part.stat().st_size for part in _parts(target))
-            except ProofError as error:
+            except ExportedFileError as error:
                 report["error"] = str(error)
             files.append(report)
             bar.advance(task)
     errors = [report["error"] for report in files if "error" in report]
+    result = {"style": config.style, "files": files, "failed": len(errors)}
+    if config.json:
+        print(json.dumps(result))
     if len(errors) == len(files):
         raise ProofError("; ".join(errors))
     for line in errors:
         log.error("%s", line)
     if not config.json and not config.quiet:
         Console().print(_table(files))
-    return {"style": config.style, "files": files, "failed": len(errors)}
+    return result
 
 
 def plan(config: ExportConfig) -> dict[str, Path]:
@@ -173,17 +175,17 @@ def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> li
         if painted.shape != expected.shape:
             raise ProofError(f"{path.name} gives {tuple(painted.shape)} for a photo of {size}; nothing was written")
         difference = float((painted - expected).abs().max())
-        psnr = -10 * math.log10(max(float(F.mse_loss(painted, expected)), SMALLEST_ERROR))
-        proof.append({"size": [batch, height, width], "largest_difference": difference, "psnr": round(psnr, 1)})
+        ratio = psnr(painted, expected)
+        proof.append({"size": [batch, height, width], "largest_difference": difference, "psnr": round(ratio, 1)})
         # Written so that a difference that is no number does not pass.
         if precision == "float32" and not difference <= LARGEST_DIFFERENCE:
             raise ProofError(
                 f"{path.name} differs by {difference:.2g} from the network at {size}, "
                 f"at most {LARGEST_DIFFERENCE:g} is allowed; nothing was written"
             )
-        if precision != "float32" and not psnr >= LOWEST_PSNR[precision]:
+        if precision != "float32" and not ratio >= LOWEST_PSNR[precision]:
             raise ProofError(
-                f"{path.name} has {psnr:.1f} dB to the network at {size}, "
+                f"{path.name} has {ratio:.1f} dB to the network at {size}, "
                 f"at least {LOWEST_PSNR[precision]:g} are wanted; nothing was written"
             )
     return proof

@@ -1,5 +1,6 @@
 """Numbers of pixels: levels, as files and screens hold them, uint8 or uint16, and floats in [0, 1], and back."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -29,6 +30,11 @@ def to_levels(images: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype.is_floating_point:
         return images.to(dtype)
     return images.detach().float().clamp(0, 1).mul_(torch.iinfo(dtype).max).round_().to(dtype)
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    """Peak signal-to-noise ratio of images in [0, 1], in dB; at most 140: float32 has no more digits."""
+    return -10 * math.log10(max(float((first - second).square().mean()), 1e-14))
 
 
 def as_channels(array: NDArray[Any]) -> Tensor:

@@ -4,13 +4,13 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from queue import Empty, Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from torch import Tensor
@@ -26,6 +26,7 @@ from fastnst.video_writer import VideoWriter, check_container
 
 NEEDS = "a camera needs OpenCV and pygame: pip install 'fastnst[live]'"
 SILENCE = 10.0  # seconds without a picture after which a camera is given up
+LAST_READ = 2.0  # seconds that a picture under way gets when the camera is let go
 RATE_OVER = 30  # pictures
 # Flags that a camera has no use for.
 OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")
@@ -53,14 +54,16 @@ def paint_live(photos: Sequence[str], config: ApplyConfig) -> int:
     for name in OF_FILES:
         if getattr(config, name) != getattr(ApplyConfig, name):
             raise UserError(f"--{name.replace('_', '-')} is for files, not for --camera: leave it out")
+    source = config.camera[0] if config.camera else "0"
     if config.output is not None:
         check_container(config.output)
+        if config.output.resolve() == Path(source).resolve():
+            raise UserError(f"{config.output} is what --camera reads: choose another --output")
         if config.output.exists() and not config.force:
             raise UserError(f"{config.output} exists: --force replaces it")
     stylizer = Stylizer(config.style, device=config.device, runtime=config.runtime)
-    look = partial(stylizer, strength=config.strength, keep_colors=config.keep_colors)
-    paint = Steady(look) if config.steady else look
-    source = config.camera[0] if config.camera else "0"
+    look: Callable[..., Tensor] = partial(stylizer, keep_colors=config.keep_colors)
+    paint = partial(Steady(look) if config.steady else look, strength=config.strength)
     started = time.perf_counter()
     times: deque[float] = deque(maxlen=RATE_OVER)
     number = 0
@@ -96,6 +99,8 @@ class Camera:
         self._cv2: Any = load_opencv(NEEDS)
         self._cv2.utils.logging.setLogLevel(self._cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is told below
         self._source, self._size = source, size
+        self._stopped = Event()
+        self._thread: Thread | None = None
         self._capture = self._cv2.VideoCapture(int(source) if source.isdecimal() else source)
         if not self._capture.isOpened():
             raise UserError(f"camera {source}: cannot be opened")
@@ -110,11 +115,14 @@ class Camera:
             yield to_tensor(picture[..., ::-1])  # from BGR
 
     def close(self) -> None:
-        """Let the camera go."""
+        """Let the camera go, when nothing reads from it any more."""
+        self._stopped.set()
+        if self._thread:
+            self._thread.join(LAST_READ)
         self._capture.release()
 
     def _all(self) -> Iterator[Bytes]:
-        while (answer := self._capture.read())[0]:
+        while not self._stopped.is_set() and (answer := self._capture.read())[0]:
             yield answer[1]
 
     def _newest(self) -> Iterator[Bytes]:
@@ -126,9 +134,11 @@ class Camera:
                 with suppress(Empty):
                     waiting.get_nowait()
                 waiting.put(picture)
-            waiting.put(None)
+            if not self._stopped.is_set():
+                waiting.put(None)
 
-        Thread(target=read, daemon=True).start()
+        self._thread = Thread(target=read, daemon=True)
+        self._thread.start()
         try:
             while (picture := waiting.get(timeout=SILENCE)) is not None:
                 yield picture

@@ -42,7 +42,12 @@ class ConditionalInstanceNorm(nn.Module):
         if self.statistics is None:
             # One group per channel is instance norm; torch's group norm is the faster of the two on a CPU.
             return F.group_norm(maps, maps.shape[1], scale, shift)
-        return F.batch_norm(maps, *self.statistics, scale, shift)  # torch's name for given statistics
+        # Batch norm is torch's name for given statistics; unlike group norm, it gets mixed types from autocast.
+        dtype = torch.promote_types(maps.dtype, torch.float32)
+        mean, variance, scale, shift = (
+            None if each is None else each.to(dtype) for each in (*self.statistics, scale, shift)
+        )
+        return F.batch_norm(maps.to(dtype), mean, variance, scale, shift)
 
 
 class ConvNorm(nn.Module):

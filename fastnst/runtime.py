@@ -5,6 +5,7 @@ takes milliseconds, where a conversion of torch's takes seconds and needs onnx.
 """
 
 import importlib.util
+import logging
 import platform
 from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
@@ -24,6 +25,8 @@ from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, Tra
 #: CPU, and a megapixel of the network `small` then 0.07 s less (`live` 0.03 s, `johnson` 0.7 s).
 PAYS_FROM = 2_000_000
 
+log = logging.getLogger("fastnst")
+
 
 class Runtime:
     """One style or mix of a network, ready to paint; threads may share it.
@@ -35,7 +38,8 @@ class Runtime:
         name: `torch`, `openvino`, or `auto`: torch, until so many pixels are painted that OpenVINO's start pays.
 
     Raises:
-        UserError: OpenVINO is wanted and not installed, or for another device than the CPU.
+        UserError: OpenVINO is wanted and not installed, or for another device than the CPU; when it first paints, that
+            it is broken (with `auto` a warning).
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Runtime:
         self.style = style.to(device)
         self._openvino: OpenVINONetwork | None = None
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
+        self._name = name
         self._lock = Lock()
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -64,7 +69,14 @@ class Runtime:
         with self._lock:
             self._pixels_left -= images.shape[0] * images.shape[2] * images.shape[3]
             if self._openvino is None and self._pixels_left < 0:
-                self._openvino = OpenVINONetwork(self.network, self.style)
+                try:
+                    self._openvino = OpenVINONetwork(self.network, self.style)
+                except (ImportError, RuntimeError) as error:
+                    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                    if self._name == "openvino":
+                        raise UserError(f"--runtime openvino cannot be used: {reason}") from error
+                    log.warning("OpenVINO cannot be used, torch paints: %s", reason)
+                    self._pixels_left = None
             return self._openvino
 
     def _by_torch(self, images: Tensor) -> Tensor:

@@ -27,12 +27,13 @@ class Steady:
         self._motion_of = MotionEstimator()
         self._before: Tensor | None = None
 
-    def __call__(self, photo: Tensor) -> Tensor:
-        """The next photo, painted."""
+    def __call__(self, photo: Tensor, strength: float | Tensor = 1.0) -> Tensor:
+        """The next photo, painted; the strength from 0, the photo, to 1, or a map `(1, 1, H, W)` of it, comes last."""
         motion = self._motion_of(photo)
         painted = self._paint(photo)
         if motion is not None and self._before is not None:
             share = SHARE_BEFORE * motion.trust.to(painted.device)
             painted = torch.lerp(painted, warp(self._before, motion.flow), share)
         self._before = painted
-        return painted
+        strength = torch.as_tensor(strength).to(photo)
+        return painted if bool((strength == 1).all()) else torch.lerp(photo, painted, strength)

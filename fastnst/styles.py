@@ -3,13 +3,13 @@
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from fastnst.devices import installed_version
 from fastnst.network import PRESETS
 from fastnst.style_file import StyleFileError, list_styles, read_info
 
@@ -57,7 +57,7 @@ def print_info(*, as_json: bool) -> None:
         "torch threads": torch.get_num_threads(),
         "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "mps": torch.backends.mps.is_available(),
-        **{name: _version(name) for name in PACKAGES},
+        **{name: installed_version(name) for name in PACKAGES},
     }
     if as_json:
         print(json.dumps(facts))
@@ -66,10 +66,3 @@ def print_info(*, as_json: bool) -> None:
     for name, value in facts.items():
         table.add_row(name, str(value or "none"))
     Console().print(table)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -147,8 +147,10 @@ class Stylizer:
         side = self._tile(photos.shape, stroke) if tile is None else tile
         if side and len(photos) > 1:  # each has statistics of its own
             each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
-            strengths = torch.as_tensor(strength).expand(len(photos), 1, height, width)
-            return torch.cat([each(photos[i : i + 1], strength=strengths[i : i + 1]) for i in range(len(photos))])
+            if not isinstance(strength, Tensor):
+                return torch.cat([each(photo[None], strength=strength) for photo in photos])
+            maps = strength.expand(len(photos), 1, height, width)
+            return torch.cat([each(photo[None], strength=own[None]) for photo, own in zip(photos, maps, strict=True)])
 
         def original(box: Box) -> Tensor:
             return from_levels(photos[:, :3, *box])
@@ -236,8 +238,9 @@ def _enlarged(photos: Tensor) -> Tensor:
 def _finished(photos: Tensor, stylized: Tensor, strength: float | Tensor, keep_colors: bool) -> Tensor:
     if keep_colors:
         stylized = with_colors_of(photos, stylized)
-    is_full = not isinstance(strength, Tensor) and strength == 1.0
-    return stylized if is_full else torch.lerp(photos, stylized, strength)
+    if isinstance(strength, Tensor):
+        return torch.lerp(photos, stylized, strength.to(photos))
+    return stylized if strength == 1 else torch.lerp(photos, stylized, float(strength))
 
 
 def _divided(size: Size, by: float) -> Size:
@@ -254,16 +257,19 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     """
     if ":" not in text or Path(text).is_file():
         return _find_style(text)
-    terms = dict(_parse_term(term) for term in text.split(","))
-    found = {name: _find_style(name) for name in terms}
-    files = {path.resolve(): path for path, _ in found.values()}
+    terms = [_parse_term(term) for term in text.split(",")]
+    found = [(*_find_style(name), weight) for name, weight in terms]
+    files = {path.resolve(): path for path, _, _ in found}
     if len(files) > 1:
         raise StyleFileError(
-            f"{' and '.join(found)} are in different files, so their parameters cannot be mixed; "
+            f"{' and '.join(name for name, _ in terms)} are in different files, so their parameters cannot be mixed; "
             "train them together: fastnst train --style A.jpg B.jpg"
         )
-    total = sum(terms.values())
-    weights = {_only_style(path, part): terms[name] / total for name, (path, part) in found.items()}
+    total = sum(weight for _, weight in terms)
+    weights: dict[str, float] = {}
+    for path, part, weight in found:
+        style = _only_style(path, part)
+        weights[style] = weights.get(style, 0.0) + weight / total
     return next(iter(files.values())), weights
 
 

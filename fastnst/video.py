@@ -1,22 +1,22 @@
 """Paint a video file: decoding, painting and encoding each have a thread, so that they go on side by side."""
 
 import logging
+import re
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from itertools import count
+from itertools import count, repeat, takewhile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 from rich.progress import Progress
 from torch import Tensor
 
 from fastnst.errors import Interrupted
+from fastnst.pipeline import in_threads
 from fastnst.video_reader import Item, Shot, VideoReader
 from fastnst.video_writer import CONTAINERS, VideoWriter
 
@@ -89,18 +89,16 @@ def suffix_for(source: Path) -> str:
     return source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"
 
 
+def is_partial(path: Path) -> bool:
+    """Whether a name is that of a video that was begun and not ended."""
+    return re.search(r"\.partial\d*$", path.stem) is not None
+
+
 def ahead(items: Iterable[T], size: int = AHEAD) -> Generator[T, None, None]:
     """The same items, made in a thread of their own, up to so many before they are asked for."""
-    iterator = iter(items)
-    end: Any = object()
-    thread = ThreadPoolExecutor(1)
-    try:
-        waiting = deque(thread.submit(next, iterator, end) for _ in range(size))
-        while (item := waiting.popleft().result()) is not end:
-            waiting.append(thread.submit(next, iterator, end))
-            yield item
-    finally:
-        thread.shutdown(cancel_futures=True)
+    iterator, end = iter(items), object()
+    with closing(in_threads(lambda _: next(iterator, end), repeat(None), waiting=size)) as made:
+        yield from cast(Iterator[T], takewhile(lambda item: item is not end, made))
 
 
 def _keep(writer: VideoWriter) -> str:

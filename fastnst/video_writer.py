@@ -75,12 +75,17 @@ class VideoWriter:
         self._partial = target.with_name(f".{secrets.token_hex(6)}.partial")
         self._last = -1  # start of the last picture
         self._scaler = av.video.reformatter.VideoReformatter()
-        self._container: OutputContainer = av.open(str(self._partial), "w", format=format)
-        self._stream = self._add_pictures(codec, quality)
         self._copied: dict[int, Stream] = {}  # by their places in the source
         self._recoded: dict[int, AudioStream] = {}
-        if source:
-            self._keep(source)
+        try:
+            with errors_told(target):
+                self._container: OutputContainer = av.open(str(self._partial), "w", format=format)
+                self._stream = self._add_pictures(codec, quality)
+                if source:
+                    self._keep(source)
+        except BaseException:
+            self.discard()
+            raise
 
     def write(self, item: Item) -> None:
         """The next picture, `(1, 3, H, W)` of the form's size, or a packet of the source."""

@@ -149,6 +149,9 @@ def test_json_is_one_object_a_photo_alone_on_stdout(capsys) -> None:
         (["a.png"], {"output": Path("a.png")}, "is one of the photos"),
         (["a.png"], {"output": Path("a.png"), "force": True}, "is one of the photos"),
         (["a.png"], {"output": Path("there.png")}, "exists: --force"),
+        (["a.png"], {"output": Path("b.png"), "mask": Path("b.png"), "force": True}, "b.png is the mask"),
+        ([".", "a-wave.png"], {"force": True}, "a-wave.png is one of the photos"),
+        (["in"], {"output": Path("in"), "force": True}, "is one of the photos"),
         (["a.png", "b.png"], {"output": Path("out.png")}, "give a folder"),
         (["in"], {"output": Path("out.png")}, "give a folder"),
         (["a.png", "in/a.png"], {"output": Path("out")}, "would both become"),
@@ -162,7 +165,7 @@ def test_json_is_one_object_a_photo_alone_on_stdout(capsys) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_written(photos, settings, message) -> None:
-    for name in ("a.png", "b.png", "there.png", "in/a.png"):
+    for name in ("a.png", "b.png", "there.png", "in/a.png", "a-wave.png"):
         make_photo(name)
     Path("empty").mkdir()
     Path("broken.jpg").write_bytes(b"no picture")
@@ -178,3 +181,28 @@ def test_force_replaces_the_file() -> None:
     run("a.png", output=Path("out.png"), force=True)
     with Image.open("out.png") as image:
         assert image.size == (40, 30)
+
+
+@pytest.mark.parametrize("output", [None, Path("painted")])
+def test_a_folder_can_be_painted_again_and_results_are_no_photos(output) -> None:
+    for name in ("a.png", "deep/b.png"):
+        make_photo(name)
+    Path("clip.partial1.mp4").write_bytes(b"a video that was interrupted")
+
+    def files() -> set[str]:
+        return {path.as_posix() for path in Path().rglob("*.*") if path.suffix != ".safetensors"}
+
+    assert run(".", output=output) == 0
+    before = files()
+    assert len(before) == 5
+    run(".", output=output, skip_existing=True)
+    run(".", output=output, force=True)
+    assert files() == before
+    with pytest.raises(ValueError, match="exists: --force replaces it"):
+        run(".", output=output)
+
+
+def test_a_photo_called_as_a_sample_is_painted_where_it_is() -> None:
+    make_photo("pics/rocket.png")
+    run("sample:rocket", "pics/rocket.png", size=40)
+    assert Path("rocket-wave.jpg").exists() and Path("pics/rocket-wave.png").exists()

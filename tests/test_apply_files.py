@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import torch
 from icc_profiles import ADOBE_RGB, gamma, matrix_profile
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from fastnst.apply import apply
 from fastnst.config import ApplyConfig
@@ -196,3 +196,41 @@ def test_a_mask_that_cannot_be_used_is_told_of_before_anything_is_written(settin
     with pytest.raises(ValueError, match=message):
         run("photo.png", output=Path("out.png"), **settings)
     assert not Path("out.png").exists()
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+def test_steady_is_for_animations_too(transparent: bool, caplog: pytest.LogCaptureFixture) -> None:
+    make_gif("in.gif", transparent=transparent)
+    run("in.gif", output=Path("plain.png"))
+    run("in.gif", output=Path("steady.png"), steady=True)
+    plain, steady = (frames_of(f"{name}.png") for name in ("plain", "steady"))
+    assert np.array_equal(plain[0], steady[0]) and not np.array_equal(plain[1], steady[1])
+    assert all(np.array_equal(a[..., 3], b[..., 3]) for a, b in zip(plain, steady, strict=True))
+    assert caplog.records == []
+
+
+def test_steady_with_photos_is_told_once_to_be_for_videos(caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (40, 30), "teal").save(name)
+    run("a.png", "b.png", output=Path("out"), steady=True)
+    (record,) = caplog.records
+    assert record.getMessage() == "--steady is for videos and animations: photos are painted without"
+
+
+def frames_of(path: str) -> list[np.ndarray]:
+    with Image.open(path) as image:
+        return [np.array(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"style": "wave.onnx", "tile": 64}, "wave.onnx: exported files paint pictures as a whole"),
+        ({"runtime": "openvino", "tile": 64}, "--tile paints with torch: leave out --runtime openvino"),
+    ],
+)
+def test_tiles_that_cannot_be_had_are_told_of_before_any_work(settings, message) -> None:
+    Image.new("RGB", (40, 30), "teal").save("photo.png")
+    Path("wave.onnx").write_bytes(b"an exported file")
+    with pytest.raises(ValueError, match=message):
+        run("photo.png", **settings)

@@ -6,10 +6,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import weakref
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from fastnst import apply as module
 from fastnst.apply import apply, check, plan
 from fastnst.cli import main
 from fastnst.config import ApplyConfig
+from fastnst.errors import Interrupted
 from fastnst.images import ImageError
 from fastnst.network import TransformationNetwork
 from fastnst.pipeline import in_threads
@@ -173,3 +176,56 @@ def test_ctrl_c_leaves_whole_files_only() -> None:
     for path in done:
         with Image.open(path) as image:
             image.load()
+
+
+def test_the_last_photo_before_ctrl_c_is_counted_and_reported(monkeypatch, capsys) -> None:
+    names = make_photos(4)
+
+    def paint(photo, *_, **__):
+        if photo.shape[-2] == 34 - 2:  # the third
+            raise KeyboardInterrupt
+        return photo
+
+    monkeypatch.setattr(module.Stylizer, "paint", lambda self, photo, **_: paint(photo))
+    with pytest.raises(Interrupted, match="2 of 4 are done"):
+        run(json=True)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["photo"]).name for line in lines] == sorted(outputs()) == names[:2]
+
+
+def test_standard_input_is_read_where_ctrl_c_ends_the_wait(monkeypatch) -> None:
+    make_photos(1)
+    readers = []
+
+    def read() -> bytes:
+        readers.append(threading.current_thread())
+        return Path("in/000.png").read_bytes()
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=SimpleNamespace(read=read)))
+    apply(["-"], ApplyConfig(style="wave", output=Path("out.png"), device="cpu", quiet=True))
+    assert readers == [threading.main_thread()] and Path("out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "out/.1.partial"), "in/000.png: [Errno 28] No space left on device"),
+        (MemoryError(), "in/000.png: 30x33 pixels do not fit into memory; --size shrinks it first"),
+    ],
+)
+@pytest.mark.parametrize("stage", ["read_picture", "save_picture"])
+def test_an_error_of_reading_or_writing_names_the_photo_and_the_others_go_on(error, line, stage, monkeypatch, caplog):
+    make_photos(3)
+    function, calls = getattr(module, stage), []
+
+    def first_fails(*given: object, **settings: object):
+        calls.append(given)
+        if len(calls) == 1:
+            raise error
+        return function(*given, **settings)
+
+    monkeypatch.setattr(module, stage, first_fails)
+    assert run() == 1
+    (record,) = caplog.records
+    assert record.getMessage().replace("its pixels", "30x33 pixels").startswith(line)
+    assert list(outputs()) == ["001.png", "002.png"]

@@ -23,7 +23,8 @@ def test_a_result_is_one_json_object_or_what_is_shown_of_it_and_a_file_that_is_k
 
 
 def test_a_record_says_on_what_it_was_made() -> None:
-    conditions = measured_on(torch.device("cpu"), "pillow")
+    conditions = measured_on(torch.device("cpu"), "pillow", "not-installed")
+    assert conditions["versions"].pop("not-installed") is None
     assert conditions["hardware"].startswith("cpu (") and conditions["versions"].keys() == {
         "fastnst",
         "torch",

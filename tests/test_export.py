@@ -143,3 +143,15 @@ def test_apply_paints_the_same_with_the_exported_file(folder) -> None:
         assert stop.value.code == 0
     with Image.open("a.png") as a, Image.open("b.png") as b:
         assert a.size == (60, 40) and a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("words", [("pt2",), ("pt2", "torchscript")])
+def test_a_file_that_cannot_be_run_again_is_a_failure_of_its_own_and_json_has_it(words, monkeypatch, folder, capsys):
+    broken = Writer(".pt2", ("float32",), (), lambda graph, path, *rest: path.write_bytes(b"broken"))
+    monkeypatch.setitem(WRITERS, "pt2", broken)
+    assert run("--style", "day", "--format", *words, "--json") == (2 if len(words) == 1 else 3)
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["failed"] == 1 and [("error" in file) for file in result["files"]] == [True, False][: len(words)]
+    assert "is broken, or no .pt2 file" in captured.err
+    assert everything(folder) == ["day.pt"][: len(words) - 1]

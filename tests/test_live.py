@@ -111,6 +111,13 @@ def test_what_is_shown_can_be_recorded_with_its_times(monkeypatch) -> None:
     assert not Path("never.mp4").exists()
 
 
+def test_steady_at_strength_zero_shows_the_photos_as_they_are() -> None:
+    run(output=Path("live.mkv"), steady=True, strength=0.0)
+    with av.open("live.mkv") as container:
+        grey = [frame.to_ndarray(format="rgb24").mean() / 255 for frame in container.decode(video=0)]
+    assert grey == pytest.approx([0.1 + 0.1 * number for number in range(6)], abs=0.02)
+
+
 def test_ctrl_c_is_one_more_way_to_end(monkeypatch) -> None:
     def stop(*_: object) -> bool:
         raise KeyboardInterrupt
@@ -166,6 +173,25 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         next(iter(Camera("0")))
 
 
+def test_a_camera_is_let_go_when_nothing_reads_from_it(monkeypatch) -> None:
+    reading = threading.Lock()
+    free = []
+
+    def read(self):
+        with reading:
+            time.sleep(0.05)
+        return True, torch.zeros(16, 16, 3, dtype=torch.uint8).numpy()
+
+    monkeypatch.setattr(FakeCapture, "read", read)
+    monkeypatch.setattr(FakeCapture, "release", lambda self: free.append(not reading.locked()))
+    monkeypatch.setattr(cv2, "VideoCapture", FakeCapture)
+    camera = Camera("0")
+    next(iter(camera))
+    camera.close()
+    assert free == [True]
+    assert camera._thread is not None and not camera._thread.is_alive()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -173,6 +199,7 @@ def test_a_camera_that_falls_silent_is_given_up(monkeypatch) -> None:
         (["--camera"], "camera 0: cannot be opened"),
         (["a.jpg", "--camera", "clip.mp4"], "--camera takes no photos, got a.jpg"),
         (["--camera", "clip.mp4", "-o", "live.png"], "expected a name ending in"),
+        (["--camera", "clip.mp4", "-o", "clip.mp4", "--force"], "clip.mp4 is what --camera reads"),
         (["--camera", "clip.mp4", "--mask", "mask.png"], "--mask is for files, not for --camera"),
         (["--camera", "clip.mp4", "--feather", "3"], "--feather is for files, not for --camera"),
         (["--camera", "clip.mp4", "--format", "png"], "--format is for files, not for --camera"),

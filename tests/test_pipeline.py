@@ -47,3 +47,16 @@ def test_what_has_begun_is_finished_when_the_results_are_no_longer_wanted() -> N
     count = len(done)
     time.sleep(0.05)
     assert 1 <= count == len(done) <= 2
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_ctrl_c_comes_after_what_has_begun_only_if_that_is_wanted(complete) -> None:
+    def numbers():
+        yield from range(3)
+        raise KeyboardInterrupt
+
+    given = []
+    with pytest.raises(KeyboardInterrupt):
+        for number in in_threads(lambda number: number, numbers(), complete=complete):
+            given.append(number)
+    assert given == ([0, 1, 2] if complete else [0, 1])

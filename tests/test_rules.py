@@ -18,7 +18,7 @@ LAYERS: dict[str, int] = {
     "deep_color": 0,
     "metadata": 0,
     "levels": 0,
-    "pipeline": 0,
+    "pipeline": 1,
     "config": 1,
     "bench_config": 2,
     "bench_report": 1,

@@ -1,13 +1,12 @@
-import math
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from torch.nn import functional as F
 from torch.testing import assert_close
 
 from fastnst import runtime as module
 from fastnst.errors import UserError
+from fastnst.levels import psnr
 from fastnst.network import ConditionalInstanceNorm, TransformationNetwork
 from fastnst.runtime import OpenVINONetwork, Runtime
 from fastnst.stylize import Stylizer
@@ -114,13 +113,34 @@ def test_a_stylizer_paints_the_same_with_every_runtime(dusk) -> None:
     assert_close(by_openvino(photos, tile=64), by_torch(photos, tile=64), rtol=0, atol=0)  # both by torch
 
 
+@pytest.mark.parametrize("tile", [0, 128])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_picture_survives_reduced_precision(dtype, photo, monkeypatch) -> None:
+def test_a_picture_survives_reduced_precision(dtype, tile, photo, monkeypatch) -> None:
     """What CUDA gets, on the CPU: autocast leaves the picture within rounding, and its type as it was."""
     stylizer = Stylizer("great_wave", device="cpu", runtime="torch")
-    expected = stylizer(photo)
+    expected = stylizer(photo, tile=tile)
     monkeypatch.setattr("fastnst.stylize.reduced_precision", lambda device: torch.autocast(device.type, dtype))
-    painted = stylizer(photo)
+    painted = stylizer(photo, tile=tile)
     assert painted.dtype == torch.float32
-    psnr = -10 * math.log10(float(F.mse_loss(painted, expected)))
-    assert (50 if dtype == torch.float16 else 30) < psnr < 90
+    assert (50 if dtype == torch.float16 else 30) < psnr(painted, expected) < 90
+
+
+@pytest.mark.parametrize("error", [ImportError("libopenvino.so: no such file\nand more"), RuntimeError("no plugin")])
+@torch.inference_mode()
+def test_an_openvino_that_cannot_be_used_is_told_once_and_torch_paints(network, monkeypatch, caplog, error) -> None:
+    pytest.importorskip("openvino")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "OpenVINONetwork", fail)
+    monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(module, "PAYS_FROM", 0)
+    photo = torch.rand(1, 3, 20, 30)
+    paint = Runtime(network, MIX, CPU)
+    for _ in range(2):
+        assert_close(paint(photo), network(photo, MIX), rtol=0, atol=1e-4)
+    reason = str(error).partition("\n")[0]
+    assert [record.getMessage() for record in caplog.records] == [f"OpenVINO cannot be used, torch paints: {reason}"]
+    with pytest.raises(UserError, match=f"--runtime openvino cannot be used: {reason}"):
+        Runtime(network, MIX, CPU, "openvino")(photo)

@@ -94,3 +94,20 @@ def test_the_photo_is_not_changed() -> None:
     before = photo.clone()
     Stylizer(style_file("wave"), device="cpu")(photo, keep_colors=True, strength=0.5)
     assert torch.equal(photo, before)
+
+
+def test_strength_may_be_any_number_or_a_map_of_any_type_for_one_or_all() -> None:
+    stylizer, photos = Stylizer(style_file("wave"), device="cpu"), torch.rand(2, 3, 80, 70)
+    for tile in (0, 64):
+        full = stylizer(photos, tile=tile)
+        assert torch.equal(stylizer(photos, strength=1, tile=tile), full)
+        assert_close(stylizer(photos, strength=0, tile=tile), photos)
+        half = (photos + full) / 2
+        map = torch.full((1, 1, 80, 70), 0.5, dtype=torch.float64)
+        assert_close(stylizer(photos, strength=map, tile=tile), half)
+        assert_close(stylizer(photos, strength=torch.cat((map, 2 * map)), tile=tile), torch.stack((half[0], full[1])))
+
+
+def test_terms_of_a_mix_that_mean_the_same_style_are_added_up(two_files) -> None:
+    assert find_mix("wave:0.5,checkpoints/wave.safetensors:0.5")[1] == {"wave": 1.0}
+    assert find_mix("day:1,night:1,day:2")[1] == {"day": 0.75, "night": 0.25}

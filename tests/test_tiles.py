@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from fastnst import stylize
 from fastnst.bench_config import BenchTilesConfig
 from fastnst.bench_tiles import bench_tiles, compare
+from fastnst.images import load_image, resolve_photo, save_image
 from fastnst.levels import as_channels, from_levels, to_array, to_levels, to_tensor
 from fastnst.network import PRESETS, TransformationNetwork
 from fastnst.style_file import StyleFile, save_style
@@ -312,6 +313,11 @@ def test_the_bench_compares_what_is_painted(tmp_path, monkeypatch) -> None:
     save_style(tmp_path / "wave.safetensors", network, info)
     settings = {"style": str(tmp_path / "wave.safetensors"), "size": 320, "tile": 128, "json": True}
     sheet = tmp_path / "sheet.png"
+    (tmp_path / "sub").mkdir()
+    for name, sample in {"a.png": "coffee", "sub/a.png": "astronaut"}.items():
+        save_image(load_image(resolve_photo(f"sample:{sample}"), size=64), tmp_path / name)
+    photos = (str(tmp_path / "a.png"), str(tmp_path / "sub/a.png"))
+    assert bench_tiles(BenchTilesConfig(photo=photos, **settings))["photos"].keys() == set(photos)
     result = bench_tiles(BenchTilesConfig(photo=("sample:coffee",), output=sheet, **settings))
     assert 15 < result["photos"]["sample:coffee"]["psnr"] < 60
     assert 0 < result["photos"]["sample:coffee"]["mean_shift"] < 0.1

@@ -14,6 +14,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fastnst.apply import apply
@@ -21,11 +22,13 @@ from fastnst.config import ApplyConfig
 from fastnst.errors import Interrupted, UserError
 from fastnst.images import resolve_photo
 from fastnst.levels import to_tensor
+from fastnst.masks import Mask
 from fastnst.network import TransformationNetwork
 from fastnst.progress import progress_bar
 from fastnst.style_file import save_style
 from fastnst.video import ahead, paint_video
 from fastnst.video_reader import VideoReader
+from fastnst.video_writer import VideoWriter
 
 MS = Fraction(1, 1000)
 UNEVEN = (0, 40, 100, 130, 300, 310, 500)  # milliseconds
@@ -135,6 +138,19 @@ def test_sound_that_the_container_cannot_hold_is_coded_anew(tmp_path: Path) -> N
         assert container.streams.audio[0].codec_context.name == "opus"
         samples = sum(frame.samples for frame in container.decode(audio=0))
     assert samples == pytest.approx(24000, abs=2500)
+
+
+def make_moving_clip(path: Path) -> Path:
+    """A bright texture that fades while it moves: what is blended with the picture before is seen."""
+    texture = np.random.default_rng(0).integers(0, 2, (6, 12)).repeat(8, 0).repeat(8, 1) * 200
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(6):
+            grey = (texture[:, number : number + 64] * (1 - number / 8)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey[..., None].repeat(3, 2))))
+        container.mux(stream.encode(None))
+    return path
 
 
 def add_extras(clip: Path, target: Path) -> Path:
@@ -413,6 +429,44 @@ def test_strength_and_steadiness_count(style) -> None:
     plain, steady = pictures_of(Path("clip-wave.mp4")), pictures_of(Path("steady.mp4"))
     assert (plain - pictures_of(clip)).abs().mean() > 0.05
     assert (plain[0] - steady[0]).abs().mean() < 0.01 < (plain[1:] - steady[1:]).abs().mean()
+
+
+@pytest.mark.usefixtures("style")
+@pytest.mark.parametrize("settings", [{"mask": Path("mask.png"), "feather": 0}, {"strength": 0.0}])
+def test_steady_leaves_the_photo_where_it_shall_stay(settings) -> None:
+    moving = make_moving_clip(Path("moving.mkv"))
+    Image.fromarray(np.tile(np.arange(64) < 32, (48, 1))).save("mask.png")
+    run(moving.name, output=Path("out.mkv"), steady=True, quality=100, **settings)
+    kept = (pictures_of(Path("out.mkv")) - pictures_of(moving)).abs()[..., 40:]
+    assert kept.mean() < 0.01
+
+
+@pytest.mark.usefixtures("style")
+def test_a_mask_is_fitted_once_to_a_video(monkeypatch) -> None:
+    make_clip(Path("clip.mp4"))
+    Image.new("L", (64, 48), "white").save("mask.png")
+    fitted, calls = Mask.fitted, []
+    monkeypatch.setattr(Mask, "fitted", lambda *given: calls.append(given) or fitted(*given))
+    run("clip.mp4", mask=Path("mask.png"))
+    assert len(calls) == 1
+
+
+@pytest.mark.usefixtures("style")
+def test_a_format_for_a_video_is_told_to_be_for_photos(told) -> None:
+    make_clip(Path("clip.mp4"))
+    run("clip.mp4", format="png")
+    assert told() == ["--format is for photos: videos have that of --output, or their own"]
+
+
+def test_a_writer_that_cannot_begin_leaves_nothing_and_one_line(tmp_path: Path, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise av.error.InvalidDataError(1, "no such thing")
+
+    clip = make_clip(tmp_path / "clip.mkv")
+    monkeypatch.setattr(VideoWriter, "_keep", fail)
+    with pytest.raises(UserError, match=r"out\.mkv: no such thing"):
+        paint(clip, tmp_path / "out.mkv")
+    assert os.listdir(tmp_path) == ["clip.mkv"]
 
 
 @pytest.mark.parametrize(
