@@ -250,7 +250,8 @@ def _divided(size: Size, by: float) -> Size:
 def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     """The file and the weights that `wave`, `wave.safetensors`, `night` or `day:0.6,night:0.4` stand for.
 
-    A name stands for the file of this name, or else for the style of this name in a file with several.
+    A name stands for the file of this name, or else for the style of this name in a file with several. The names of a
+    mix stand for styles of one file that has them all, if there is one.
 
     Raises:
         StyleFileError: Unknown name, a weight that is no number, or styles of different files.
@@ -258,7 +259,8 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     if ":" not in text or Path(text).is_file():
         return _find_style(text)
     terms = [_parse_term(term) for term in text.split(",")]
-    found = [(*_find_style(name), weight) for name, weight in terms]
+    together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None
+    found = [(together, {name: 1.0}, w) if together else (*_find_style(name), w) for name, w in terms]
     files = {path.resolve(): path for path, _, _ in found}
     if len(files) > 1:
         raise StyleFileError(
@@ -289,11 +291,15 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
     try:
         return find_style_file(name), None
     except StyleFileError:
-        for path in list_styles():
-            # The styles of a base are there as a start for others.
-            if name in names_in(path) and not path.stem.startswith(BASE):
-                return path, {name: 1.0}
+        if path := _file_with({name}):
+            return path, {name: 1.0}
         raise
+
+
+def _file_with(names: set[str]) -> Path | None:
+    """The first file that has styles of all these names; those of a base are there as a start for others."""
+    files = (path for path in list_styles() if not path.stem.startswith(BASE))
+    return next((path for path in files if names <= set(names_in(path))), None)
 
 
 def _only_style(path: Path, part: dict[str, float] | None) -> str:

@@ -61,6 +61,12 @@ def test_names_mixes_and_paths_are_found(two_files) -> None:
     assert Stylizer("checkpoints/wave.safetensors", device="cpu").name == "wave"
 
 
+def test_a_mix_takes_the_file_that_has_all_its_styles(two_files) -> None:
+    Path("checkpoints/day.safetensors").write_bytes(Path("checkpoints/wave.safetensors").read_bytes())
+    assert find_mix("day")[0].stem == "day"
+    assert find_mix("day:1,night:1")[0].stem == "sky"
+
+
 def test_the_styles_of_a_base_are_found_through_its_name_only(two_files) -> None:
     Path("checkpoints/sky.safetensors").rename("checkpoints/base_sky.safetensors")
     with pytest.raises(StyleFileError, match=r"there are: .*wave"):
