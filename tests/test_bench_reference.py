@@ -44,20 +44,21 @@ def test_training_and_evaluation_by_turns_and_a_run_that_goes_on() -> None:
     result = bench.bench_reference(CONFIG)
     assert result == json.loads(Path("reference.json").read_text())
     curve = result["curve"]
-    assert len(curve) == 3 and 0.4 <= curve[-1]["seconds"] < 0.8
-    assert curve[0]["steps"] < curve[-1]["steps"] and len({turn["objective"] for turn in curve}) == 3
-    longer = bench.bench_reference(replace(CONFIG, budget=0.8))["curve"]
-    assert longer[:3] == curve and longer[-1]["seconds"] >= 0.8 and longer[3]["steps"] > curve[-1]["steps"]
+    assert len(curve) > 1 and curve[-1]["seconds"] >= 0.4
+    assert curve[0]["steps"] < curve[-1]["steps"] and len({turn["objective"] for turn in curve}) == len(curve)
+    longer = bench.bench_reference(replace(CONFIG, budget=curve[-1]["seconds"] + 0.3))["curve"]
+    assert longer[: len(curve)] == curve and longer[-1]["steps"] > curve[-1]["steps"]
 
 
 def test_a_kill_between_the_two_files_loses_no_evaluation(monkeypatch) -> None:
-    bench.bench_reference(replace(CONFIG, budget=0.1))
+    spent = bench.bench_reference(replace(CONFIG, budget=0.1))["curve"][-1]["seconds"]
+    longer = replace(CONFIG, budget=spent + 0.1)
     before = Path("reference.json").read_bytes()
     with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
         patch.setattr(bench, "write_json", lambda *_: (_ for _ in ()).throw(OSError("killed")))
-        bench.bench_reference(replace(CONFIG, budget=0.2))
+        bench.bench_reference(longer)
     assert Path("reference.json").read_bytes() == before
-    result = bench.bench_reference(replace(CONFIG, budget=0.2))
+    result = bench.bench_reference(longer)
     assert len(result["curve"]) == 2 and result == json.loads(Path("reference.json").read_text())
 
 
