@@ -72,6 +72,8 @@ class Runtime:
                 try:
                     self._openvino = OpenVINONetwork(self.network, self.style)
                 except (ImportError, RuntimeError) as error:
+                    if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its modules were imported
+                        raise error.__cause__ from None
                     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                     if self._name == "openvino":
                         raise UserError(f"--runtime openvino cannot be used: {reason}") from error

@@ -159,7 +159,7 @@ def test_ten_thousand_photos_are_planned_soon_and_unopened(monkeypatch) -> None:
 
 
 def test_ctrl_c_leaves_whole_files_only() -> None:
-    make_photos(60, side=200)
+    make_photos(300, side=200)
     words = ["apply", "in", "--style", "wave", "-o", "out", "--device", "cpu", "--json"]
     process = subprocess.Popen(
         [sys.executable, "-m", "fastnst", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -170,9 +170,9 @@ def test_ctrl_c_leaves_whole_files_only() -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130 and time.monotonic() - started < 5
-    assert re.fullmatch(r"fastnst: stopped: \d+ of 60 are done; --skip-existing goes on\n", errors)
+    assert re.fullmatch(r"fastnst: stopped: \d+ of 300 are done; --skip-existing goes on\n", errors)
     done = sorted(Path("out").iterdir())
-    assert 1 <= len(done) < 60 and all(path.suffix == ".png" for path in done)
+    assert 1 <= len(done) < 300 and all(path.suffix == ".png" for path in done)
     for path in done:
         with Image.open(path) as image:
             image.load()

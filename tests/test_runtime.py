@@ -92,6 +92,16 @@ def test_openvino_begins_when_the_work_is_worth_its_start(network, monkeypatch) 
     assert (Counting.made, Counting.painted) == (2, 4)
 
 
+def test_ctrl_c_while_openvino_is_imported_stays_ctrl_c(network, monkeypatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()  # as pybind11 does
+
+    monkeypatch.setattr(module, "OpenVINONetwork", interrupted)
+    monkeypatch.setattr(module, "require", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        Runtime(network, MIX, CPU, "openvino")(torch.rand(1, 3, 20, 30))
+
+
 def test_a_runtime_that_cannot_be_had_gets_one_line(network, dusk, tmp_path, monkeypatch) -> None:
     with pytest.raises(UserError, match=r"--runtime openvino paints on the CPU, not on cuda"):
         Runtime(network, MIX, torch.device("cuda"), "openvino")
