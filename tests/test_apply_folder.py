@@ -162,7 +162,11 @@ def test_ctrl_c_leaves_whole_files_only() -> None:
     make_photos(300, side=200)
     words = ["apply", "in", "--style", "wave", "-o", "out", "--device", "cpu", "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "fastnst", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "fastnst", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     assert process.stdout is not None
     process.stdout.readline()
