@@ -6,6 +6,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,7 +28,7 @@ class ExportedFileError(UserError):
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """An exported file, loaded: what can stand in place of a `TransformationNetwork`; threads may share it.
+    """An exported file, loaded; threads may share it.
 
     Args:
         info: The description in the file: its `name`, `precision`, the contract of `input` and `output`, and more.
@@ -37,7 +38,7 @@ class ExportedNetwork:
     info: dict[str, Any]
     paint: Paint
 
-    def __call__(self, images: Tensor, style: Tensor | None = None) -> Tensor:
+    def __call__(self, images: Tensor) -> Tensor:
         """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
         return self.paint(images)
 
@@ -99,17 +100,26 @@ def _load_torchscript(path: Path) -> ExportedNetwork:
 
 
 def _load_openvino(path: Path) -> ExportedNetwork:
-    import openvino
-
     element = ElementTree.parse(path).find(f"rt_info/{DESCRIPTION}")  # before OpenVINO, which prints its errors
     info = _parse(None if element is None else element.get("value"), path)
-    return ExportedNetwork(info, compile_openvino(openvino.Core().read_model(path)))
+    return ExportedNetwork(info, compile_openvino(openvino_core().read_model(path)))
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of the process.
+
+    Each gives the thread that made it a stack for signals and takes it back when it is destroyed, in whatever order: of
+    two, the second may put back that of the first, which is gone, and the next signal, a Ctrl-C or a child that ends,
+    crashes the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def compile_openvino(model: Any) -> Paint:
     """An `openvino.Model` ready for the CPU, in float32; threads may share it."""
-    import openvino
-
     settings = {
         # Where the processor has bfloat16, OpenVINO would compute in it unasked.
         "INFERENCE_PRECISION_HINT": "f32",
@@ -117,7 +127,7 @@ def compile_openvino(model: Any) -> Paint:
         # What is kept for sizes of photos seen before: with the default of 5000, 0.4 MB more for each new size.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
-    compiled = openvino.Core().compile_model(model, "CPU", settings)
+    compiled = openvino_core().compile_model(model, "CPU", settings)
 
     def paint(images: Tensor) -> Tensor:
         # A request for each call: threads must not share one.

@@ -110,8 +110,7 @@ def _try(trial: Trial, base: TrainConfig, folder: Path, photos: list[Tensor]) ->
     trained = train(settings, started=time.monotonic(), folder=folder)
     if trained is None:
         raise UserError("a probe runs in one process")
-    # Not OpenVINO: the next training forks workers, which a process should not do that has another library's threads.
-    stylizer = Stylizer(trained["path"], device=base.device, runtime="torch")
+    stylizer = Stylizer(trained["path"], device=base.device)
     held_out = trained["held_out"]
     entry = {
         "style_weight": trial.style_weight,

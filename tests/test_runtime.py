@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -154,3 +156,21 @@ def test_an_openvino_that_cannot_be_used_is_told_once_and_torch_paints(network, 
     assert [record.getMessage() for record in caplog.records] == [f"OpenVINO cannot be used, torch paints: {reason}"]
     with pytest.raises(UserError, match=f"--runtime openvino cannot be used: {reason}"):
         Runtime(network, MIX, CPU, "openvino")(photo)
+
+
+def test_networks_come_and_go_and_signals_still_arrive() -> None:
+    """In a process of its own, which crashes if the stack for signals is gone."""
+    pytest.importorskip("openvino")
+    script = """
+import signal, torch
+from fastnst.network import TransformationNetwork
+from fastnst.runtime import OpenVINONetwork
+signal.signal(signal.SIGINT, lambda *_: print("arrived"))
+network = TransformationNetwork(half=4, quarter=8, num_blocks=1).eval()
+first, second = (OpenVINONetwork(network, torch.ones(1, 1)) for _ in range(2))
+del first
+del second
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
