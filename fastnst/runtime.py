@@ -21,9 +21,9 @@ from fastnst.errors import UserError
 from fastnst.exported import compile_openvino, require
 from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, TransformationNetwork, UpsampleConvNorm
 
-#: Pixels in all from which `auto` takes OpenVINO. Its import, graph and compilation take 0.13 to 0.2 s on the measured
-#: CPU, and a megapixel of the network `small` then 0.07 s less (`live` 0.03 s, `johnson` 0.7 s).
-PAYS_FROM = 2_000_000
+#: Pixels in all from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
+#: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.45 s with `johnson`.
+PAYS_FROM = 4_000_000
 
 log = logging.getLogger("fastnst")
 
