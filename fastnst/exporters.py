@@ -4,6 +4,7 @@ Knows nothing of style files, and does not judge what it writes: `export.py` doe
 """
 
 import copy
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -161,7 +162,10 @@ def _onnx_norm(maps: Any, groups: int, scale: Any, shift: Any, eps: float, cudnn
 
 
 def _write_pt2(graph: Graph, path: Path, description: str, precision: str) -> None:
-    torch.export.save(graph.program, path, extra_files={DESCRIPTION: description})
+    # By way of memory, here and below: on a full disk torch's own writer ends the process in its destructor.
+    buffer = io.BytesIO()
+    torch.export.save(graph.program, buffer, extra_files={DESCRIPTION: description})
+    path.write_bytes(buffer.getbuffer())
 
 
 def _write_torchscript(graph: Graph, path: Path, description: str, precision: str) -> None:
@@ -169,7 +173,9 @@ def _write_torchscript(graph: Graph, path: Path, description: str, precision: st
         warnings.filterwarnings("ignore", "`torch.jit.[a-z_]*` is deprecated", FutureWarning)
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # the proof tells
         script = torch.jit.trace(graph.module, torch.zeros(EXAMPLE), check_trace=False)  # type: ignore[no-untyped-call]
-        torch.jit.save(script, path, _extra_files={DESCRIPTION: description})
+        buffer = io.BytesIO()
+        torch.jit.save(script, buffer, _extra_files={DESCRIPTION: description})
+    path.write_bytes(buffer.getbuffer())
 
 
 def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> None:

@@ -1,6 +1,8 @@
 import hashlib
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,18 @@ def test_a_file_that_cannot_be_run_again_is_a_failure_of_its_own_and_json_has_it
     assert result["failed"] == 1 and [("error" in file) for file in result["files"]] == [True, False][: len(words)]
     assert "is broken, or no .pt2 file" in captured.err
     assert everything(folder) == ["day.pt"][: len(words) - 1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the limit on a file's size is POSIX's")
+@pytest.mark.parametrize("format", ["pt2", "torchscript"])
+def test_a_full_disk_is_one_line_and_leaves_nothing(format, sky, folder) -> None:
+    # Given to torch as a path, the file's last flush failed in a destructor, and the process was aborted.
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / sky.name).write_bytes(sky.read_bytes())
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"from fastnst.cli import main; main('export --style day --format {format} -o out --quiet'.split())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "fastnst: [Errno 27] File too large\n")
+    assert everything(folder) == ["checkpoints", f"checkpoints/{sky.name}", "out"]
