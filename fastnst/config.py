@@ -17,6 +17,7 @@ NetworkName = Literal["small", "live", "johnson"]
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
 NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
+Padding = Literal["replicate", "zeros"]
 ExportFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 RuntimeName = Literal["auto", "torch", "openvino"]
@@ -113,6 +114,8 @@ class TrainConfig:
     """File with the loss network's weights."""
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """Of the loss network: `max` or `avg` [max]."""
+    padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
+    """Of the loss network, as for `optimize` [replicate]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
@@ -285,6 +288,8 @@ class OptimizeConfig:
     """File with the loss network's weights."""
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """[max] or `avg`."""
+    padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
+    """[replicate], or `zeros`, as in the papers."""
     seed: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Of noise [0]."""
 

@@ -19,7 +19,7 @@ from fastnst.losses import PerceptualLoss
 # The settings that an objective depends on, the style images apart.
 OBJECTIVE = (
     *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
-    *("normalization", "loss_network", "pooling", "crop_size"),
+    *("normalization", "loss_network", "pooling", "padding", "crop_size"),
 )
 STYLE_SIDE, NARROWEST = 384, 192  # pixels
 
@@ -60,6 +60,7 @@ def load_loss_network(settings: TrainConfig, weights: Path | None = None) -> Los
         name=settings.loss_network,
         weights=weights or settings.loss_weights or "default",
         pooling=settings.pooling,
+        padding=settings.padding,
     ).to(memory_format=torch.channels_last)
 
 

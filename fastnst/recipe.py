@@ -95,7 +95,11 @@ def loss_network_of(config: OptimizeConfig, device: torch.device) -> LossNetwork
     """The loss network, as deep as the settings need it."""
     layers = (*layer_weights(config.content_layers), *layer_weights(config.style_layers))
     network = LossNetwork(
-        layers, name=config.loss_network, weights=config.loss_weights or "default", pooling=config.pooling
+        layers,
+        name=config.loss_network,
+        weights=config.loss_weights or "default",
+        pooling=config.pooling,
+        padding=config.padding,
     )
     if config.unit_means:
         network.scale_to_unit_means(load_on_white(path, size=COARSEST) for path in sample_photos().values())

@@ -14,6 +14,7 @@ from fastnst.style_file import SUFFIX
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
 NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
 NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
+EARLIER = {"padding": "zeros"}  # what files stand for that were written before there was a choice
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Run:
             raise TrainingError(f"no unfinished run in {self.folder}; one that can go on has a last.ckpt there")
         asked, defaults = to_json(config), to_json(TrainConfig())
         try:
-            saved = {**defaults, **json.loads(self.settings.read_text())}
+            saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}
         except (ValueError, TypeError):
             raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
         for key in defaults.keys() - {*NEW_ALWAYS, *NEW_IF_GIVEN}:
@@ -129,6 +130,7 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any]) -> TrainConfig:
     """Settings from what `to_json` gave; names that this version does not know are left out."""
+    values = {**EARLIER, **values}
     known = {field.name for field in fields(TrainConfig)}
     settings: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known

@@ -260,6 +260,18 @@ def test_average_pooling_replaces_max_pooling(noise: Tensor) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
+def test_with_replicate_a_flat_image_has_no_border(name: str) -> None:
+    flat = torch.full((1, 3, 64, 48), 0.3).contiguous(memory_format=torch.channels_last)
+    spread = {}
+    for padding in ("replicate", "zeros"):
+        network = LossNetwork([DEEPEST[name]], name=name, weights=None, padding=padding)
+        maps = network.to(memory_format=torch.channels_last)(flat)[DEEPEST[name]]
+        assert maps.is_contiguous(memory_format=torch.channels_last)
+        spread[padding] = float((maps.amax((2, 3)) - maps.amin((2, 3))).max() / maps.abs().max())
+    assert spread["replicate"] < 1e-5 and spread["zeros"] > 0.1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_loss_network_is_frozen_and_always_in_eval_mode(name: str) -> None:
     network = LossNetwork([DEEPEST[name]], name=name, weights=None).train()
     assert not any(parameter.requires_grad for parameter in network.parameters())
@@ -423,6 +435,7 @@ def test_vgg19_reads_torchvision_numbers_from_safetensors_as_bgr(tmp_path: Path,
         ({"layers": ["conv2_block3_0_rel"], "name": "densenet121"}, r"did you mean conv2_block3_0_relu\?"),
         ({"layers": []}, "at least one layer, got none"),
         ({"pooling": "min"}, "pooling must be max or avg, got 'min'"),
+        ({"padding": "same"}, "padding must be zeros or replicate, got 'same'"),
     ],
 )
 def test_an_unknown_word_is_named_with_the_known_ones(arguments: dict[str, Any], message: str) -> None:
