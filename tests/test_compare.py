@@ -155,7 +155,7 @@ def test_the_objective_is_that_of_the_training(whole) -> None:
     assert [photo["name"] for photo in result["sizes"][0]["photos"]] == ["cat.png", "rocket.png"]
     photo = load_image(Path("photos/rocket.png"))[..., 13:77]
     loss = PerceptualLoss(
-        LossNetwork(CONTENT_LAYERS, weights=None),
+        LossNetwork(CONTENT_LAYERS, weights=None, padding="replicate"),
         [load_image(Path("wave.png"), size=40)],
         content_layers=CONTENT_LAYERS,
         style_layers=STYLE_LAYERS,

@@ -1,0 +1,44 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fastnst.config import OptimizeConfig, TrainConfig
+from fastnst.objective import load_loss_network
+from fastnst.recipe import loss_network_of
+from fastnst.run import Run, from_json, to_json
+
+
+def without_padding() -> dict[str, object]:
+    """Settings as they were written before there was a choice."""
+    values = to_json(TrainConfig(style=(Path("wave.jpg"),), loss_network="vgg19"))
+    del values["padding"]
+    return values
+
+
+def test_settings_survive_json() -> None:
+    config = TrainConfig(style=(Path("a.jpg"), Path("b.jpg")), style_weight=3.0, padding="replicate")
+    assert from_json(to_json(config)) == config
+
+
+def test_a_style_file_from_before_the_choice_was_trained_with_zeros() -> None:
+    assert TrainConfig().padding == "replicate"
+    assert from_json(without_padding()).padding == "zeros"
+
+
+def test_a_run_from_before_the_choice_goes_on_with_zeros(tmp_path) -> None:
+    run = Run("wave", tmp_path)
+    run.folder.mkdir(parents=True)
+    run.checkpoint.touch()
+    run.settings.write_text(json.dumps(without_padding()))
+    assert run.check_resumed(TrainConfig(resume=True)).padding == "zeros"
+
+
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_training_and_optimising_give_their_loss_network_the_padding(padding) -> None:
+    layers = {"style_layers": ("relu1_2",), "content_layers": ("relu1_2",), "padding": padding}
+    for network in (
+        load_loss_network(TrainConfig(**layers)),
+        loss_network_of(OptimizeConfig(style=(Path("wave.jpg"),), **layers), device="cpu"),
+    ):
+        assert network.operations["conv1_2"].padding_mode == padding
