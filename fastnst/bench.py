@@ -48,8 +48,8 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
 
     The plain loops share network, weights, batch and loss, with what torch offers ready-made: its instance norm, a Gram
     matrix of two lines, its ordinary memory layout, float32. Where a training multiplies in bfloat16, the fastnst step
-    does, and the competent loop is timed in both. All loss networks pad with zeros, as everybody does, so that losses are
-    the same; the replicated borders of a training take 1.07 to 1.10 times the loss network's time (records/LOG.md).
+    does, and the competent loop is timed in both. All loss networks pad with zeros, as everybody does: losses are then
+    the same. The replicated borders of a training take 1.07 to 1.10 times the loss network's time (records/LOG.md).
 
     The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
     counted.
