@@ -201,7 +201,7 @@ def plain_network(name: NetworkName) -> nn.Module:
             layer.__class__ = PlainUpsampleConvNorm
         if isinstance(layer, BlockConv2d):
             layer.__class__ = nn.Conv2d  # type: ignore[assignment]
-    return network
+    return network.eval()  # borders are then reflected in training too, as everybody's are; nothing else depends on it
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:

@@ -94,6 +94,23 @@ def test_a_flat_photo_gives_a_flat_picture_without_a_grid(preset) -> None:
     assert picture.flatten(2).std(2).max() < 1e-5
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_in_training_no_place_of_a_photo_is_its_border(preset) -> None:
+    network = TransformationNetwork(**PRESETS[preset]).double()
+    photo, shift = torch.rand(1, 3, 48, 64, dtype=torch.float64), {"shifts": (16, 40), "dims": (2, 3)}
+    moved = {}
+    for training in (True, False):
+        with torch.no_grad():
+            painted, of_moved = network.train(training)(photo), network(torch.roll(photo, **shift))
+        moved[training] = (of_moved - torch.roll(painted, **shift)).abs().max()
+    assert moved[True] < 1e-9 and moved[False] > 1e-3
+
+
+def test_in_training_sides_need_not_be_a_multiple_of_the_stride() -> None:
+    network = TransformationNetwork(**PRESETS["small"])
+    assert network(torch.rand(1, 3, 33, 50)).shape == (1, 3, 33, 50)
+
+
 def test_deep_blocks_are_a_residual_at_half_the_resolution() -> None:
     network = TransformationNetwork(half=4, quarter=8, eighth=6, num_blocks=2, num_deep_blocks=1)
     assert [type(block).__name__ for block in network.blocks] == ["ResidualBlock", "DeepBlock", "ResidualBlock"]
