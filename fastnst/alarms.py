@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
@@ -88,11 +87,9 @@ class Alarms(Callback):
                 )
         return said
 
-    @torch.no_grad()
     def _pictures(self, module: LightningModule) -> list[str]:
         network: Any = module.network
-        photos = self._photos.to(module.device)
-        painted = [network(photos, style[None]) for style in torch.eye(network.num_styles).to(photos)]
+        painted = network.in_every_style(self._photos.to(module.device))
         said = [
             f"{share:.0%} of the values of pictures in the style {name} are black or white: "
             "a lower --learning-rate or --style-weight may help"

@@ -18,6 +18,7 @@ from fastnst.config import (
     WHAT,
     Duration,
     NetworkName,
+    Padding,
     Size,
     TileSide,
 )
@@ -127,6 +128,8 @@ class TargetsConfig:
     """JSON file; one that is there is gone on with."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS, for each photo."""
+    padding: Annotated[Padding, LENGTH] = "replicate"
+    """Of the loss network, as for `train`."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
@@ -151,6 +154,8 @@ class QualityConfig:
     """Of the training."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS, for each held-out photo."""
+    padding: Annotated[Padding, LENGTH] = "replicate"
+    """Of the loss network, as for `train`."""
     targets: Annotated[Path | None, FILES] = None
     """What L-BFGS reaches; measured if it is not there [targets-STYLE.json]."""
     folder: Annotated[Path | None, FILES] = None
@@ -177,6 +182,8 @@ class ReferenceConfig:
     """Training time in all, without evaluations."""
     every: Annotated[Duration, LENGTH] = 300.0
     """Training time between evaluations."""
+    padding: Annotated[Padding, LENGTH] = "replicate"
+    """Of the loss network, as for `train`."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False

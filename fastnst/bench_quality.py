@@ -43,7 +43,14 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
     check_folder(folder, force=config.force)
     file = config.targets or Path(f"targets-{style.stem}.json")
     targets = measure_targets(
-        TargetsConfig(style=style, data=config.data, output=file, iterations=config.iterations, quiet=config.json)
+        TargetsConfig(
+            style=style,
+            data=config.data,
+            output=file,
+            iterations=config.iterations,
+            padding=config.padding,
+            quiet=config.json,
+        )
     )
     settings = TrainConfig(
         style=(style,),
@@ -53,6 +60,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         budget=config.budget,
         seed=config.seed,
         style_size=STYLE_SIDE,
+        padding=config.padding,
         eval_every=10**9,  # only at the end
         force=True,  # the folder was checked as a whole
         quiet=config.json,

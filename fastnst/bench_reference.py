@@ -22,8 +22,9 @@ from fastnst.files import sha256, write_json, write_whole
 from fastnst.images import resolve_photo
 from fastnst.levels import from_levels
 from fastnst.losses import PerceptualLoss
-from fastnst.objective import STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
+from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
+from fastnst.run import to_json
 
 BATCH, CROP = 4, 256
 
@@ -39,7 +40,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
         UserError: The file holds a run of another style.
         Interrupted: Ctrl-C; what was done up to the last evaluation is kept.
     """
-    settings = TrainConfig(style_size=STYLE_SIDE)
+    settings = TrainConfig(style_size=STYLE_SIDE, padding=config.padding)
     path = resolve_photo(str(config.style))
     style = load_style_image(path, STYLE_SIDE)
     photos = PhotoDataModule(config.data, batch_size=BATCH, crop_size=lambda _: CROP, seed=0, workers=0, eval_size=CROP)
@@ -49,6 +50,7 @@ def bench_reference(config: ReferenceConfig) -> dict[str, Any]:
     loop = usual_step("johnson", style, padding=settings.padding)
     result: dict[str, Any] = {
         "style_image": {"name": path.name, "sha256": sha256(path)},
+        "objective": {key: to_json(settings)[key] for key in OBJECTIVE},
         "data": photos.describe(),
         **measured_on(torch.device("cpu")),
         "curve": [],
@@ -104,12 +106,12 @@ def _resume(output: Path, wanted: dict[str, Any], loop: Loop) -> list[dict[str, 
     try:
         state = torch.load(_state(output), weights_only=True)
         found = state["result"]
-        same = all(found[key] == wanted[key] for key in ("style_image", "data"))
+        same = all(found[key] == wanted[key] for key in ("style_image", "objective", "data"))
         curve: list[dict[str, Any]] = found["curve"]
     except Exception:  # torch raises errors of many kinds for a damaged file
         raise UserError(f"{output} cannot be gone on with: choose another --output") from None
     if not same:
-        raise UserError(f"{output} holds a run of another style or other photos: choose another --output")
+        raise UserError(f"{output} holds a run of another style, objective or other photos: choose another --output")
     loop.network.load_state_dict(state["network"])
     loop.optimizer.load_state_dict(state["optimizer"])
     return curve

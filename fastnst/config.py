@@ -115,7 +115,7 @@ class TrainConfig:
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """Of the loss network: `max` or `avg` [max]."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
-    """Of the loss network, as for `optimize` [replicate]."""
+    """Of the loss network: `replicate` or `zeros` [replicate]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
@@ -289,7 +289,7 @@ class OptimizeConfig:
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """[max] or `avg`."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
-    """[replicate], or `zeros`, as in the papers."""
+    """[replicate], or `zeros` as in the papers."""
     seed: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Of noise [0]."""
 

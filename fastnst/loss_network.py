@@ -11,12 +11,13 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from http.client import HTTPException
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv2d_input
 
 from fastnst.architectures import IMAGE, NETWORKS, Step
 from fastnst.errors import UserError
@@ -155,7 +156,7 @@ class LossNetwork(nn.Module):
             raise LossNetworkError(f"pooling must be max or avg, got {pooling!r}")
         if padding not in ("zeros", "replicate"):
             raise LossNetworkError(f"padding must be zeros or replicate, got {padding!r}")
-        self.name, self.layers = name, tuple(layers)
+        self.name, self.layers, self.padding = name, tuple(layers), padding
         plan = NETWORKS[name].plan()
         self._step_of = {step.name: step.name for step in plan} | dict(NETWORKS[name].aliases)
         self._order = {step.name: i for i, step in enumerate(plan)}
@@ -163,7 +164,7 @@ class LossNetwork(nn.Module):
         self._finished = _finished(self._steps)
         self.normalise = NETWORKS[name].normalise()
         with torch.device("meta"):  # takes no time and no random numbers; the tensors come with _load
-            self.operations = nn.ModuleDict({step.name: _build(step, pooling, padding) for step in self._steps})
+            self.operations = nn.ModuleDict({step.name: _build(step, pooling) for step in self._steps})
         self._load(weights)
         operations = list(self.operations.values())
         self._minimum_sides = [_minimum_side(operations[:depth]) for depth in range(1, len(operations) + 1)]
@@ -250,6 +251,8 @@ class LossNetwork(nn.Module):
             # In place unless what it reads was asked for: no step before a ReLU needs its output for a
             # gradient, and none but the ReLU reads it.
             return F.relu(inputs[0], inplace=step.inputs[0] not in kept)
+        if self.padding == "replicate" and isinstance(operation, nn.Conv2d) and any(operation.padding):
+            return replicated_convolution(inputs[0], operation)
         result: Tensor = operation(*inputs)
         return result
 
@@ -304,10 +307,43 @@ class LossNetwork(nn.Module):
         return state
 
 
-def _build(step: Step, pooling: str, padding: Literal["zeros", "replicate"]) -> nn.Module:
+def replicated_convolution(maps: Tensor, layer: nn.Conv2d) -> Tensor:
+    """What a convolution gives if maps `(B, C, H, W)` go on with their nearest values where it pads with zeros."""
+    result: Tensor = _ReplicatedConvolution.apply(maps, layer.weight, layer.bias, layer.stride, layer.padding)
+    return result
+
+
+class _ReplicatedConvolution(torch.autograd.Function):
+    """Keeps the frozen weights alone for its gradient, where autograd would keep every map twice, and padded."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
+    ) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.stride, ctx.sides = maps.shape, stride, [padding[1]] * 2 + [padding[0]] * 2
+        padded = F.pad(maps, ctx.sides, mode="replicate")
+        ctx.padded_shape = padded.shape
+        return F.conv2d(padded, weight, bias, stride)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,), (weight,) = gradients, ctx.saved_tensors
+        weight = weight.to(gradient.dtype)
+        inner = conv2d_input(ctx.padded_shape, weight, gradient, ctx.stride)  # type: ignore[no-untyped-call]
+        # Of the maps, shape and layout count; the other layout would take fifteen times as long.
+        last = inner.is_contiguous(memory_format=torch.channels_last)
+        anything = torch.empty(
+            ctx.shape,
+            dtype=inner.dtype,
+            device=inner.device,
+            memory_format=torch.channels_last if last else torch.contiguous_format,
+        )
+        return torch.ops.aten.replication_pad2d_backward(inner, anything, ctx.sides), None, None, None, None
+
+
+def _build(step: Step, pooling: str) -> nn.Module:
     operation = step.build()
-    if isinstance(operation, nn.Conv2d):
-        operation.padding_mode = padding
     if pooling == "avg" and isinstance(operation, nn.MaxPool2d):
         window = operation.kernel_size, operation.stride, operation.padding, operation.ceil_mode
         return nn.AvgPool2d(*window, count_include_pad=False)

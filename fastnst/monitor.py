@@ -67,14 +67,11 @@ class Previews(Callback):
         if trainer.is_global_zero:
             self.paint(trainer, pl_module)
 
-    @torch.no_grad()
     def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """A row of photos, and below it a row for each style."""
         network: Any = pl_module.network
-        training, photos = network.training, self._photos.to(pl_module.device)
-        network.eval()  # borders as in what `apply` paints
-        rows = [photos, *(network(photos, style[None]) for style in torch.eye(network.num_styles).to(photos))]
-        network.train(training)
+        photos = self._photos.to(pl_module.device)
+        rows = [photos, *network.in_every_style(photos)]
         sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)[None]  # (1, 3, rows * H, B * W)
         save_image(sheet, self._folder / "preview.png")
         if isinstance(trainer.logger, TensorBoardLogger):

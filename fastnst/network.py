@@ -61,7 +61,7 @@ class ConditionalInstanceNorm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Reflection pad, convolution, conditional instance norm."""
+    """Reflection pad (see `border`), convolution, conditional instance norm."""
 
     # Differs from Johnson et al. (2016): reflection padding before every convolution instead of zeros, and
     # instance norm instead of batch norm, after Ulyanov et al. (2016).
@@ -273,6 +273,16 @@ class TransformationNetwork(nn.Module):
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]
+
+    @torch.no_grad()
+    def in_every_style(self, images: Tensor) -> list[Tensor]:
+        """Images `(B, 3, H, W)` in each style, as `eval()` mode paints them; the mode stays as it was."""
+        training = self.training
+        self.eval()
+        try:
+            return [self(images, style[None]) for style in torch.eye(self.num_styles).to(images)]
+        finally:
+            self.train(training)
 
     @property
     def norms(self) -> list[ConditionalInstanceNorm]:

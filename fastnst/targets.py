@@ -22,7 +22,7 @@ from fastnst.levels import to_tensor
 from fastnst.minimize import Method
 from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
-from fastnst.run import to_json
+from fastnst.run import EARLIER, to_json
 
 TOLD = (25, 50, 100)  # iterations
 HISTORY = 20
@@ -43,7 +43,7 @@ def measure_targets(config: TargetsConfig) -> dict[str, Any]:
         UserError: The file holds other measurements.
         Interrupted: Ctrl-C; what was done is kept.
     """
-    settings = TrainConfig(style_size=STYLE_SIDE)
+    settings = TrainConfig(style_size=STYLE_SIDE, padding=config.padding)
     style = resolve_photo(str(config.style))
     photos = PhotoDataModule(
         config.data,
@@ -106,6 +106,7 @@ def _done_before(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         found = json.loads(file.read_text())
         photos: list[dict[str, Any]] = found["photos"]
+        found["objective"] = {**EARLIER, **found["objective"]}
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{file} is there and holds no targets: choose another file") from None
     same = ("style_image", "objective", "iterations", "history", "data")

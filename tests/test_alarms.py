@@ -10,16 +10,8 @@ from fastnst.alarms import Alarms
 def watch(painters, losses, *, names=("a",), allowed=None, steps=200) -> list[str]:
     """The warnings of a run whose styles paint and cost as told: losses are functions of progress."""
     alarms = Alarms(torch.full((2, 3, 8, 8), 0.5), list(names), allowed or [0.0] * len(names))
-    network = SimpleNamespace(num_styles=len(names))
-    module = SimpleNamespace(device=torch.device("cpu"), network=None)
-
-    class Network:
-        num_styles = network.num_styles
-
-        def __call__(self, photos, style):
-            return painters[int(style.argmax())](photos)
-
-    module.network = Network()
+    network = SimpleNamespace(in_every_style=lambda photos: [paint(photos) for paint in painters])
+    module = SimpleNamespace(device=torch.device("cpu"), network=network)
     for step in range(1, steps + 1):
         style = (step - 1) % len(names)
         trainer = SimpleNamespace(global_step=step, is_global_zero=True)

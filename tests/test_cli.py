@@ -123,6 +123,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path) -> Non
 def test_every_shipped_recipe_loads_by_its_name(path) -> None:
     settings = parsed("train", "--style", "a.jpg", "--config", path.stem)["settings"]
     assert settings != TrainConfig(style=(Path("a.jpg"),))
+    assert settings.padding == "zeros"  # as in the papers
     assert find_recipe(path.stem).name == path.name
 
 

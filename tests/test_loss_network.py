@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torchvision.models import densenet121, squeezenet1_1, vgg
 
 from fastnst import loss_network
-from fastnst.loss_network import NETWORKS, LossNetwork
+from fastnst.loss_network import NETWORKS, LossNetwork, replicated_convolution
+from fastnst.memory import saved_bytes
 
 DEEPEST = {
     "vgg19": "pool5",
@@ -269,6 +270,43 @@ def test_with_replicate_a_flat_image_has_no_border(name: str) -> None:
         assert maps.is_contiguous(memory_format=torch.channels_last)
         spread[padding] = float((maps.amax((2, 3)) - maps.amin((2, 3))).max() / maps.abs().max())
     assert spread["replicate"] < 1e-5 and spread["zeros"] > 0.1
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_replicated_convolution_is_torchs_with_its_gradient_and_keeps_no_maps(stride) -> None:
+    layer = (
+        torch.nn.Conv2d(3, 5, (3, 5), stride, padding=(1, 2), padding_mode="replicate").double().requires_grad_(False)
+    )
+    maps = torch.rand(2, 3, 7, 6, dtype=torch.float64, requires_grad=True)
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        ours = replicated_convolution(maps, layer)
+    assert [tensor.data_ptr() for tensor in kept] == [layer.weight.data_ptr()]
+    torch.testing.assert_close(ours, layer(maps))
+    weights = torch.rand_like(ours)
+    gradients = [torch.autograd.grad((result * weights).sum(), maps)[0] for result in (ours, layer(maps))]
+    torch.testing.assert_close(*gradients)
+
+
+def test_replicate_takes_no_more_memory_than_zeros(noise: Tensor) -> None:
+    needed = {}
+    for padding in ("replicate", "zeros"):
+        network = LossNetwork(["relu3_1"], weights=None, padding=padding)
+        needed[padding] = saved_bytes(lambda image: network(image)["relu3_1"].sum(), noise)  # noqa: B023
+    assert needed["replicate"] <= needed["zeros"]
+
+
+def test_replicate_under_autocast_has_about_the_same_gradient(noise: Tensor) -> None:
+    network = LossNetwork(["relu2_1"], weights=None, padding="replicate").to(memory_format=torch.channels_last)
+    gradients = []
+    for enabled in (False, True):
+        image = noise.contiguous(memory_format=torch.channels_last).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            loss = network(image)["relu2_1"].float().square().mean()
+        (gradient,) = torch.autograd.grad(loss, image)
+        assert gradient.dtype == torch.float32
+        gradients.append(gradient)
+    assert (gradients[1] - gradients[0]).norm() < 0.05 * gradients[0].norm()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -345,6 +345,7 @@ def test_a_shape_has_the_long_side_asked_for(height, width, size, expected) -> N
 
 NUMBERS = {
     "gatys2016": {
+        "padding": "zeros",
         "loss_network": "vgg19",
         "pooling": "avg",
         "unit_means": True,
@@ -354,6 +355,7 @@ NUMBERS = {
         "tv_weight": 0,
     },
     "johnson-baseline": {
+        "padding": "zeros",
         "loss_network": "vgg19",
         "pooling": "max",
         "unit_means": False,
@@ -363,6 +365,7 @@ NUMBERS = {
         "style_size": 256,
     },
     "keras-vgg19": {
+        "padding": "zeros",
         "loss_network": "vgg19",
         "pooling": "max",
         "unit_means": False,
@@ -372,6 +375,7 @@ NUMBERS = {
         "tv_weight": 0,
     },
     "pytorch-vgg19": {
+        "padding": "zeros",
         "loss_network": "vgg19",
         "pooling": "max",
         "unit_means": False,
@@ -381,6 +385,7 @@ NUMBERS = {
         "tv_weight": 0,
     },
     "vgg16-average": {
+        "padding": "zeros",
         "loss_network": "vgg16",
         "pooling": "avg",
         "unit_means": False,
@@ -390,6 +395,7 @@ NUMBERS = {
         "tv_weight": 0,
     },
     "densenet121": {
+        "padding": "zeros",
         "loss_network": "densenet121",
         "pooling": "max",
         "unit_means": False,

@@ -41,4 +41,4 @@ def test_training_and_optimising_give_their_loss_network_the_padding(padding) ->
         load_loss_network(TrainConfig(**layers)),
         loss_network_of(OptimizeConfig(style=(Path("wave.jpg"),), **layers), device="cpu"),
     ):
-        assert network.operations["conv1_2"].padding_mode == padding
+        assert network.padding == padding

@@ -51,6 +51,11 @@ def test_other_measurements_are_not_mixed() -> None:
     measure_targets(CONFIG)
     with pytest.raises(UserError, match="targets of other settings \\(iterations\\)"):
         measure_targets(replace(CONFIG, iterations=3))
+    found = json.loads(Path("q.json").read_text())
+    del found["objective"]["padding"]  # from before there was a choice
+    Path("q.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match="targets of other settings \\(objective\\)"):
+        measure_targets(CONFIG)
     Path("q.json").write_text("[]")
     with pytest.raises(UserError, match="holds no targets"):
         measure_targets(CONFIG)

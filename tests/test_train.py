@@ -63,6 +63,19 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_a_training_paints_on_a_torus_and_is_judged_by_what_apply_paints(monkeypatch) -> None:
+    modes: dict[bool, set[bool]] = {True: set(), False: set()}  # of the network, by whether there are gradients
+    losses = StyleTrainer.losses
+
+    def watched(self, photos, styles):
+        modes[torch.is_grad_enabled()].add(self.network.training)
+        return losses(self, photos, styles)
+
+    monkeypatch.setattr(StyleTrainer, "losses", watched)
+    train(replace(SHALLOW, steps=4, eval_every=2))
+    assert modes == {True: {True}, False: {False}}
+
+
 def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself() -> None:
     before = train(replace(SHALLOW, steps=1, name="untrained"))
     result = train(replace(SHALLOW, steps=100))
