@@ -26,7 +26,7 @@ from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
 from fastnst.network import PRESETS, BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
-from fastnst.style_trainer import make_optimizer
+from fastnst.style_trainer import make_optimizer, within
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
 STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
@@ -49,7 +49,7 @@ def bench_training(config: BenchConfig) -> dict[str, Any]:
     The plain loops share network, weights, batch and loss, with what torch offers ready-made: its instance norm, a Gram
     matrix of two lines, its ordinary memory layout, float32. Where a training multiplies in bfloat16, the fastnst step
     does, and the competent loop is timed in both. The plain loops have everybody's borders: zeros in the loss network,
-    reflection in the other. With these the losses are the same.
+    no margin around a crop. With these the losses are the same.
 
     The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
     counted.
@@ -104,15 +104,17 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
 
 def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = False) -> Loop:
     """The step as a training makes it, without Lightning's loop, logs and the decoding of photos."""
-    network = _network(name).train(not plain_borders)
+    network = _network(name)
     padding: Padding = "zeros" if plain_borders else TrainConfig().padding
+    margin = 0 if plain_borders else TrainConfig().margin
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
 
     def step(photos: Tensor) -> Tensor:
+        seen = F.pad(photos, [margin] * 4, mode="replicate")
         with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
-            losses = perceptual_loss(network(photos), perceptual_loss.content_targets(photos))
+            losses = perceptual_loss(within(network(seen), margin), perceptual_loss.content_targets(photos))
         return _update(optimizer, losses.total.mean())
 
     return Loop(network, optimizer, step)
@@ -203,7 +205,7 @@ def plain_network(name: NetworkName) -> nn.Module:
             layer.__class__ = PlainUpsampleConvNorm
         if isinstance(layer, BlockConv2d):
             layer.__class__ = nn.Conv2d  # type: ignore[assignment]
-    return network.eval()  # borders are then reflected in training too, as everybody's are; nothing else depends on it
+    return network
 
 
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def bench_apply(config: BenchApplyConfig) -> dict[str, Any]:
 
 def usual_way(photo: Bytes) -> Callable[[], Bytes]:
     """The paper's network as most code runs it: torch's own layers and memory layout, float32."""
-    network = plain_network("johnson")
+    network = plain_network("johnson").eval()
 
     @torch.inference_mode()
     def paint() -> Bytes:

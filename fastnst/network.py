@@ -16,16 +16,6 @@ PRESETS: dict[str, dict[str, int]] = {
 }
 
 
-def border(layer: nn.Module, otherwise: str) -> str:
-    """The padding of a layer: in training the picture goes on at its opposite side.
-
-    A network that sees where its photo ends learns to paint a frame there: strokes in one place, always the same, cost
-    the content least (records/LOG.md). On a torus there is no such place.
-    """
-    # Differs from Johnson et al. (2016) and Ulyanov et al. (2016), who pad in training as they do later.
-    return "circular" if layer.training else otherwise
-
-
 class ConditionalInstanceNorm(nn.Module):
     """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
 
@@ -61,7 +51,7 @@ class ConditionalInstanceNorm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Reflection pad (see `border`), convolution, conditional instance norm."""
+    """Reflection pad, convolution, conditional instance norm."""
 
     # Differs from Johnson et al. (2016): reflection padding before every convolution instead of zeros, and
     # instance norm instead of batch norm, after Ulyanov et al. (2016).
@@ -75,8 +65,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, ceil(H / stride), ceil(W / stride))`."""
-        padded = F.pad(maps, [self.pad] * 4, mode=border(self, "reflect"))
-        normed: Tensor = self.norm(self.conv(padded), style)
+        normed: Tensor = self.norm(self.conv(F.pad(maps, [self.pad] * 4, mode="reflect")), style)
         return normed
 
 
@@ -100,7 +89,7 @@ class UpsampleConvNorm(nn.Module):
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
-        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels(), border(self, "replicate")), style)
+        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels()), style)
         return normed
 
     def kernels(self) -> Tensor:
@@ -108,13 +97,13 @@ class UpsampleConvNorm(nn.Module):
         return torch.einsum("pay,qbx,oiyx->opqiab", self.taps, self.taps, self.conv.weight).flatten(0, 2)
 
 
-def upsample_and_convolve(maps: Tensor, kernels: Tensor, padding: str = "replicate") -> Tensor:
+def upsample_and_convolve(maps: Tensor, kernels: Tensor) -> Tensor:
     """Both in one, at the low resolution and with 4/9 of the products; exactly equal but for rounding.
 
     A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places that it can
     have above a pixel. Each 2x2 pixels yield the four around their corner, so the first comes one pixel too early.
     """
-    places = F.conv2d(F.pad(maps, [1] * 4, mode=padding), kernels)  # (B, 4 C, H + 1, W + 1)
+    places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels)  # (B, 4 C, H + 1, W + 1)
     return F.pixel_shuffle(places, 2)[..., 1:-1, 1:-1]
 
 
@@ -249,13 +238,10 @@ class TransformationNetwork(nn.Module):
                 raise ValueError(f"the network has {self.num_styles} styles: pass their weights as `style`")
             style = images.new_ones(1, 1)
         height, width = images.shape[-2:]
-        if self.training:
-            right, below = (-side % self.stride for side in (width, height))
-        else:
-            # Always at least one pixel, never none: an exported graph is then the same for every size. Written without
-            # a remainder, with which torch.export takes three times as long to show that.
-            right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
-        maps = F.pad(images, (0, right, 0, below), mode=border(self, "replicate"))
+        # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
+        # remainder, with which torch.export takes three times as long to show that.
+        right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
+        maps = F.pad(images, (0, right, 0, below), mode="replicate")
         if self.folds:
             maps = F.pixel_unshuffle(maps, 2)
         for layer in self.encoder:
@@ -264,25 +250,20 @@ class TransformationNetwork(nn.Module):
             maps = block(maps, style)
         for layer in self.decoder:
             maps = F.relu(layer(maps, style))
-        maps = self.painter(F.pad(maps, [self.painter.kernel_size[0] // 2] * 4, mode=border(self, "reflect")))
+        maps = self.painter(F.pad(maps, [self.painter.kernel_size[0] // 2] * 4, mode="reflect"))
         if self.folds:
             # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
             # 2x2 pixels takes it out (Sugawara et al., 2018). Three channels are slow in channels_last.
             pixels = F.pixel_shuffle(maps.contiguous(), 2)
-            maps = F.avg_pool2d(F.pad(pixels, (1, 0, 1, 0), mode=border(self, "reflect")), 2, stride=1)
+            maps = F.avg_pool2d(F.pad(pixels, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]
 
     @torch.no_grad()
     def in_every_style(self, images: Tensor) -> list[Tensor]:
-        """Images `(B, 3, H, W)` in each style, as `eval()` mode paints them; the mode stays as it was."""
-        training = self.training
-        self.eval()
-        try:
-            return [self(images, style[None]) for style in torch.eye(self.num_styles).to(images)]
-        finally:
-            self.train(training)
+        """Images `(B, 3, H, W)` in each style, without gradients."""
+        return [self(images, style[None]) for style in torch.eye(self.num_styles).to(images)]
 
     @property
     def norms(self) -> list[ConditionalInstanceNorm]:

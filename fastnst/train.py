@@ -79,11 +79,19 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     paintings = [_style_image(path, config) for path in config.style]
     losses = _perceptual_losses(config, schedule, paintings)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
-    module = StyleTrainer(network, losses, schedule=schedule, clock=clock, balance=balance, optimizer=config.optimizer)
+    module = StyleTrainer(
+        network,
+        losses,
+        schedule=schedule,
+        clock=clock,
+        balance=balance,
+        optimizer=config.optimizer,
+        margin=config.margin,
+    )
     photos = PhotoDataModule(
         config.data,
         batch_size=config.batch_size,
-        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)),
+        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)) + 2 * config.margin,
         seed=config.seed,
         workers=_workers(config),
         max_photos=config.max_photos,

@@ -32,7 +32,7 @@ def log_as_before() -> Iterator[None]:
 @pytest.fixture
 def tiny_network() -> TransformationNetwork:
     torch.manual_seed(0)
-    return TransformationNetwork(half=4, quarter=8, num_blocks=1).eval()
+    return TransformationNetwork(half=4, quarter=8, num_blocks=1)
 
 
 @pytest.fixture(scope="session")

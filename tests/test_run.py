@@ -9,10 +9,10 @@ from fastnst.recipe import loss_network_of
 from fastnst.run import Run, from_json, to_json
 
 
-def without_padding() -> dict[str, object]:
+def from_before() -> dict[str, object]:
     """Settings as they were written before there was a choice."""
     values = to_json(TrainConfig(style=(Path("wave.jpg"),), loss_network="vgg19"))
-    del values["padding"]
+    del values["padding"], values["margin"]
     return values
 
 
@@ -21,17 +21,19 @@ def test_settings_survive_json() -> None:
     assert from_json(to_json(config)) == config
 
 
-def test_a_style_file_from_before_the_choice_was_trained_with_zeros() -> None:
-    assert TrainConfig().padding == "replicate"
-    assert from_json(without_padding()).padding == "zeros"
+def test_a_style_file_from_before_the_choice_had_zeros_and_no_margin() -> None:
+    assert (TrainConfig().padding, TrainConfig().margin) == ("replicate", 32)
+    config = from_json(from_before())
+    assert (config.padding, config.margin) == ("zeros", 0)
 
 
-def test_a_run_from_before_the_choice_goes_on_with_zeros(tmp_path) -> None:
+def test_a_run_from_before_the_choice_goes_on_as_it_began(tmp_path) -> None:
     run = Run("wave", tmp_path)
     run.folder.mkdir(parents=True)
     run.checkpoint.touch()
-    run.settings.write_text(json.dumps(without_padding()))
-    assert run.check_resumed(TrainConfig(resume=True)).padding == "zeros"
+    run.settings.write_text(json.dumps(from_before()))
+    config = run.check_resumed(TrainConfig(resume=True))
+    assert (config.padding, config.margin) == ("zeros", 0)
 
 
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])

@@ -63,17 +63,42 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_a_training_paints_on_a_torus_and_is_judged_by_what_apply_paints(monkeypatch) -> None:
-    modes: dict[bool, set[bool]] = {True: set(), False: set()}  # of the network, by whether there are gradients
+def test_losses_see_a_crop_and_the_network_its_margin_too(monkeypatch) -> None:
+    sides: dict[bool, set[tuple[int, int]]] = {
+        True: set(),
+        False: set(),
+    }  # photos, losses; by whether there are gradients
     losses = StyleTrainer.losses
 
-    def watched(self, photos, styles):
-        modes[torch.is_grad_enabled()].add(self.network.training)
-        return losses(self, photos, styles)
+    def framed(self, photos, styles, *, margin=0):
+        """A frame as wide as the margin changes no loss; one that is a pixel wider does."""
+        found = losses(self, photos, styles, margin=margin)
+        sides[torch.is_grad_enabled()].add((photos.shape[-1], margin))
+        if torch.is_grad_enabled():
+            for width, same in ((margin, True), (margin + 1, False)):
+                network, self.network = self.network, Framed(self.network, width)
+                assert torch.equal(losses(self, photos, styles, margin=margin).total, found.total) == same
+                self.network = network
+        return found
 
-    monkeypatch.setattr(StyleTrainer, "losses", watched)
-    train(replace(SHALLOW, steps=4, eval_every=2))
-    assert modes == {True: {True}, False: {False}}
+    monkeypatch.setattr(StyleTrainer, "losses", framed)
+    train(replace(SHALLOW, steps=4, eval_every=2, margin=5))
+    crop = SHALLOW.crop_size
+    assert (crop + 10, 5) in sides[True] and all(margin == 5 for _, margin in sides[True])
+    assert sides[False] == {(crop, 0)}
+
+
+class Framed(torch.nn.Module):
+    """A network that paints a black frame."""
+
+    def __init__(self, network, width) -> None:
+        super().__init__()
+        self.network, self.num_styles, self.width = network, network.num_styles, width
+
+    def forward(self, images, style):
+        painted = self.network(images, style).clone()
+        inner = painted[..., self.width : -self.width, self.width : -self.width].clone()
+        return torch.nn.functional.pad(inner, [self.width] * 4)
 
 
 def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself() -> None:
