@@ -22,7 +22,7 @@ from fastnst.exported import compile_openvino, require
 from fastnst.network import BlockConv2d, ConvNorm, DeepBlock, ResidualBlock, TransformationNetwork, UpsampleConvNorm
 
 #: Pixels in all from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
-#: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.45 s with `johnson`.
+#: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.54 s with `johnson`.
 PAYS_FROM = 4_000_000
 
 log = logging.getLogger("fastnst")
