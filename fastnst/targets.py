@@ -106,7 +106,7 @@ def _done_before(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
     try:
         found = json.loads(file.read_text())
         photos: list[dict[str, Any]] = found["photos"]
-        found["objective"] = {**EARLIER, **found["objective"]}
+        found["objective"] = {"padding": EARLIER["padding"], **found["objective"]}
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{file} is there and holds no targets: choose another file") from None
     same = ("style_image", "objective", "iterations", "history", "data")
