@@ -115,9 +115,9 @@ class TrainConfig:
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """Of the loss network: `max` or `avg` [max]."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
-    """Of the loss network: `replicate` or `zeros` [replicate]."""
+    """Likewise: `replicate` or `zeros` [replicate]."""
     margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 32
-    """Pixels around a crop that only the network sees [32]."""
+    """Pixels around crops, for the network only [32]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
