@@ -23,7 +23,7 @@ def saturation(images: Tensor) -> float:
     """Share of values at the ends of the range.
 
     Example:
-        >>> saturation(torch.tensor([0.0, 0.5, 1.0, 0.25]))
+        >>> saturation(Tensor([0.0, 0.5, 1.0, 0.25]))
         0.5
     """
     return float(((images < EDGE) | (images > 1 - EDGE)).float().mean())
