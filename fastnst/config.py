@@ -121,6 +121,8 @@ class TrainConfig:
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
+    visits: Annotated[PositiveInt, TRAINING, BRIEF] = 4
+    """Steps that share a crop, its features kept [4]."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
     """Side of the final crops in pixels."""
     optimizer: Annotated[Literal["muon", "adam"], TRAINING, BRIEF] = "muon"

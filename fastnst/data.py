@@ -1,7 +1,7 @@
 """Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
 
 Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
-a run was interrupted. Knows nothing of networks and losses.
+a run was interrupted. Crops come several times, so that what is known of them need not be computed again. Knows nothing of networks and losses.
 """
 
 import functools
@@ -27,10 +27,11 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
 SPARE = 1.25  # the short side of a decoded photo, in crop sizes
 ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
 PATIENCE = 50  # unreadable photos in a row
+TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that styles in turn find all of them
 
 
 class Draw(NamedTuple):
-    """Which sample: its training step, its number among the samples of the step, its size in pixels."""
+    """Which sample: the step that would have it if none came twice, its number in that step, its size in pixels."""
 
     step: int
     number: int
@@ -43,10 +44,12 @@ class PhotoBatch(NamedTuple):
     Attributes:
         photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
         skipped: Names of unreadable photos that others stand in for.
+        draws: Which samples of the training they are, if they come again; equal draws are equal photos.
     """
 
     photos: Tensor
     skipped: tuple[str, ...]
+    draws: tuple[Draw, ...] = ()
 
 
 class PhotoDataModule(pl.LightningDataModule):
@@ -61,6 +64,7 @@ class PhotoDataModule(pl.LightningDataModule):
         crop_size: Side of the crops in pixels at a given step; asked in the main process, a few steps ahead.
         seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
         workers: Processes that decode; 0 decodes in the main process.
+        visits: Steps that have the same crops, see `visited`.
         max_photos: Use at most so many photos of the source; by default all of a folder, 20,000 of the Hub.
         eval_size: Side of the held-out photos in pixels.
         cache: Folder for the copies of Hub photos; by default `fastnst` in the user's cache folder.
@@ -82,6 +86,7 @@ class PhotoDataModule(pl.LightningDataModule):
         crop_size: Callable[[int], int],
         seed: int,
         workers: int,
+        visits: int = 1,
         max_photos: int | None = None,
         eval_size: int = 256,
         cache: Path | None = None,
@@ -90,7 +95,7 @@ class PhotoDataModule(pl.LightningDataModule):
         super().__init__()
         self.start_step = 0
         self.batch_size, self.crop_size, self.seed, self.workers = batch_size, crop_size, seed, workers
-        self.eval_size = eval_size
+        self.visits, self.eval_size = visits, eval_size
         self.source, self.notice, self._load, self.remote = find_source(source, max_photos, cache or user_cache())
 
     def prepare_data(self) -> None:
@@ -160,7 +165,7 @@ class PhotoDataModule(pl.LightningDataModule):
         share = range(first, first + self.batch_size)
         return DataLoader(
             samples,
-            sampler=StepSampler(share, self.crop_size, start=lambda: self.start_step),
+            sampler=StepSampler(share, self.crop_size, start=lambda: self.start_step, visits=self.visits),
             batch_size=None,  # the sampler's items are batches already
             collate_fn=_as_it_is,
             num_workers=self.workers,
@@ -176,21 +181,31 @@ class PhotoDataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
         """From uint8 to [0, 1], on the device: a quarter of the bytes to transfer."""
-        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped))
+        draws = tuple(batch.draws) if self.visits > 1 else ()
+        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped), draws)
+
+
+def visited(step: int, visits: int, batch_size: int) -> int:
+    """The step whose crops a step has, if all come `visits` times: those of some steps in a row take turns."""
+    together = max(1, TOGETHER // batch_size)
+    turns, place = divmod(step, together * visits)
+    return turns * together + place % together
 
 
 class StepSampler(Sampler[list[Draw]]):
     """One process's draws, a list per step, without end and therefore without a length."""
 
-    def __init__(self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int]) -> None:
+    def __init__(
+        self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int], visits: int = 1
+    ) -> None:
         """Takes the process's sample numbers; `start` is asked when the iteration begins."""
-        self.share, self.crop_size, self.start = share, crop_size, start
+        self.share, self.crop_size, self.start, self.visits = share, crop_size, start, visits
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Begins at the start step."""
         for step in itertools.count(self.start()):
-            crop = self.crop_size(step)
-            yield [Draw(step, index, crop) for index in self.share]
+            crop, known = self.crop_size(step), visited(step, self.visits, len(self.share))
+            yield [Draw(known, index, crop) for index in self.share]
 
 
 class TrainingSamples(Dataset[PhotoBatch]):
@@ -203,7 +218,7 @@ class TrainingSamples(Dataset[PhotoBatch]):
 
     def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
         """The batch of some draws of one size."""
-        return _collate([self.sample(draw) for draw in draws])
+        return _collate([self.sample(draw) for draw in draws])._replace(draws=tuple(draws))
 
     def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
         """A crop `(S, S, 3)`, and the names of unreadable photos in whose place it stands.

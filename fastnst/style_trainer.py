@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from fastnst.balance import Balance
-from fastnst.data import PhotoBatch
+from fastnst.data import TOGETHER, Draw, PhotoBatch
 from fastnst.errors import TrainingError
 from fastnst.losses import Losses, PerceptualLoss
 from fastnst.muon import Muon
@@ -79,6 +79,7 @@ class StyleTrainer(LightningModule):
         self.began_at: dict[str, Any] | None = None  # the style file that a warm start took, for the records
         self.strict_loading = False  # the loss network is not in the checkpoint
         self.skipped: set[str] = set()
+        self._content_targets: dict[tuple[Draw, ...], dict[str, Tensor]] = {}  # of crops that may come again
         self._first_losses: list[float] = []
         self._recent_loss = 0.0
         self.progress = 0.0
@@ -126,7 +127,7 @@ class StyleTrainer(LightningModule):
         self.skipped.update(batch.skipped)
         first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
         styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
-        each = self.losses(photos, styles, margin=self.margin)
+        each = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
         losses = each.mean()
         self._refuse_divergence(losses.total.item())
         if self.global_step % LOG_EVERY == 0:
@@ -147,15 +148,25 @@ class StyleTrainer(LightningModule):
         for loss in self.perceptual_losses.values():
             loss.style_weight = weight  # type: ignore[assignment]
 
-    def losses(self, photos: Tensor, styles: Tensor, *, margin: int = 0) -> Losses:
-        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`, without a margin of so many pixels."""
+    def losses(self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()) -> Losses:
+        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`, without a margin of so many pixels.
+
+        The content targets of draws are kept for the next time that they come.
+        """
         one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
         # One row for all where they agree: the norm is then a single fused operation.
         one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
         stylized = within(self.network(photos, one_hot), margin)
         photos = within(photos, margin)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        losses: Losses = loss(stylized, loss.content_targets(photos), one_hot)
+        targets = self._content_targets.get(draws)
+        if targets is None:
+            targets = loss.content_targets(photos)
+            if draws:
+                self._content_targets[draws] = targets
+                if len(self._content_targets) * len(draws) > max(TOGETHER, len(draws)):
+                    del self._content_targets[next(iter(self._content_targets))]  # the oldest
+        losses: Losses = loss(stylized, targets, one_hot)
         return losses
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -94,6 +94,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         crop_size=lambda step: schedule.crop_size_at(clock.progress(step)) + 2 * config.margin,
         seed=config.seed,
         workers=_workers(config),
+        visits=config.visits,
         max_photos=config.max_photos,
         eval_size=config.crop_size,
     )

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from fastnst import data, images, sources
-from fastnst.data import PhotoBatch, PhotoDataModule
+from fastnst.data import TOGETHER, PhotoBatch, PhotoDataModule, visited
 from fastnst.levels import from_levels
 from fastnst.sources import DataError
 
@@ -106,6 +106,25 @@ def test_every_training_photo_comes_once_before_any_comes_twice(folder: Path) ->
     epochs = [seen[:11], seen[11:22], seen[22:]]
     assert all(len(set(epoch)) == 11 for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_crops_take_turns_until_each_has_come_often_enough(folder: Path) -> None:
+    module = photos_of(folder, batch_size=10, visits=3)  # three steps of ten are 31 photos at most
+    batches = [module.on_after_batch_transfer(batch, 0) for batch in itertools.islice(module.train_dataloader(), 18)]
+    once = training_batches(photos_of(folder, batch_size=10), 6)
+    for step, batch in enumerate(batches):
+        expected = once[step // 9 * 3 + step % 3]
+        assert torch.equal(batch.photos * 255, expected.float())
+    assert len({batch.draws for batch in batches}) == 6
+    assert all(len(batch.draws) == 10 for batch in batches)
+
+
+@pytest.mark.parametrize("num_styles", [2, 3, 8, 12])
+def test_a_crop_that_comes_again_meets_other_styles(num_styles: int) -> None:
+    met: dict[int, set[int]] = {}
+    for step in range(TOGETHER * num_styles):
+        met.setdefault(visited(step, num_styles, 1), set()).add(step % num_styles)
+    assert len(met) == TOGETHER and all(len(styles) == num_styles for styles in met.values())
 
 
 def test_crops_differ_in_place_zoom_and_direction(folder: Path) -> None:

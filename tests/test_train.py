@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from fastnst import images
 from fastnst.config import TrainConfig
 from fastnst.errors import Interrupted, TrainingError, UserError
+from fastnst.losses import PerceptualLoss
 from fastnst.objective import load_style_image, shrunk, style_side
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
@@ -70,9 +71,9 @@ def test_losses_see_a_crop_and_the_network_its_margin_too(monkeypatch) -> None:
     }  # photos, losses; by whether there are gradients
     losses = StyleTrainer.losses
 
-    def framed(self, photos, styles, *, margin=0):
+    def framed(self, photos, styles, *, margin=0, draws=()):
         """A frame as wide as the margin changes no loss; one that is a pixel wider does."""
-        found = losses(self, photos, styles, margin=margin)
+        found = losses(self, photos, styles, margin=margin, draws=draws)
         sides[torch.is_grad_enabled()].add((photos.shape[-1], margin))
         if torch.is_grad_enabled():
             for width, same in ((margin, True), (margin + 1, False)):
@@ -99,6 +100,30 @@ class Framed(torch.nn.Module):
         painted = self.network(images, style).clone()
         inner = painted[..., self.width : -self.width, self.width : -self.width].clone()
         return torch.nn.functional.pad(inner, [self.width] * 4)
+
+
+def test_the_features_of_a_crop_that_comes_again_are_kept_and_change_nothing(monkeypatch) -> None:
+    sides: list[int] = []
+    content_targets, losses = PerceptualLoss.content_targets, StyleTrainer.losses
+
+    def counted(self, photos):
+        sides.append(photos.shape[-1])
+        return content_targets(self, photos)
+
+    def forgetful(self, photos, styles, *, margin=0, draws=()):
+        return losses(self, photos, styles, margin=margin)
+
+    monkeypatch.setattr(PerceptualLoss, "content_targets", counted)
+    ten = replace(SHALLOW, steps=24, batch_size=10, eval_every=1000, visits=4)  # three steps take turns
+    train(ten)
+    evaluations = 2  # before the first step and after the last one
+    # The crops grow after 6 and after 14 steps: those of steps 6 to 11 and 12 to 14 come in two sizes.
+    assert len(sides) - evaluations < 24 / 2
+    count = len(sides)
+    monkeypatch.setattr(StyleTrainer, "losses", forgetful)
+    train(replace(ten, name="forgetful"))
+    assert len(sides) - count == 24 + evaluations
+    assert same(weights(), weights("forgetful"))
 
 
 def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself() -> None:
