@@ -1,7 +1,8 @@
 """Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
 
 Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
-a run was interrupted. Crops come several times, so that what is known of them need not be computed again. Knows nothing of networks and losses.
+a run was interrupted. Crops may come several times, so that what is known of them need not be computed again. Knows
+nothing of networks and losses.
 """
 
 import functools
@@ -27,7 +28,7 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
 SPARE = 1.25  # the short side of a decoded photo, in crop sizes
 ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
 PATIENCE = 50  # unreadable photos in a row
-TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that styles in turn find all of them
+TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that it meets other styles each time
 
 
 class Draw(NamedTuple):

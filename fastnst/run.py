@@ -14,7 +14,7 @@ from fastnst.style_file import SUFFIX
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
 NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
 NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
-EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}  # what files stand for that were written before there was a choice
+EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}  # of files that were written before there was a choice
 
 
 @dataclass(frozen=True)
