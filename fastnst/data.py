@@ -28,7 +28,7 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
 SPARE = 1.25  # the short side of a decoded photo, in crop sizes
 ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
 PATIENCE = 50  # unreadable photos in a row
-TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that it meets other styles each time
+TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that it meets other styles
 
 
 class Draw(NamedTuple):
