@@ -9,8 +9,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from fastnst.config import TrainConfig
 from fastnst.devices import installed_version
 from fastnst.network import PRESETS
+from fastnst.run import EARLIER
 from fastnst.style_file import StyleFileError, list_styles, read_info
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
@@ -35,11 +37,23 @@ def print_styles(*, as_json: bool) -> None:
             ", ".join(each["name"] for each in style["styles"]),
             _size(network),
             f"{style.get('steps', '?')} steps in {style.get('seconds', 0) / 60:.1f} min",
-            f"{style.get('held_out', {}).get('total', float('nan')):.3f}",
+            _held_out(style),
             str(path),
         )
     if not as_json:
         Console().print(table if table.row_count else "no style yet: fastnst train --style painting.jpg")
+
+
+def _held_out(style: dict[str, Any]) -> str:
+    """The objective, and what it does not have in common with that of a training by default."""
+    settings, defaults = {**EARLIER, **style.get("settings", {})}, TrainConfig()
+    kinds = [
+        f"{name.replace('_', ' ')} {settings[name]}"
+        for name in ("padding", "style_weight", "normalization")
+        if name in settings and settings[name] != getattr(defaults, name)
+    ]
+    total = style.get("held_out", {}).get("total", float("nan"))
+    return f"{total:.3f}" + (f" ({', '.join(kinds)})" if kinds else "")
 
 
 def _size(network: dict[str, int]) -> str:
