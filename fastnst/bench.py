@@ -26,7 +26,7 @@ from fastnst.loss_network import LossNetwork
 from fastnst.losses import PerceptualLoss, squared_distance
 from fastnst.network import PRESETS, BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
-from fastnst.style_trainer import make_optimizer, within
+from fastnst.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer, within
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
 STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
@@ -118,10 +118,13 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
         totals = []
         with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
             targets = perceptual_loss.content_targets(photos)
-        for _ in range(visits):
+        for number in range(visits):
             with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
-                losses = perceptual_loss(within(network(seen), margin), targets)
-            totals.append(_update(optimizer, losses.total.mean()))
+                stylized = within(network(seen), margin)
+                total = perceptual_loss(stylized, targets).total
+                if margin and number % BORDER_EVERY == 0:
+                    total = total + BORDER_WEIGHT * border_loss(network(photos), stylized, margin)
+            totals.append(_update(optimizer, total.mean()))
         return totals[0]
 
     return Loop(network, optimizer, step, visits)

@@ -18,12 +18,30 @@ from fastnst.schedule import Clock, Schedule
 
 LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 DIVERGED = 4.0  # times the loss of the first steps
+BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # steps
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
 def within(images: Tensor, margin: int) -> Tensor:
     """Images `(B, 3, H, W)` without their outermost pixels."""
     return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
+
+
+def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:
+    """Mean square by which a picture's outermost pixels differ from those of the same place in a larger picture.
+
+    Args:
+        alone: `(B, 3, H, W)`, a photo's picture.
+        surrounded: Likewise, cut out of the picture of a larger photo; gets no gradient.
+        width: Of the border, in pixels.
+
+    Returns:
+        `(B,)`.
+    """
+    squares = (alone.float() - surrounded.detach().float()).square()
+    inner = within(squares, width)
+    pixels = squares[0].numel() - inner[0].numel()
+    return (squares.flatten(1).sum(1) - inner.flatten(1).sum(1)) / pixels
 
 
 def make_optimizer(
@@ -55,7 +73,8 @@ class StyleTrainer(LightningModule):
 
     # Differs from Johnson et al. (2016), whose losses see all of the picture. A network that knows where they end gives
     # the border up for the style, a strip or a frame on every photo: strokes in few places cost the content least, and
-    # the border is a place that all photos have (records/LOG.md).
+    # the border is a place that all photos have. What it paints there it learns from itself: the same as it would with
+    # more of the photo to see (records/LOG.md).
 
     def __init__(
         self,
@@ -159,15 +178,23 @@ class StyleTrainer(LightningModule):
         stylized = within(self.network(photos, one_hot), margin)
         photos = within(photos, margin)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        targets = self._content_targets.get(draws)
-        if targets is None:
-            targets = loss.content_targets(photos)
-            if draws:
-                self._content_targets[draws] = targets
-                if len(self._content_targets) * len(draws) > max(TOGETHER, len(draws)):
-                    del self._content_targets[next(iter(self._content_targets))]  # the oldest
-        losses: Losses = loss(stylized, targets, one_hot)
+        losses: Losses = loss(stylized, self._targets(loss, photos, draws), one_hot)
+        if margin and self.global_step % BORDER_EVERY == 0:
+            border = border_loss(self.network(photos, one_hot), stylized, margin)
+            losses = losses._replace(total=losses.total + BORDER_WEIGHT * border)
         return losses
+
+    def _targets(self, loss: Any, photos: Tensor, draws: tuple[Draw, ...]) -> dict[str, Tensor]:
+        """Content targets of photos; those of crops that come again are kept, of `TOGETHER` photos at most."""
+        kept = self._content_targets
+        if draws in kept:
+            return kept[draws]
+        targets: dict[str, Tensor] = loss.content_targets(photos)
+        if draws:
+            kept[draws] = targets
+            if len(kept) > max(1, TOGETHER // len(draws)):
+                del kept[next(iter(kept))]  # the oldest
+        return targets
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse to spoil the weights with gradients that are no numbers."""

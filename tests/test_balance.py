@@ -27,7 +27,7 @@ def test_a_style_that_is_hard_to_learn_gets_more_weight() -> None:
     assert run(0.3).weight > run(0.03).weight
 
 
-def test_the_weight_moves_in_the_first_part_of_the_run_only() -> None:
+def test_the_weight_moves_neither_at_the_start_nor_at_the_end_of_a_run() -> None:
     balance, weights = Balance(), {}
     for step in range(1000):
         weights[step] = balance.update(0.9, 0.01, step / 1000)

@@ -17,7 +17,7 @@ from fastnst.losses import PerceptualLoss
 from fastnst.objective import load_style_image, shrunk, style_side
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
-from fastnst.style_trainer import StyleTrainer
+from fastnst.style_trainer import StyleTrainer, border_loss
 from fastnst.train import train
 
 SHALLOW = TrainConfig(
@@ -78,7 +78,7 @@ def test_losses_see_a_crop_and_the_network_its_margin_too(monkeypatch) -> None:
         if torch.is_grad_enabled():
             for width, same in ((margin, True), (margin + 1, False)):
                 network, self.network = self.network, Framed(self.network, width)
-                assert torch.equal(losses(self, photos, styles, margin=margin).total, found.total) == same
+                assert torch.equal(losses(self, photos, styles, margin=margin).style, found.style) == same
                 self.network = network
         return found
 
@@ -453,3 +453,29 @@ def test_a_painting_is_decoded_once(monkeypatch) -> None:
     monkeypatch.setattr(images, "read_picture", lambda path, **size: paths.append(path.name) or read(path, **size))
     train(replace(SHALLOW, steps=1, quiet=False))
     assert paths.count("style.png") == 1
+
+
+def test_the_border_loss_sees_the_border_alone_and_teaches_the_picture_without_surroundings() -> None:
+    alone, surrounded = torch.zeros(2, 3, 8, 10, requires_grad=True), torch.zeros(2, 3, 8, 10, requires_grad=True)
+    with torch.no_grad():
+        surrounded[1, :, 2:-2, 2:-2] = 5.0
+        surrounded[0, :, 0] = 0.5  # 10 of the 56 pixels of the border
+    losses = border_loss(alone, surrounded, 2)
+    assert losses.tolist() == pytest.approx([0.25 * 10 / 56, 0.0])
+    losses.sum().backward()
+    assert alone.grad is not None and alone.grad.any() and surrounded.grad is None
+
+
+def test_a_frame_that_a_network_began_with_goes_though_the_losses_do_not_see_it(monkeypatch) -> None:
+    def frame(path: str, steps: int) -> float:
+        """How much the border of a picture differs from the same place in the picture of a larger photo."""
+        network = load_style(Path(path)).network.eval()
+        photo = torch.from_numpy(np.asarray(stripes(64, 20)) / 255).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            return float(border_loss(network(photo[..., 8:-8, 8:-8]), network(photo)[..., 8:-8, 8:-8], 8))
+
+    settings = replace(SHALLOW, steps=60, margin=8, init_from="none")
+    with_it = train(settings)
+    monkeypatch.setattr("fastnst.style_trainer.BORDER_WEIGHT", 0.0)
+    without = train(replace(settings, name="without"))
+    assert frame(with_it["path"], 60) < 0.7 * frame(without["path"], 60)
