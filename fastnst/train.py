@@ -76,6 +76,7 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     start = None if config.resume else find_start(config.init_from, config.network)
     seed_everything(config.seed, verbose=False)
     network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
+    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     paintings = [_style_image(path, config) for path in config.style]
     losses = _perceptual_losses(config, schedule, paintings)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
@@ -106,10 +107,9 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
     if start:
-        module.began_at = _warm_start(module, start, photos)
+        module.began_at = _warm_start(module, start, photos, [style["sha256"] for style in styles])
     if tells:
         _announce(config, run, module, photos, paintings)
-    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     counts = photos.describe()
     if _is_first_process() and not config.resume:
         run.begin(config)
@@ -217,10 +217,11 @@ def _style_image(path: Path, config: TrainConfig) -> Tensor:
     return image
 
 
-def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule) -> dict[str, Any]:
+def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str]) -> dict[str, Any]:
     """Give the network the weights of a style file, and say which."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
-    styles = warm_start(module.network, start, loss, photos.first_crops(START_PHOTOS, size))  # type: ignore[arg-type]
+    crops = photos.first_crops(START_PHOTOS, size)
+    styles = warm_start(module.network, start, loss, crops, hashes)  # type: ignore[arg-type]
     return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 

@@ -3,6 +3,7 @@
 Knows nothing of runs and files of photos.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -34,17 +35,24 @@ def find_start(init_from: str, network: NetworkName) -> Path | None:
 
 
 @torch.no_grad()
-def warm_start(network: TransformationNetwork, start: Path, objective: PerceptualLoss, photos: Tensor) -> list[str]:
+def warm_start(
+    network: TransformationNetwork,
+    start: Path,
+    objective: PerceptualLoss,
+    photos: Tensor,
+    hashes: Sequence[str] = (),
+) -> list[str]:
     """Give a network the weights of a style file.
 
-    Convolutions are taken as they are. Each new style begins at the norms of that old style, or of the mean of all,
-    whose pictures have the lowest objective.
+    Convolutions are taken as they are. A style that the file has already begins at its own norms; any other at those of
+    the old style, or of the mean of all, whose pictures have the lowest objective.
 
     Args:
         network: Changed in place; on the photos' device.
         start: A style file.
         objective: With as many styles as the network.
         photos: A few, `(B, 3, H, W)`.
+        hashes: SHA-256 of each style image, if known.
 
     Returns:
         For each new style, the name of the old one, or `mean`.
@@ -61,8 +69,11 @@ def warm_start(network: TransformationNetwork, start: Path, objective: Perceptua
     rows = torch.cat([torch.eye(count), torch.full((1, count), 1 / count)])[: count + (count > 1)].to(photos)
     targets = objective.content_targets(photos)
     painted = [old(photos, row[None]) for row in rows]
-    chosen = []
-    for style in torch.eye(network.num_styles).to(photos):
+    chosen, had = [], [style.get("sha256") for style in file.info["styles"]]
+    for style, digest in zip(torch.eye(network.num_styles).to(photos), hashes or [""] * network.num_styles, strict=True):
+        if digest in had:
+            chosen.append(had.index(digest))
+            continue
         totals = torch.stack([objective(image, targets, style[None]).total.mean() for image in painted])
         chosen.append(int(totals.argmin()))
     mix = rows[chosen]  # (num_styles, count)

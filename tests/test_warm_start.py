@@ -53,6 +53,15 @@ def test_each_new_style_begins_at_the_old_one_that_comes_closest(pair, random_vg
         assert one(PHOTOS).mean() > network(PHOTOS, torch.tensor([[1.0, 0.0, 0.0]])).mean() + 0.1
 
 
+def test_a_style_that_the_file_has_already_begins_at_itself(pair, random_vgg) -> None:
+    file = load_style(pair)
+    styles = [{"name": "white", "sha256": "1" * 64}, {"name": "black", "sha256": "0" * 64}]
+    save_style(pair, file.network, {**file.info, "styles": styles})
+    wanted = wanting(random_vgg, [1.0, 0.0], [1.0, 0.0])  # both come closest to white
+    network = TransformationNetwork(**SHAPE, num_styles=2)
+    assert warm_start(network, pair, wanted, PHOTOS, ["0" * 64, "2" * 64]) == ["black", "white"]
+
+
 def test_a_network_of_another_size_is_refused_and_stays_as_it_was(pair, random_vgg) -> None:
     network = TransformationNetwork(half=4, quarter=8, num_blocks=2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
