@@ -70,7 +70,9 @@ def warm_start(
     targets = objective.content_targets(photos)
     painted = [old(photos, row[None]) for row in rows]
     chosen, had = [], [style.get("sha256") for style in file.info["styles"]]
-    for style, digest in zip(torch.eye(network.num_styles).to(photos), hashes or [""] * network.num_styles, strict=True):
+    for style, digest in zip(
+        torch.eye(network.num_styles).to(photos), hashes or [""] * network.num_styles, strict=True
+    ):
         if digest in had:
             chosen.append(had.index(digest))
             continue
