@@ -18,7 +18,7 @@ from fastnst.schedule import Clock, Schedule
 
 LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 DIVERGED = 4.0  # times the loss of the first steps
-BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # steps
+BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # rounds of all styles
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
@@ -179,7 +179,7 @@ class StyleTrainer(LightningModule):
         photos = within(photos, margin)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
         losses: Losses = loss(stylized, self._targets(loss, photos, draws), one_hot)
-        if margin and self.global_step % BORDER_EVERY == 0:
+        if margin and self.global_step // self.network.num_styles % BORDER_EVERY == 0:
             border = border_loss(self.network(photos, one_hot), stylized, margin)
             losses = losses._replace(total=losses.total + BORDER_WEIGHT * border)
         return losses

@@ -478,3 +478,21 @@ def test_a_network_paints_a_border_as_it_would_inside_a_larger_photo(monkeypatch
         monkeypatch.setattr("fastnst.style_trainer.BORDER_WEIGHT", weight)
         train(replace(SHALLOW, steps=60, margin=8, name=f"weight {weight:.0f}"))
     assert frame("weight 100") < 0.5 * frame("weight 0")
+
+
+def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
+    seen = []
+    network = StyleTrainer.losses
+
+    def losses(self, photos, styles, *, margin=0, draws=()):
+        calls = []
+        with monkeypatch.context() as patched:
+            patched.setattr("fastnst.style_trainer.border_loss", lambda *given: calls.append(1) or border_loss(*given))
+            found = network(self, photos, styles, margin=margin, draws=draws)
+        if margin:
+            seen.append((int(styles[0]), bool(calls)))
+        return found
+
+    monkeypatch.setattr(StyleTrainer, "losses", losses)
+    train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), steps=16, margin=8))
+    assert sorted(style for style, looked in seen if looked) == [0, 0, 1, 1]
