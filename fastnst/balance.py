@@ -24,7 +24,7 @@ class Balance:
 
     def __init__(self, weight: float = 8.0) -> None:
         self.weight = weight
-        self._ratio: float | None = None  # smoothed logarithm of content error over style error
+        self._errors: list[float] | None = None  # content, style, smoothed
         self._progress = FROM
 
     def update(self, content: float, style: float, progress: float) -> float:
@@ -35,19 +35,22 @@ class Balance:
             style: Style error, likewise.
             progress: Where the run stands, from 0 to 1.
         """
-        ratio = math.log(max(content, 1e-6) / max(style, 1e-6))
-        self._ratio = ratio if self._ratio is None else SMOOTHING * self._ratio + (1 - SMOOTHING) * ratio
+        # The ratio of the means, as it is measured at the end. The mean of the ratios was half as high again
+        # (records/LOG.md): few photos have much of the style error.
+        now = [max(content, 1e-6), max(style, 1e-6)]
+        before = self._errors or now
+        self._errors = [SMOOTHING * old + (1 - SMOOTHING) * new for old, new in zip(before, now, strict=True)]
         moved = min(max(progress, self._progress), UNTIL) - self._progress
         # More weight lowers the style error and raises the content error: too high a ratio wants less.
-        weight = self.weight * math.exp(GAIN * moved * (math.log(TARGET) - self._ratio))
+        weight = self.weight * math.exp(GAIN * moved * math.log(TARGET * self._errors[1] / self._errors[0]))
         self.weight = min(max(weight, LOWEST), HIGHEST)
         self._progress += moved
         return self.weight
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"weight": self.weight, "ratio": self._ratio, "progress": self._progress}
+        return {"weight": self.weight, "errors": self._errors, "progress": self._progress}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where a checkpoint stands."""
-        self.weight, self._ratio, self._progress = state["weight"], state["ratio"], state["progress"]
+        self.weight, self._errors, self._progress = state["weight"], state["errors"], state["progress"]
