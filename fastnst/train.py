@@ -154,8 +154,12 @@ def _found(balance: Balance | None) -> dict[str, float]:
 
 def _without_folders(config: TrainConfig, source: str) -> dict[str, Any]:
     """The settings for a file that is given away: names of files and photo folders, not where they are."""
-    weights = config.loss_weights.name if config.loss_weights else None
-    return {**to_json(config), "style": [path.name for path in config.style], "data": source, "loss_weights": weights}
+    names = {
+        "style": [path.name for path in config.style],
+        "init_from": Path(config.init_from).name,
+        "loss_weights": config.loss_weights.name if config.loss_weights else None,
+    }
+    return {**to_json(config), "data": source, **names}
 
 
 def plan(config: TrainConfig, *, started: float) -> tuple[Clock, Schedule]:

@@ -379,7 +379,9 @@ def test_unreadable_photos_are_skipped_and_counted(caplog) -> None:
 
 
 def test_a_style_file_does_not_tell_where_its_maker_keeps_files(tmp_path) -> None:
-    train(replace(SHALLOW, style=(tmp_path / "style.png",), data=str(tmp_path / "photos"), steps=1))
+    settings = replace(SHALLOW, style=(tmp_path / "style.png",), data=str(tmp_path / "photos"), steps=1)
+    train(replace(settings, name="start"))
+    train(replace(settings, init_from=str(tmp_path / "checkpoints/start.safetensors")))
     assert str(tmp_path).encode() not in Path("checkpoints/style.safetensors").read_bytes()
     assert str(tmp_path) in Run("style").settings.read_text()  # the run itself needs it to go on
 
