@@ -61,6 +61,7 @@ def bench_quality(config: QualityConfig, *, started: float) -> dict[str, Any]:
         seed=config.seed,
         style_size=STYLE_SIDE,
         padding=config.padding,
+        margin=config.margin,
         eval_every=10**9,  # only at the end
         force=True,  # the folder was checked as a whole
         quiet=config.json,

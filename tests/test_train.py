@@ -14,6 +14,7 @@ from fastnst import images
 from fastnst.config import TrainConfig
 from fastnst.errors import Interrupted, TrainingError, UserError
 from fastnst.losses import PerceptualLoss
+from fastnst.network import PRESETS, TransformationNetwork
 from fastnst.objective import load_style_image, shrunk, style_side
 from fastnst.run import Run
 from fastnst.style_file import load_style, read_info
@@ -29,6 +30,7 @@ SHALLOW = TrainConfig(
     crop_size=48,
     style_size=64,
     learning_rate=2e-3,
+    margin=16,
     init_from="none",
     device="cpu",
     workers=0,
@@ -498,3 +500,8 @@ def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
     monkeypatch.setattr(StyleTrainer, "losses", losses)
     train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), steps=16, margin=8))
     assert sorted(style for style, looked in seen if looked) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_no_network_sees_beyond_the_default_margin(name) -> None:
+    assert TransformationNetwork(**PRESETS[name]).reach <= TrainConfig().margin
