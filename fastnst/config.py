@@ -154,6 +154,10 @@ class TrainConfig:
     """Print the result as one JSON object."""
 
 
+#: Settings of trainings from before there was a choice: their files do not name them.
+EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApplyConfig:
     """Settings of `fastnst apply`."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fastnst.config import TrainConfig
+from fastnst.config import EARLIER, TrainConfig
 from fastnst.errors import TrainingError
 from fastnst.files import write_json
 from fastnst.style_file import SUFFIX
@@ -14,7 +14,6 @@ from fastnst.style_file import SUFFIX
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
 NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
 NEW_IF_GIVEN = ("learning_rate", "save_every", "eval_every", "preview_every")
-EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}  # of files that were written before there was a choice
 
 
 @dataclass(frozen=True)

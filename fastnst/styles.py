@@ -9,10 +9,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from fastnst.config import TrainConfig
+from fastnst.config import EARLIER, TrainConfig
 from fastnst.devices import installed_version
 from fastnst.network import PRESETS
-from fastnst.run import EARLIER
 from fastnst.style_file import StyleFileError, list_styles, read_info
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")

@@ -12,7 +12,7 @@ import torch
 
 from fastnst.baseline import baseline_curve, mean_curve
 from fastnst.bench_config import TargetsConfig
-from fastnst.config import TrainConfig
+from fastnst.config import EARLIER, TrainConfig
 from fastnst.data import PhotoDataModule
 from fastnst.devices import measured_on
 from fastnst.errors import Interrupted, UserError
@@ -22,7 +22,7 @@ from fastnst.levels import to_tensor
 from fastnst.minimize import Method
 from fastnst.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.progress import progress_bar
-from fastnst.run import EARLIER, to_json
+from fastnst.run import to_json
 
 TOLD = (25, 50, 100)  # iterations
 HISTORY = 20
