@@ -76,8 +76,8 @@ def train(config: TrainConfig, *, started: float | None = None, folder: Path = P
     start = None if config.resume else find_start(config.init_from, config.network)
     seed_everything(config.seed, verbose=False)
     network = TransformationNetwork(**PRESETS[config.network], num_styles=len(config.style))
-    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     paintings = [_style_image(path, config) for path in config.style]
+    styles = [{"name": path.stem, "sha256": sha256(path)} for path in config.style]
     losses = _perceptual_losses(config, schedule, paintings)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if config.style_weight == "auto" else None
     module = StyleTrainer(

@@ -505,3 +505,8 @@ def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_network_sees_beyond_the_default_margin(name) -> None:
     assert TransformationNetwork(**PRESETS[name]).reach <= TrainConfig().margin
+
+
+def test_a_style_that_is_not_there_is_named_in_one_line() -> None:
+    with pytest.raises(UserError, match=r"^nosuch\.png: no such file$"):
+        train(replace(SHALLOW, style=(Path("nosuch.png"),)))
