@@ -146,14 +146,15 @@ class StyleTrainer(LightningModule):
         self.skipped.update(batch.skipped)
         first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
         styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
-        each = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
+        each, border = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
         losses = each.mean()
         self._refuse_divergence(losses.total.item())
         if self.global_step % LOG_EVERY == 0:
             self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
         if self.balance is not None:
             self._rebalance(self.balance, losses)
-        return {"loss": losses.total, "styles": styles, "style_losses": each.style.detach()}
+        loss = losses.total if border is None else losses.total + BORDER_WEIGHT * border.mean()
+        return {"loss": loss, "styles": styles, "style_losses": each.style.detach()}
 
     def _rebalance(self, balance: Balance, losses: Losses) -> None:
         """Take the errors of all devices into account, and the weight that follows."""
@@ -167,10 +168,13 @@ class StyleTrainer(LightningModule):
         for loss in self.perceptual_losses.values():
             loss.style_weight = weight  # type: ignore[assignment]
 
-    def losses(self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()) -> Losses:
+    def losses(
+        self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()
+    ) -> tuple[Losses, Tensor | None]:
         """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`, without a margin of so many pixels.
 
-        The content targets of draws are kept for the next time that they come.
+        The content targets of draws are kept for the next time that they come. Beside the losses, which are the
+        objective, the border loss `(B,)` at the steps that have one.
         """
         one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
         # One row for all where they agree: the norm is then a single fused operation.
@@ -179,10 +183,9 @@ class StyleTrainer(LightningModule):
         photos = within(photos, margin)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
         losses: Losses = loss(stylized, self._targets(loss, photos, draws), one_hot)
-        if margin and self.global_step // self.network.num_styles % BORDER_EVERY == 0:
-            border = border_loss(self.network(photos, one_hot), stylized, margin)
-            losses = losses._replace(total=losses.total + BORDER_WEIGHT * border)
-        return losses
+        if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
+            return losses, None
+        return losses, border_loss(self.network(photos, one_hot), stylized, margin)
 
     def _targets(self, loss: Any, photos: Tensor, draws: tuple[Draw, ...]) -> dict[str, Tensor]:
         """Content targets of photos; those of crops that come again are kept, of `TOGETHER` photos at most."""
@@ -213,7 +216,7 @@ class StyleTrainer(LightningModule):
         """Losses of held-out photos in every style, in float32. They are reported and decide nothing."""
         size, num_styles = len(batch.photos), self.network.num_styles
         with torch.autocast(self.device.type, enabled=False):
-            each = [self.losses(batch.photos, torch.full((size,), i, device=self.device)) for i in range(num_styles)]
+            each = [self.losses(batch.photos, torch.full((size,), i, device=self.device))[0] for i in range(num_styles)]
         mean = {
             f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
         }
