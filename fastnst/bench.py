@@ -23,10 +23,10 @@ from fastnst.config import DEFAULT_STYLE_WEIGHT, NetworkName, Padding, TrainConf
 from fastnst.devices import measured_on, multiplies_bfloat16
 from fastnst.images import resolve_photo
 from fastnst.loss_network import LossNetwork
-from fastnst.losses import PerceptualLoss, squared_distance
+from fastnst.losses import PerceptualLoss, squared_distance, within
 from fastnst.network import PRESETS, BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.objective import load_style_image
-from fastnst.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer, within
+from fastnst.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
 
 STYLE_LAYERS, CONTENT_LAYERS = TrainConfig().style_layers, TrainConfig().content_layers
 STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT

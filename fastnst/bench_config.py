@@ -156,7 +156,7 @@ class QualityConfig:
     """Of L-BFGS, for each held-out photo."""
     padding: Annotated[Padding, LENGTH] = "replicate"
     """Of the loss network, as for `train`."""
-    margin: Annotated[int, LENGTH, Parameter(validator=Number(gte=0))] = 80
+    margin: Annotated[int, LENGTH, Parameter(validator=Number(gte=0))] = 88
     """Around crops, as for `train`."""
     targets: Annotated[Path | None, FILES] = None
     """What L-BFGS reaches; measured if it is not there [targets-STYLE.json]."""

@@ -85,9 +85,9 @@ def draw_sheet(entry: Mapping[str, Any], rows: Sequence[Sequence[Tensor]]) -> Te
     )
 
 
-def worth(entry: Mapping[str, Any]) -> str:
+def worth(entry: Mapping[str, Any], key: str = "equivalent_iterations") -> str:
     """How many iterations a pass is worth, on average or on one photo."""
-    reached = entry["equivalent_iterations"]
+    reached = entry[key]
     return f"> {len(entry['curve'])}" if reached is None else str(reached)
 
 
@@ -136,13 +136,24 @@ def _losses(result: Mapping[str, Any]) -> Iterator[str]:
         "network": "network, one pass",
         "optimizer": f"L-BFGS, {result['iterations']} iterations",
     }
-    yield "| px | photos | picture | objective | content | style | as good after |"
-    yield "|---:|---:|---|---:|---:|---:|---:|"
+    yield "| px | photos | picture | objective | content | style | as good after | without the border |"
+    yield "|---:|---:|---|---:|---:|---:|---:|---:|"
     for entry in result["sizes"]:
         for who, name in names.items():
             numbers = " | ".join(f"{entry['mean'][who][part]:.4g}" for part in ("total", "content", "style"))
-            reached = f"**{worth(entry)}** iterations" if who == "network" else ""
+            keys = ("equivalent_iterations", "equivalent_iterations_inside") if who == "network" else ()
+            reached = " | ".join(f"**{worth(entry, key)}** iterations" for key in keys) or " | "
             yield f"| {entry['size']} | {entry['num_photos']} | {name} | {numbers} | {reached} |"
+    yield ""
+    insets = ", ".join(
+        f"{entry['inset']} px at {entry['size']} px (network {entry['network_inside']:.4g}, "
+        f"L-BFGS at its end {entry['curve_inside'][-1]:.4g})"
+        for entry in result["sizes"]
+    )
+    yield (
+        "Without the border: the same pictures, by the objective of what lies further inside. There all of a picture "
+        f"was to be seen, and L-BFGS had no border to give up for the style. Left out on each side: {insets}."
+    )
     yield ""
     taken = ", ".join(f"{entry['evaluations_per_iteration']:.3g} at {entry['size']} px" for entry in result["sizes"])
     yield f"Means over photos; content and style without their weights. Evaluations per iteration of L-BFGS: {taken}."

@@ -116,8 +116,8 @@ class TrainConfig:
     """Of the loss network: `max` or `avg` [max]."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
     """Likewise: `replicate` or `zeros` [replicate]."""
-    margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 80
-    """Pixels around crops, for the network only [80]."""
+    margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 88
+    """Pixels around crops, for the network only [88]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""

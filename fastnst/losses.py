@@ -15,6 +15,11 @@ from fastnst.loss_network import LossNetwork
 EPS = 1e-8  # keeps a relative loss finite where the target is zero
 
 
+def within(images: Tensor, margin: int) -> Tensor:
+    """Images or maps `(B, C, H, W)` without their outermost positions."""
+    return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
+
+
 def gram_matrix(features: Tensor) -> Tensor:
     """Correlations between channels, divided by the number of values.
 
@@ -304,7 +309,14 @@ class PerceptualLoss(nn.Module):
         """Features `(B, C, H', W')` of photos `(B, 3, H, W)` at the content layers; nothing deeper is run."""
         return dict(self.loss_network(photos, self.content_layers)) if self.content_layers else {}
 
-    def forward(self, stylized: Tensor, content_targets: Mapping[str, Tensor], styles: Tensor | None = None) -> Losses:
+    def forward(
+        self,
+        stylized: Tensor,
+        content_targets: Mapping[str, Tensor],
+        styles: Tensor | None = None,
+        *,
+        inset: int = 0,
+    ) -> Losses:
         """Losses of stylized images.
 
         Args:
@@ -312,8 +324,21 @@ class PerceptualLoss(nn.Module):
             content_targets: What `content_targets` gave for the photos.
             styles: How much of each style every image should have, `(B or 1, num_styles)`, rows that sum to one:
                 their Gram matrices are blended. In equal parts where left out. With `regions` it does not count.
+            inset: Pixels on each side whose features do not count: with as many as the loss network sees to a side,
+                53 for VGG19's relu4_3, no feature that counts knows of the border. Fewer than half of H and W.
+
+        Raises:
+            ValueError: An inset, where styles have regions.
         """
+        if inset and self.regions is not None:
+            raise ValueError("regions are of the whole image: no inset")
         features = self.loss_network(stylized, {**self.content_layers, **self.style_layers})
+        if inset:
+            features, content_targets = (
+                {name: within(each, -(-inset * each.shape[-1] // stylized.shape[-1])) for name, each in maps.items()}
+                for maps in (features, content_targets)
+            )
+            stylized = within(stylized, inset)
         nothing = stylized.new_zeros(len(stylized), dtype=torch.float32)
         content = nothing + sum(
             weight * self.normalization.content(features[name], content_targets[name])

@@ -148,11 +148,20 @@ class ResidualBlock(nn.Module):
         return maps + residual
 
 
+def mean_2x2(maps: Tensor) -> Tensor:
+    """Mean of each 2x2 places of maps `(B, C, H, W)`; `(B, C, H - 1, W - 1)`. A checkerboard becomes flat."""
+    return F.avg_pool2d(maps, 2, stride=1)
+
+
 class DeepBlock(nn.Module):
-    """x + up(blocks(down(x))): residual blocks at half the resolution, as a residual of their own."""
+    """x + up(smooth(blocks(down(x)))): residual blocks at half the resolution, as a residual of their own."""
 
     # Differs from Johnson et al. (2016), who have all blocks at a quarter of the photo's resolution: here some see
-    # twice as far, and have four times the weights, for the same work.
+    # twice as far, and have four times the weights, for the same work. The two means take out the finest wave that
+    # the maps can hold, a checkerboard: without them up to a third of their energy was in it, and flat regions were
+    # hatched with it, every 16 px (records/LOG.md).
+
+    smooth_pad = 1  # two means take a place from each side
 
     def __init__(self, channels: int, inner: int, num_blocks: int, *, num_styles: int) -> None:
         super().__init__()
@@ -165,7 +174,8 @@ class DeepBlock(nn.Module):
         inner = F.relu(self.down(maps, style))
         for block in self.blocks:
             inner = block(inner, style)
-        residual: Tensor = self.up(inner, style)
+        smooth = mean_2x2(mean_2x2(F.pad(inner, [self.smooth_pad] * 4, mode="reflect")))
+        residual: Tensor = self.up(smooth, style)
         return maps + residual
 
 
@@ -255,7 +265,7 @@ class TransformationNetwork(nn.Module):
             # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
             # 2x2 pixels takes it out (Sugawara et al., 2018). Three channels are slow in channels_last.
             pixels = F.pixel_shuffle(maps.contiguous(), 2)
-            maps = F.avg_pool2d(F.pad(pixels, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
+            maps = mean_2x2(F.pad(pixels, (1, 0, 1, 0), mode="reflect"))
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]
@@ -275,6 +285,7 @@ class TransformationNetwork(nn.Module):
         """How many pixels to each side of a pixel matter for it; what is further away acts through the norms alone."""
         folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
+        layers += sum(block.smooth_pad * self.stride for block in self.blocks if isinstance(block, DeepBlock))
         return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
 
     @property

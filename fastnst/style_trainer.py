@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastnst.balance import Balance
 from fastnst.data import TOGETHER, Draw, PhotoBatch
 from fastnst.errors import TrainingError
-from fastnst.losses import Losses, PerceptualLoss
+from fastnst.losses import Losses, PerceptualLoss, within
 from fastnst.muon import Muon
 from fastnst.network import ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.schedule import Clock, Schedule
@@ -20,11 +20,6 @@ LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 DIVERGED = 4.0  # times the loss of the first steps
 BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # rounds of all styles
 WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
-
-
-def within(images: Tensor, margin: int) -> Tensor:
-    """Images `(B, 3, H, W)` without their outermost pixels."""
-    return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
 
 
 def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:

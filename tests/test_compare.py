@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 import logging
 import sys
@@ -9,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import fastnst.baseline
 import fastnst.compare
 from fastnst.architectures import NETWORKS
 from fastnst.baseline import baseline_curve, equivalent_iterations, load_contest, mean_curve
@@ -172,6 +174,22 @@ def test_the_objective_is_that_of_the_training(whole) -> None:
     for name in ("total", "content", "style", "variation"):
         assert told["network"][name] == pytest.approx(getattr(network, name).item(), rel=1e-4)
         assert told["photo"][name] == pytest.approx(getattr(untouched, name).item(), rel=1e-4, abs=1e-6)
+    with torch.no_grad():
+        inside = loss(load_style(Path("checkpoints/wave.safetensors")).network(photo), targets, inset=16)
+    assert told["network_inside"] == pytest.approx(inside.total.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("size", "inset"), [(64, 16), (100, 25), (256, 56), (512, 56)])
+def test_no_more_than_half_of_a_side_is_left_out(size, inset) -> None:
+    assert fastnst.compare._inset(size) == inset
+
+
+def test_an_optimiser_that_ends_early_keeps_its_last_picture_inside_too(monkeypatch) -> None:
+    started = fastnst.baseline.minimize
+    monkeypatch.setattr("fastnst.baseline.minimize", lambda *given: itertools.islice(started(*given), 2))
+    (photo,) = run(output=Path("early"), iterations=4)["sizes"][0]["photos"]
+    assert photo["iterations"] == 2
+    assert len(photo["curve_inside"]) == 4 and photo["curve_inside"][1:] == [photo["curve_inside"][1]] * 3
 
 
 def test_means_are_those_of_the_photos_and_the_curve_is_that_of_the_optimiser(whole) -> None:
@@ -184,6 +202,10 @@ def test_means_are_those_of_the_photos_and_the_curve_is_that_of_the_optimiser(wh
     assert entry["curve"] == pytest.approx(mean_curve([photo["curve"] for photo in photos]), rel=1e-5)
     assert entry["curve"][-1] == pytest.approx(entry["mean"]["optimizer"]["total"], rel=1e-5)
     assert len(entry["curve"]) == 3 and entry["evaluations_per_iteration"] >= 1
+    assert entry["network_inside"] == pytest.approx(sum(photo["network_inside"] for photo in photos) / 2, rel=1e-5)
+    assert entry["curve_inside"] == pytest.approx(mean_curve([photo["curve_inside"] for photo in photos]), rel=1e-5)
+    worth = equivalent_iterations(entry["curve_inside"], entry["network_inside"])
+    assert entry["equivalent_iterations_inside"] == worth
     for one, network in [(entry, entry["mean"]["network"]), *((photo, photo["network"]) for photo in photos)]:
         assert one["equivalent_iterations"] == equivalent_iterations(one["curve"], network["total"])
 

@@ -290,6 +290,21 @@ def test_a_blend_of_styles_is_the_blend_of_their_gram_matrices(random_vgg, photo
     assert_close(loss(image, targets, torch.tensor([[0.0, 1.0]])).style, alone(image, targets).style)
 
 
+def test_with_an_inset_what_is_at_the_border_does_not_count(random_vgg, photo) -> None:
+    """relu2_2 sees 7 px to a side; the 16 px of the inset are eight positions of it."""
+    loss = perceptual_loss(random_vgg, [photo.flip(3)], style_weight=3.0, variation_weight=5.0)
+    targets, image = loss.content_targets(photo), photo.roll(5, 2)
+    spoilt = torch.zeros_like(image)
+    spoilt[..., 9:-9, 9:-9] = image[..., 9:-9, 9:-9]
+    for part, other in zip(loss(image, targets, inset=16), loss(spoilt, targets, inset=16), strict=True):
+        assert_close(part, other)
+    assert loss(spoilt, targets).total > 1.1 * loss(image, targets).total
+    maps, of_photo = random_vgg(image)["relu2_2"][..., 8:-8, 8:-8], targets["relu2_2"][..., 8:-8, 8:-8]
+    inside = loss(image, targets, inset=16)
+    assert_close(inside.content, content_loss(maps, of_photo))
+    assert_close(inside.variation, total_variation(image[..., 16:-16, 16:-16]) / 64**2)
+
+
 # --- Regions ---
 
 

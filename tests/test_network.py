@@ -9,6 +9,7 @@ from fastnst.network import (
     PRESETS,
     BlockConv2d,
     ConditionalInstanceNorm,
+    DeepBlock,
     TransformationNetwork,
     UpsampleConvNorm,
     upsample_and_convolve,
@@ -114,6 +115,34 @@ def test_deep_blocks_are_a_residual_at_half_the_resolution() -> None:
     nn.init.zeros_(network.blocks[1].up.norm.scale)
     style, maps = torch.ones(1, 1), torch.randn(1, 8, 8, 12)
     assert_close(network.blocks[1](maps, style), maps)
+
+
+def test_a_checkerboard_in_the_deepest_maps_is_not_painted() -> None:
+    """The finest wave that they can hold, along either side, would hatch flat regions every 16 px; longer ones pass."""
+    torch.manual_seed(0)
+    block, maps, style = DeepBlock(4, 6, 1, num_styles=1), torch.rand(1, 4, 24, 32), torch.ones(1, 1)
+    inner = block.blocks[0](F.relu(block.down(maps, style)), style)
+    rows, columns = torch.arange(12)[:, None], torch.arange(16)
+
+    def painted(wave: torch.Tensor) -> torch.Tensor:
+        block.blocks = nn.ModuleList([Given(inner + wave)])
+        return block(maps, style)
+
+    assert_close(painted(5.0 * (-1.0) ** (rows + columns)), painted(torch.zeros(())), rtol=1e-4, atol=1e-5)
+    for wave in ((-1.0) ** (rows // 2 + columns), (-1.0) ** (rows // 2 + 0 * columns)):
+        changed = painted(5.0 * wave) - painted(torch.zeros(()))
+        assert (changed.abs().max() > 0.1) == (wave[0, 0] == wave[0, 1])
+
+
+class Given(nn.Module):
+    """A block whose output is what it was given."""
+
+    def __init__(self, maps: torch.Tensor) -> None:
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, maps: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        return self.maps
 
 
 def test_presets_are_those_that_the_settings_offer() -> None:
