@@ -148,7 +148,7 @@ class _Graph:
             maps = self._unfold(self._conv(maps, kernels, bias, stride=2))
         else:
             pixels = self._unfold(self._conv(maps, network.painter.weight, network.painter.bias))
-            maps = op.avg_pool(self._pad(pixels, 1, end=0), [1, 1], [0, 0], [0, 0], [2, 2], True)
+            maps = self._mean_2x2(self._pad(pixels, 1, end=0))
         return openvino.Model([op.sigmoid(op.multiply(maps, self._constant(2.0)))], [image], "fastnst")
 
     def _layer(self, layer: nn.Module, maps: Any) -> Any:
@@ -167,7 +167,8 @@ class _Graph:
                 inner = op.relu(self._layer(layer.down, maps))
                 for block in layer.blocks:
                     inner = self._layer(block, inner)
-                return op.add(maps, self._layer(layer.up, inner))
+                smooth = self._mean_2x2(self._mean_2x2(self._pad(inner, layer.smooth_pad)))
+                return op.add(maps, self._layer(layer.up, smooth))
         raise TypeError(f"no operations of OpenVINO for {type(layer).__name__}")
 
     def _norm(self, maps: Any, layer: ConvNorm | UpsampleConvNorm) -> Any:
@@ -185,6 +186,9 @@ class _Graph:
     ) -> Any:
         end = begin if end is None else end
         return self._op.pad(maps, np.array([0, 0, begin, begin]), np.array([0, 0, end, end]), mode)
+
+    def _mean_2x2(self, maps: Any) -> Any:
+        return self._op.avg_pool(maps, [1, 1], [0, 0], [0, 0], [2, 2], True)
 
     def _unfold(self, maps: Any) -> Any:
         return self._op.depth_to_space(maps, "depth_first", 2)
