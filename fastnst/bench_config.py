@@ -21,6 +21,7 @@ from fastnst.config import (
     Padding,
     Size,
     TileSide,
+    TrainConfig,
 )
 
 
@@ -128,7 +129,7 @@ class TargetsConfig:
     """JSON file; one that is there is gone on with."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS, for each photo."""
-    padding: Annotated[Padding, LENGTH] = "replicate"
+    padding: Annotated[Padding, LENGTH] = TrainConfig.padding
     """Of the loss network, as for `train`."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
@@ -154,9 +155,9 @@ class QualityConfig:
     """Of the training."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS, for each held-out photo."""
-    padding: Annotated[Padding, LENGTH] = "replicate"
+    padding: Annotated[Padding, LENGTH] = TrainConfig.padding
     """Of the loss network, as for `train`."""
-    margin: Annotated[int, LENGTH, Parameter(validator=Number(gte=0))] = 88
+    margin: Annotated[int, LENGTH, Parameter(validator=Number(gte=0))] = TrainConfig.margin
     """Around crops, as for `train`."""
     targets: Annotated[Path | None, FILES] = None
     """What L-BFGS reaches; measured if it is not there [targets-STYLE.json]."""
@@ -184,7 +185,7 @@ class ReferenceConfig:
     """Training time in all, without evaluations."""
     every: Annotated[Duration, LENGTH] = 300.0
     """Training time between evaluations."""
-    padding: Annotated[Padding, LENGTH] = "replicate"
+    padding: Annotated[Padding, LENGTH] = TrainConfig.padding
     """Of the loss network, as for `train`."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""

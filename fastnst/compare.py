@@ -156,18 +156,20 @@ def _compare_photo(
     square = _square(photo, size, contest)
     stylized = contest.stylizer(square)
     targets = contest.objective.content_targets(square)
-    inset = _inset(size)
 
     @torch.no_grad()
     def losses(image: Tensor, inset: int = 0) -> dict[str, float]:
         return _numbers(contest.objective(image, targets, inset=inset).mean())
+
+    def inside(image: Tensor) -> float:
+        return losses(image, _inset(size))["total"]
 
     network = losses(stylized)
     as_good: list[Tensor] = []
     curve_inside: list[float] = []
 
     def watch(iterate: Iterate) -> None:
-        curve_inside.append(losses(iterate.image, inset)["total"])
+        curve_inside.append(inside(iterate.image))
         if not as_good and _rounded(iterate.losses.total) <= network["total"]:
             as_good.append(iterate.image)
         done()
@@ -184,7 +186,7 @@ def _compare_photo(
         "iterations": baseline.iterations,
         "evaluations": baseline.evaluations,
         "curve": curve,
-        "network_inside": losses(stylized, inset)["total"],
+        "network_inside": inside(stylized),
         "curve_inside": curve_inside + curve_inside[-1:] * (len(curve) - len(curve_inside)),
     }
     return entry, [square, stylized, *(as_good or [baseline.image]), baseline.image]

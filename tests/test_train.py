@@ -472,16 +472,20 @@ def test_the_border_loss_sees_the_border_alone_and_teaches_the_picture_without_s
 
 def test_a_network_paints_a_border_as_it_would_inside_a_larger_photo(monkeypatch) -> None:
     def frame(name: str) -> float:
-        """How much the border of a picture differs from the same place in the picture of a larger photo."""
+        """How much the border of a picture differs from the same place in the picture of a larger photo.
+
+        Of large ones: in small ones the norms' statistics change with the border, which no network can help.
+        """
         network = load_style(Path(f"checkpoints/{name}.safetensors")).network.eval()
-        photo = torch.from_numpy(np.asarray(stripes(64, 20)) / 255).permute(2, 0, 1)[None].float()
+        photo = torch.from_numpy(np.asarray(stripes(256, 20)) / 255).permute(2, 0, 1)[None].float()
         with torch.no_grad():
             return float(border_loss(network(within(photo, 8)), within(network(photo), 8), 8))
 
-    for weight in (0.0, 1000.0):
+    monkeypatch.setattr("fastnst.style_trainer.BORDER_EVERY", 1)
+    for weight in (0.0, 100.0):
         monkeypatch.setattr("fastnst.style_trainer.BORDER_WEIGHT", weight)
-        train(replace(SHALLOW, steps=60, margin=8, name=f"weight {weight:.0f}"))
-    assert frame("weight 1000") < 0.8 * frame("weight 0")
+        train(replace(SHALLOW, steps=100, margin=8, name=f"weight {weight:.0f}"))
+    assert frame("weight 100") < 0.5 * frame("weight 0")
 
 
 def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
