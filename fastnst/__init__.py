@@ -1,18 +1,14 @@
-"""Fast neural style transfer: train a style in minutes, paint any photo in one pass."""
+"""Fast neural style transfer: train a style in minutes, paint any photo in one pass.
 
-from typing import TYPE_CHECKING, Any
+The public names, listed with their types in `__init__.pyi`, are imported when they are asked for: torch takes a second
+that `fastnst --help` has not.
 
-if TYPE_CHECKING:
-    from fastnst.stylize import Stylizer
+Shapes in docstrings: B batch, C channels, H height, W width. Images are `(B, 3, H, W)`, sRGB in [0, 1].
+"""
 
-__version__ = "0.1.0"
-__all__ = ["Stylizer", "__version__"]
+import lazy_loader
 
+__version__ = "0.2.0"
 
-def __getattr__(name: str) -> Any:
-    """`Stylizer` when it is asked for: it imports torch, which takes a second that `fastnst --help` has not."""
-    if name == "Stylizer":
-        from fastnst.stylize import Stylizer
-
-        return Stylizer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

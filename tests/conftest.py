@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastnst.export import export_file
-from fastnst.exporters import WRITERS, Graph
-from fastnst.images import load_image, resolve_photo
-from fastnst.loss_network import LossNetwork
-from fastnst.minimize import Iterate, minimize
-from fastnst.network import ConditionalInstanceNorm, TransformationNetwork
-from fastnst.style_file import StyleFile, load_style, save_style
+from fastnst.exporting.export import export_file
+from fastnst.exporting.formats import FORMATS
+from fastnst.exporting.writers import Graph
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork
+from fastnst.networks.style_file import StyleFile, load_style, save_style
+from fastnst.perception.loss_network import LossNetwork
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
 torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and hinder whoever else uses the cores
@@ -75,23 +76,8 @@ def exported(dusk, tmp_path_factory) -> dict[str, Path]:
         pytest.importorskip(package)
     file, mix, graph = dusk
     folder = tmp_path_factory.mktemp("exported")
-    paths = {format: folder / f"dusk{writer.suffix}" for format, writer in WRITERS.items()}
+    paths = {name: folder / f"dusk{format.suffix}" for name, format in FORMATS.items()}
     for format, path in paths.items():
         description = {"name": "dusk", "precision": "float32"}
         export_file(graph, partial(file.network, style=mix), path, format=format, description=description)
     return paths
-
-
-def stopping(error: BaseException, *, after: int):
-    """`minimize`, but an error comes after so many iterations in all."""
-    count = 0
-
-    def stopped(*arguments) -> Iterator[Iterate]:
-        nonlocal count
-        for iterate in minimize(*arguments):
-            if count == after:
-                raise error
-            count += 1
-            yield iterate
-
-    return stopped

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from project import ROOT
 
-from fastnst.bench_config import BenchApplyConfig, BenchConfig, BenchOptimizeConfig, BenchTilesConfig, BenchVideoConfig
-from fastnst.cli import app, main
-from fastnst.config import (
-    ApplyConfig,
-    CompareConfig,
-    ExportConfig,
-    OptimizeConfig,
-    ReconstructConfig,
-    TrainConfig,
-    parse_duration,
+from fastnst.base.options import parse_duration
+from fastnst.base.recipes import find_recipe
+from fastnst.baseline.settings import CompareSettings, OptimizeSettings, ReconstructSettings
+from fastnst.bench.settings import (
+    BenchApplySettings,
+    BenchOptimizeSettings,
+    BenchSettings,
+    BenchTilesSettings,
+    BenchVideoSettings,
 )
-from fastnst.recipe_files import find_recipe
+from fastnst.cli import app, main
+from fastnst.exporting.settings import ExportSettings
+from fastnst.painting.settings import ApplySettings
+from fastnst.training.settings import TrainSettings
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
@@ -72,17 +75,17 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
 @pytest.mark.parametrize(
     ("command", "config"),
     [
-        ("train", TrainConfig),
-        ("apply", ApplyConfig),
-        ("export", ExportConfig),
-        ("optimize", OptimizeConfig),
-        ("reconstruct", ReconstructConfig),
-        ("compare", CompareConfig),
-        ("bench", BenchConfig),
-        ("bench optimize", BenchOptimizeConfig),
-        ("bench tiles", BenchTilesConfig),
-        ("bench apply", BenchApplyConfig),
-        ("bench video", BenchVideoConfig),
+        ("train", TrainSettings),
+        ("apply", ApplySettings),
+        ("export", ExportSettings),
+        ("optimize", OptimizeSettings),
+        ("reconstruct", ReconstructSettings),
+        ("compare", CompareSettings),
+        ("bench", BenchSettings),
+        ("bench optimize", BenchOptimizeSettings),
+        ("bench tiles", BenchTilesSettings),
+        ("bench apply", BenchApplySettings),
+        ("bench video", BenchVideoSettings),
     ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:
@@ -114,15 +117,13 @@ def test_flags_win_over_the_file_and_the_file_over_the_defaults(tmp_path) -> Non
     assert settings.budget == 90
     assert settings.style_layers == ("relu1_1", "relu2_1")
     assert settings.network == "johnson"
-    assert settings.crop_size == TrainConfig().crop_size
+    assert settings.crop_size == TrainSettings().crop_size
 
 
-@pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parent.parent / "configs").glob("*.yaml")), ids=lambda p: p.stem
-)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_shipped_recipe_loads_by_its_name(path) -> None:
     settings = parsed("train", "--style", "a.jpg", "--config", path.stem)["settings"]
-    assert settings != TrainConfig(style=(Path("a.jpg"),))
+    assert settings != TrainSettings(style=(Path("a.jpg"),))
     assert settings.padding == "zeros"  # as in the papers
     assert find_recipe(path.stem).name == path.name
 
@@ -168,7 +169,7 @@ def test_a_bug_shows_its_traceback(monkeypatch, tmp_path) -> None:
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("fastnst.styles.print_info", fail)
+    monkeypatch.setattr("fastnst.painting.styles.print_info", fail)
     with pytest.raises(ZeroDivisionError):
         main(["info"])
 
@@ -187,7 +188,8 @@ def test_durations_that_are_none(text) -> None:
 def test_the_line_that_uses_several_styles_is_one_that_works(monkeypatch) -> None:
     styles = [{"name": "day"}, {"name": "night"}]
     result = {"name": "sky", "styles": styles, "path": "p", "steps": 1, "seconds": 1.0, "held_out": {"total": 1.0}}
-    monkeypatch.setattr("fastnst.train.train", lambda *_, **__: result)
+    monkeypatch.setattr("fastnst.training.train.train", lambda *_, **__: result)
+    monkeypatch.setattr("fastnst.training.checks.check_train", lambda _: None)
     lines: list[str] = []
     monkeypatch.setattr("logging.Logger.info", lambda _, message, *values: lines.append(message % values))
     assert run("train", "--style", "day.jpg", "night.jpg") == 0
@@ -204,7 +206,7 @@ def test_info_and_styles_speak_json(capsys) -> None:
 
 def test_a_new_user_trains_and_paints_from_an_empty_folder(tmp_path) -> None:
     """The real command with the real loss network, as in the README, with steps in place of minutes."""
-    style = Path(__file__).parent.parent / "fastnst" / "samples" / "wave.jpg"
+    style = ROOT / "fastnst" / "samples" / "wave.jpg"
 
     def fastnst(*words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "fastnst", *words]

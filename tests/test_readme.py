@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from project import ROOT
 
 from fastnst.cli import app
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "records").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "records").rglob("*.md"))]
 PAGES += sorted((ROOT / "checkpoints").glob("*.md")) + sorted((ROOT / "configs").glob("*.md"))
 
 

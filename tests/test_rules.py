@@ -9,116 +9,85 @@ import pytest
 import fastnst
 
 PACKAGE = Path(fastnst.__file__).parent
-# A module imports only from lower layers. `errors` and `config` import nothing heavy.
-LAYERS: dict[str, int] = {
-    "errors": 0,
-    "files": 0,
-    "color_profiles": 0,
-    "decoders": 0,
-    "deep_color": 0,
-    "metadata": 0,
-    "levels": 0,
-    "pipeline": 1,
-    "config": 1,
-    "bench_config": 2,
-    "bench_report": 1,
-    "recipe_files": 1,
-    "devices": 1,
-    "images": 1,
-    "balance": 1,
-    "muon": 1,
-    "network": 1,
-    "schedule": 1,
-    "architectures": 1,
-    "progress": 1,
-    "colors": 1,
-    "memory": 1,
-    "animation": 2,
-    "masks": 2,
-    "exported": 1,
-    "image_types": 2,
-    "exporters": 2,
-    "runtime": 2,
-    "frames": 4,
-    "flow": 2,
-    "steady": 3,
-    "video_reader": 2,
-    "video_writer": 3,
-    "video": 4,
-    "sheet": 2,
-    "loss_network": 2,
-    "sources": 2,
-    "losses": 3,
-    "minimize": 4,
-    "alarms": 4,
-    "objective": 4,
-    "warm_start": 4,
-    "compare_report": 4,
-    "data": 3,
-    "style_file": 2,
-    "tiles": 2,
-    "run": 4,
-    "monitor": 4,
-    "stylize": 4,
-    "styles": 4,
-    "style_trainer": 4,
-    "recipe": 5,
-    "baseline": 5,
-    "train": 5,
-    "apply": 5,
-    "export": 5,
-    "bench": 5,
-    "reconstruct": 5,
-    "optimize": 6,
-    "bench_optimize": 6,
-    "bench_video": 6,
-    "bench_apply": 7,
-    "live": 6,
-    "bench_tiles": 5,
-    "compare": 6,
-    "targets": 6,
-    "bench_reference": 6,
-    "probe": 6,
-    "bench_quality": 7,
-    "cli": 8,
-    "__main__": 9,
-}
-MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+# From the ground up: a wing imports from itself and from wings before it in this list, and nothing else of the package.
+WINGS = (
+    *("base", "images", "networks", "perception", "video"),
+    *("painting", "training", "exporting", "baseline", "bench"),
+)
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "samples" not in path.parts)
+# What answers before torch is loaded: names, settings, checks.
+LIGHT = [path for path in MODULES if path.stem in ("settings", "commands", "checks", "formats", "jobs", "catalog")]
 
 
-def imports(path: Path) -> set[str]:
-    """Names of the package's modules that a file imports, wherever in the file."""
+def imports(path: Path, *, at_start: bool = False) -> set[str]:
+    """Modules that a file imports: wherever in the file, or only when it is loaded itself."""
+    tree = ast.parse(path.read_text())
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnst."):
-            found.add((node.module or "").split(".")[1])
-        elif isinstance(node, ast.ImportFrom) and node.module == "fastnst":
-            found |= {alias.name for alias in node.names} & LAYERS.keys()
+    for node in tree.body if at_start else ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module or ""}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
     return found
 
 
-def test_every_module_has_a_layer() -> None:
-    assert {path.stem for path in MODULES} == set(LAYERS)
+def wrong_imports(path: Path, package: Path = PACKAGE) -> set[str]:
+    """Imports of a wing's file that lead to a wing after its own, or to none."""
+    wing = path.relative_to(package).parts[0]
+    allowed = {"__version__", *WINGS[: WINGS.index(wing) + 1]}
+    return {name.split(".")[1] for name in imports(path) if name.startswith("fastnst.")} - allowed
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_a_module_imports_only_from_lower_layers(path) -> None:
-    wrong = {name for name in imports(path) if LAYERS[name] >= LAYERS[path.stem]}
+def test_every_folder_is_a_wing_and_has_a_place_in_the_list() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert folders == {*WINGS, "samples"}  # samples: a style image, and the script that draws it
+    assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "cli"}
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_a_wing_imports_from_wings_before_it_only(wing) -> None:
+    wrong = {path.name: names for path in (PACKAGE / wing).rglob("*.py") if (names := wrong_imports(path))}
     assert not wrong
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from fastnst.painting.stylizer import Stylizer",
+        "import fastnst.bench.report",
+        "def later():\n    from fastnst.video import flow",
+        "from fastnst.cli import main",
+    ],
+)
+def test_an_import_that_points_the_wrong_way_is_found(line, tmp_path) -> None:
+    planted = tmp_path / "networks" / "deep" / "planted.py"
+    planted.parent.mkdir(parents=True)
+    planted.write_text(f"from fastnst.base import errors\n{line}\n")
+    assert len(wrong_imports(planted, tmp_path)) == 1
+
+
+@pytest.mark.parametrize("wing", WINGS)
+def test_the_docstring_of_a_wing_names_its_modules(wing) -> None:
+    told = (PACKAGE / wing / "__init__.py").read_text()
+    missing = [path.name for path in (PACKAGE / wing).glob("*.py") if path.stem != "__init__" and path.name not in told]
+    assert not missing
+
+
 def test_the_network_file_imports_torch_alone() -> None:
-    modules = {
-        (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
-        for node in ast.walk(ast.parse((PACKAGE / "network.py").read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    }
-    assert modules == {"torch"}
+    assert {name.split(".")[0] for name in imports(PACKAGE / "networks" / "network.py")} == {"torch"}
 
 
-def test_only_images_and_loss_network_architectures_know_255() -> None:
-    knowing = {path.stem for path in MODULES if re.search(r"\b255\b", _code_of(path))}
-    assert knowing <= {"images", "architectures", "losses"}  # losses: the unit of the papers' total variation
+@pytest.mark.parametrize("path", LIGHT, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_answers_at_once_does_not_wait_for_torch(path) -> None:
+    heavy = {"torch", "numpy", "pytorch_lightning", "datasets", "av", "skimage"}
+    assert not {name.split(".")[0] for name in imports(path, at_start=True)} & heavy
+
+
+def test_only_images_architectures_and_losses_know_255() -> None:
+    knowing = {path.relative_to(PACKAGE).as_posix() for path in MODULES if re.search(r"\b255\b", _code_of(path))}
+    # losses and normalizations: the unit of the papers' total variation
+    others = {name for name in knowing if not name.startswith("images/")}
+    assert others <= {"perception/architectures.py", "perception/normalizations.py", "perception/losses.py"}
 
 
 def _code_of(path: Path) -> str:
@@ -134,3 +103,11 @@ def test_departures_from_the_papers_are_declared_in_the_same_words() -> None:
     declared = [line for path in MODULES for line in path.read_text().splitlines() if "Differs from" in line]
     assert len(declared) >= 5
     assert all(re.search(r"Differs from \w+ et al\. \(20\d\d\)", line) for line in declared), declared
+
+
+def test_the_public_names_are_these_and_each_is_there() -> None:
+    settings = {"ExportSettings", "OptimizeSettings", "TrainSettings"}
+    classes = {"LossNetwork", "PerceptualLoss", "PhotoDataModule", "StyleFile", "StyleTrainer", "Stylizer"}
+    functions = {"export", "load_style", "optimize", "save_style", "train"}
+    assert set(fastnst.__all__) == {*settings, *classes, *functions, "TransformationNetwork", "__version__"}
+    assert all(getattr(fastnst, name).__doc__ for name in fastnst.__all__)

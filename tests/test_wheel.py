@@ -5,8 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
+from project import ROOT
 
 
 @pytest.fixture(scope="module")

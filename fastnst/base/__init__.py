@@ -1,0 +1,13 @@
+"""Base: what every wing stands on. Knows nothing of pictures and networks.
+
+errors.py    UserError: bad input, shown as one line; all else is a bug with its traceback
+files.py     files that are there whole or not at all
+recipes.py   YAML files of settings, by path or by name
+options.py   types of flags that all settings share
+commands.py  what all commands share: exit codes, how they speak
+devices.py   CUDA, MPS or CPU, and what it is called in a record
+versions.py  versions of installed packages
+memory.py    how much memory there is, and how much a gradient needs
+pipeline.py  a bounded pipeline of threads
+progress.py  one progress bar for all
+"""

@@ -1,0 +1,52 @@
+"""Which device to compute on, and what it is called in a record."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastnst.base.errors import UserError
+from fastnst.base.versions import installed_version
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UserError: The device is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, available in there.items() if available)
+    if not there.get(name.partition(":")[0], False):
+        raise UserError(f"device {name} is not there on this machine (torch {torch.__version__})")
+    return torch.device(name)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether products of bfloat16 numbers are faster than those of float32: they have instructions of their own."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    return device.type == "cpu" and any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def describe_device(device: torch.device) -> str:
+    """Name of a device, as style files and benchmarks state it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = names[0] if names else cpu
+    return f"{device.type} ({cpu}, {torch.get_num_threads()} threads)"
+
+
+def measured_on(device: torch.device, *packages: str) -> dict[str, Any]:
+    """`hardware`, and the `versions` of fastnst, torch and other packages, as every record states them."""
+    return {
+        "hardware": describe_device(device),
+        "versions": {name: installed_version(name) for name in ("fastnst", "torch", *packages)},
+    }

@@ -1,0 +1,47 @@
+"""Types of flags that all settings share: switches, durations, sizes, and the groups of the help.
+
+Flags, `--config` files and Python share one dataclass for each command, in the `settings.py` of its wing. Flags
+win over the file, the file over the defaults written there. Imports neither torch nor anything that does.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
+    Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
+)
+SWITCH = Parameter(negative=(), show_default=False)
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of `90s`, `20m`, `1.5h` or a plain number of seconds.
+
+    Example:
+        >>> parse_duration("20m")
+        1200.0
+    """
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
+    try:
+        seconds = float(number) * SECONDS[unit]
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"a duration is a positive number with s, m or h, such as 90s, 20m or 1.5h; got {text!r}")
+    return seconds
+
+
+def _duration(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_duration(tokens[0].value)
+
+
+Duration = Annotated[float, Parameter(converter=_duration)]
+Size = Annotated[int, Parameter(validator=Number(gte=16))]
+PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
+WORDS = Parameter(consume_multiple=True, negative=())
+OUTPUT_FILE = Parameter(name=("--output", "-o"))
+BRIEF = Parameter(show_default=False, show_choices=False, negative=())

@@ -1,0 +1,19 @@
+"""One line on stderr: what is being done, how far it is, and the time left."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+def progress_bar(*, shown: bool = True) -> Progress:
+    """A bar that goes when it is done; each of its tasks has a text `state`."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[state]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(elapsed_when_finished=False),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not shown,
+    )

@@ -1,0 +1,94 @@
+"""Checks of the baseline's commands, before anything heavy is imported or changed.
+
+Imports neither torch nor anything that does, so that a mistake is told at once.
+"""
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastnst.base.errors import UserError
+from fastnst.base.files import check_folder
+from fastnst.baseline.settings import CompareSettings, OptimizeSettings, ReconstructSettings
+from fastnst.images.formats import ImageError, check_suffix
+from fastnst.images.photos import existing_photo, resolve_photo
+from fastnst.networks.catalog import file_part, find_mix
+
+
+def check_optimize(photo: str, settings: OptimizeSettings) -> tuple[Path, Path]:
+    """The photo, and where the result goes.
+
+    Raises:
+        UserError: Settings or files that cannot end well.
+    """
+    source, output = existing_photo(photo), output_of(photo, settings)
+    if not settings.style:
+        raise UserError("a style image is needed: fastnst optimize photo.jpg --style painting.jpg")
+    styles = [existing_photo(str(style)) for style in settings.style]
+    for mask in settings.mask:
+        existing_photo(str(mask))
+    if settings.init not in ("photo", "noise", "normal"):
+        existing_photo(settings.init)
+    _check_output(output, {source, *styles}, force=settings.force)
+    if settings.style_shares and len(settings.style_shares) != len(styles):
+        raise UserError(f"expected a share for each of {len(styles)} styles, got {len(settings.style_shares)}")
+    if settings.style_shares and settings.mask:
+        raise UserError("--mask gives each style its region, --style-shares blends them: give one of the two")
+    if settings.feature_scale != 1 and settings.normalization == "relative":
+        raise UserError("relative losses do not change with --feature-scale: leave it out")
+    if not (settings.content_weight or settings.style_weight):
+        raise UserError("content weight and style weight are both zero: nothing to optimise")
+    return source, output
+
+
+def output_of(photo: str, settings: OptimizeSettings) -> Path:
+    """Where the result goes: as asked, or beside the photo as `photo-style-optimized.png`; samples go here."""
+    if settings.output is not None:
+        return settings.output
+    source = resolve_photo(photo)
+    folder = Path() if photo.startswith("sample:") else source.parent
+    styles = "+".join(resolve_photo(str(style)).stem for style in settings.style)
+    return folder / f"{source.stem}-{styles}-optimized.png"
+
+
+def _check_output(output: Path, inputs: set[Path], *, force: bool) -> None:
+    check_suffix(output)
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise UserError(f"{output} is the photo or a style image: choose another --output")
+    place = next(folder for folder in output.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"{output}: {place} is no folder that can be written to")
+    if output.exists() and not force:
+        raise UserError(f"{output} exists: choose another --output, or --force to replace it")
+
+
+def check_reconstruct(image: str, settings: ReconstructSettings) -> tuple[Path, Path]:
+    """The image, and the folder that the results go to.
+
+    Raises:
+        UserError: There is no such image, or a folder that must not be written to.
+    """
+    path = existing_photo(image)
+    folder = settings.output or Path(f"{path.stem}-{settings.kind}")
+    check_folder(folder, force=settings.force)
+    return path, folder
+
+
+def check_compare(photos: Sequence[str], settings: CompareSettings) -> Path:
+    """The folder that a comparison writes to.
+
+    Raises:
+        UserError: No such style, image or photo, no matplotlib, or a folder that must not be written to.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("compare draws its curves with matplotlib: pip install 'fastnst[plot]'")
+    folder = settings.output or Path(f"compare-{file_part(settings.style)}")
+    check_folder(folder, force=settings.force)
+    find_mix(settings.style)
+    existing_photo(str(settings.style_image))
+    if not photos:
+        raise ImageError("no photo given: fastnst compare photo.jpg --style wave --style-image wave.jpg")
+    if not any(resolve_photo(photo).exists() for photo in photos):
+        raise ImageError(f"{photos[0]}: no such file")
+    return folder

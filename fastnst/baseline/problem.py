@@ -1,0 +1,247 @@
+"""What the settings of an optimisation stand for: inputs, losses, start and method, at every scale.
+
+Numbers meant for pixels from 0 to 255 (`pixel_range`) become numbers for images in [0, 1] here and in the total
+variation of `losses.py`. Knows nothing of progress, frames or results.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastnst.base.errors import UserError
+from fastnst.baseline.minimize import Method, Objective
+from fastnst.baseline.settings import OptimizeSettings
+from fastnst.images.colors import luminance, match_colors, match_luminance
+from fastnst.images.photos import resolve_photo, sample_photos
+from fastnst.images.picture import Picture
+from fastnst.images.read import load_on_white, read_picture
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.perceptual_loss import PerceptualLoss
+
+COARSE_ABOVE = 512  # pixels; larger results begin smaller
+COARSEST = 256  # pixels, long side, where the number of scales is left to us
+SMALLEST = 16  # pixels, long side of the coarsest scale
+MASK_TOLERANCE = 0.02  # of the ratio of the sides
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What is read from files, at the final size, on the device.
+
+    Args:
+        photo: `(1, 3, H, W)`, sRGB in [0, 1].
+        styles: Paths, read again for each scale.
+        regions: `(num_styles, 1, H, W)` in [0, 1], or None.
+        init: An image `(1, 3, H, W)` to start from, or None.
+    """
+
+    photo: Tensor
+    styles: Sequence[Path]
+    regions: Tensor | None
+    init: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """Long side of the photo in pixels."""
+        return max(self.photo.shape[-2:])
+
+
+def read_inputs(picture: Picture, settings: OptimizeSettings, device: torch.device) -> Inputs:
+    """Photo, masks and start, each checked.
+
+    Raises:
+        UserError: A number of masks that does not fit, a mask of another shape, or a file that cannot be read.
+    """
+    photo = picture.pixels.to(device)
+    if settings.keep_colors == "luminance":
+        photo = luminance(photo)
+    init = None
+    if settings.init not in ("photo", "noise", "normal"):
+        init = resized(load_on_white(resolve_photo(settings.init)).to(device), photo.shape)
+    styles = [resolve_photo(str(path)) for path in settings.style]
+    for path in styles:
+        read_picture(path, size=COARSEST)  # a style that cannot be read is told of before any work
+    return Inputs(photo, styles, _regions(settings.mask, photo, len(styles)), init)
+
+
+def _regions(masks: Sequence[Path], photo: Tensor, num_styles: int) -> Tensor | None:
+    """Where each style counts; the last style has what the masks leave, unless there is one for each."""
+    if not masks:
+        return None
+    if len(masks) not in (num_styles, num_styles - 1):
+        raise UserError(f"{num_styles} styles need a mask each, or one fewer, got {len(masks)}")
+    regions = []
+    height, width = photo.shape[-2:]
+    for path in masks:
+        mask = luminance(load_on_white(resolve_photo(str(path))))[:, :1]
+        if abs(mask.shape[-1] / mask.shape[-2] / (width / height) - 1) > MASK_TOLERANCE:
+            size = f"{mask.shape[-1]}x{mask.shape[-2]}"
+            raise UserError(f"{path}: a mask has the shape of the photo, {width}x{height} here, got {size}")
+        mask = F.interpolate(mask.to(photo), (height, width), mode="area")
+        if not mask.any():
+            raise UserError(f"{path}: the mask is black all over, so its style would go nowhere")
+        regions.append(mask)
+    if len(regions) < num_styles:
+        regions.append((1 - torch.cat(regions).sum(0, keepdim=True)).clamp(min=0))
+        if not regions[-1].any():
+            raise UserError("the masks leave no room for the last style")
+    return torch.cat(regions)
+
+
+def loss_network_of(settings: OptimizeSettings, device: torch.device) -> LossNetwork:
+    """The loss network, as deep as the settings need it."""
+    layers = (*layer_weights(settings.content_layers), *layer_weights(settings.style_layers))
+    network = LossNetwork(
+        layers,
+        name=settings.loss_network,
+        weights=settings.loss_weights or "default",
+        pooling=settings.pooling,
+        padding=settings.padding,
+    )
+    if settings.unit_means:
+        network.scale_to_unit_means(load_on_white(path, size=COARSEST) for path in sample_photos().values())
+    return network.to(device).to(memory_format=torch.channels_last)
+
+
+def scales(size: int, count: int | None) -> list[int]:
+    """Long sides in pixels, each half the next; by default one, or for a large result as many as begin at 256 or more.
+
+    Raises:
+        UserError: More than the size has room for.
+
+    Example:
+        >>> scales(512, None), scales(1500, None), scales(400, 2)
+        ([512], [375, 750, 1500], [200, 400])
+    """
+    if count is None:
+        count = 1 if size <= COARSE_ABOVE else 1 + int(math.log2(size / COARSEST))
+    if count > 1 and size / 2 ** (count - 1) < SMALLEST:
+        most = 1 + max(0, int(math.log2(size / SMALLEST)))
+        raise UserError(f"{count} scales of {size} px would begin below {SMALLEST} px: at most {most} fit")
+    return [round(size / 2**step) for step in reversed(range(count))]
+
+
+def method_of(settings: OptimizeSettings) -> Method:
+    """How to minimise, in the unit of images in [0, 1]: here numbers meant for other pixels are converted.
+
+    A gradient by a pixel value of 0 to 255 is 255 times smaller than one by a value of 0 to 1.
+    """
+    unit = settings.pixel_range or 1.0
+    return Method(
+        optimizer=settings.optimizer,
+        iterations=settings.iterations,
+        history=settings.history,
+        learning_rate=settings.learning_rate / unit,
+        betas=(settings.adam_beta, 0.999),
+        epsilon=settings.adam_epsilon * unit,
+        rounds=settings.rounds,
+        evaluations=settings.evaluations,
+        clamp=settings.clamp,
+        precondition=settings.precondition,
+    )
+
+
+def perceptual_loss(
+    loss_network: LossNetwork, styles: Sequence[Tensor], regions: Tensor | None, settings: OptimizeSettings
+) -> PerceptualLoss:
+    """The loss that the settings stand for, with the style images `(1, 3, H, W)`.
+
+    Features divided by k make a content loss, a square of features, k^2 times smaller, and a style loss, a square of
+    their products, k^4 times: the weights are divided instead.
+    """
+    return PerceptualLoss(
+        loss_network,
+        styles,
+        content_layers=layer_weights(settings.content_layers),
+        style_layers=layer_weights(settings.style_layers),
+        normalization=settings.normalization,
+        content_weight=settings.content_weight / settings.feature_scale**2,
+        style_weight=settings.style_weight / settings.feature_scale**4,
+        variation_weight=settings.tv_weight,
+        variation=settings.tv_form,
+        pixel_range=settings.pixel_range,
+        regions=regions,
+    )
+
+
+def layer_weights(words: Sequence[str]) -> dict[str, float]:
+    """Layers and their weights, from `name` or `name:weight`.
+
+    Raises:
+        UserError: A weight that is no number, or a layer twice.
+
+    Example:
+        >>> layer_weights(["conv1_1:0.5", "conv2_1"])
+        {'conv1_1': 0.5, 'conv2_1': 1.0}
+    """
+    weights: dict[str, float] = {}
+    for word in words:
+        name, colon, number = word.partition(":")
+        try:
+            weight = float(number) if colon else 1.0
+        except ValueError:
+            weight = -1.0
+        if not 0 < weight < float("inf") or name in weights:
+            raise UserError(f"layers are named once each, as name or name:weight with a positive weight, got {word!r}")
+        weights[name] = weight
+    return weights
+
+
+def start_image(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> Tensor:
+    """Where the optimisation begins, `(1, 3, H, W)` of the size of `photo`; noise is the same on every device."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    first, second = (bound / (settings.pixel_range or 1.0) for bound in settings.noise)
+    if settings.init == "noise":
+        return (first + (second - first) * torch.rand(photo.shape, generator=generator)).to(photo)
+    if settings.init == "normal":
+        return (first + second * torch.randn(photo.shape, generator=generator)).to(photo)
+    return photo.clone() if inputs.init is None else resized(inputs.init, photo.shape)
+
+
+def style_images(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> list[Tensor]:
+    """The style images `(1, 3, H, W)` for a photo that may be at a smaller scale: they shrink along."""
+    share = max(photo.shape[-2:]) / inputs.size
+    images = []
+    for path in inputs.styles:
+        if isinstance(settings.style_size, int):
+            image = load_on_white(path, size=settings.style_size).to(photo)
+            image = resized(image, shape_of(image, round(max(image.shape[-2:]) * share)))
+        else:
+            image = load_on_white(path).to(photo)
+            shape = photo.shape if settings.style_size == "stretch" else shape_of(image, max(photo.shape[-2:]))
+            image = resized(image, shape)
+        if settings.keep_colors == "luminance":
+            image = match_luminance(image, photo)
+        elif settings.keep_colors == "histogram":
+            image = match_colors(image, photo)
+        images.append(image)
+    return images
+
+
+def objective_of(loss_network: LossNetwork, inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> Objective:
+    """The loss of an image of the photo's size."""
+    regions = None if inputs.regions is None else F.interpolate(inputs.regions, photo.shape[-2:], mode="area")
+    loss = perceptual_loss(loss_network, style_images(inputs, photo, settings), regions, settings).to(photo.device)
+    targets = loss.content_targets(photo)
+    shares = torch.tensor([settings.style_shares or [1.0] * len(inputs.styles)], device=photo.device)
+    shares = shares / shares.sum()
+    return lambda image: loss(image, targets, shares)
+
+
+def resized(image: Tensor, shape: torch.Size) -> Tensor:
+    """Bicubic, with antialiasing where it shrinks; the same image where the size is the same."""
+    if image.shape[-2:] == shape[-2:]:
+        return image
+    return F.interpolate(image, shape[-2:], mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def shape_of(image: Tensor, size: int) -> torch.Size:
+    """The shape of an image `(1, 3, H, W)` brought to a long side in pixels."""
+    height, width = image.shape[-2:]
+    scale = size / max(height, width)
+    return torch.Size((*image.shape[:2], max(1, round(height * scale)), max(1, round(width * scale))))

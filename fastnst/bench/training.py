@@ -1,0 +1,222 @@
+"""Measured numbers, side by side in one run: a ratio says something, a time on its own does not.
+
+`bench_training` times one training step of fastnst against two plain loops with the same network, batch and losses:
+the one that most code copies, and a competent one.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastnst.base.devices import measured_on, multiplies_bfloat16
+from fastnst.bench.report import check_output, report, summarize
+from fastnst.bench.settings import BenchSettings
+from fastnst.images.photos import resolve_photo
+from fastnst.networks.network import BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
+from fastnst.networks.presets import PRESETS, NetworkName
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.losses import squared_distance, within
+from fastnst.perception.objective import load_style_image
+from fastnst.perception.perceptual_loss import PerceptualLoss
+from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT, Padding
+from fastnst.training.settings import TrainSettings
+from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
+
+STYLE_LAYERS, CONTENT_LAYERS = TrainSettings().style_layers, TrainSettings().content_layers
+STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
+LEARNING_RATE = TrainSettings().learning_rate
+WHOLE_VGG = "pool5"  # the last layer before the classifier
+SAME_LOSS = 2e-2  # relative difference; bfloat16 has eight bits
+
+
+class Loop(NamedTuple):
+    """A way to train."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: Callable[[Tensor], Tensor]  # photos (B, 3, H, W) to the loss before the step
+    visits: int = 1  # steps that a call makes of these photos
+
+
+def bench_training(settings: BenchSettings) -> dict[str, Any]:
+    """Time a training step of fastnst and of two plain loops; print a table or JSON.
+
+    The plain loops share network, weights, batch and loss, with what torch offers ready-made: its instance norm, a Gram
+    matrix of two lines, its ordinary memory layout, float32. Where a training multiplies in bfloat16, the fastnst step
+    does, and the competent loop is timed in both. The plain loops have everybody's borders: zeros in the loss network,
+    no margin around a crop. With these the losses are the same. A crop comes several times in a training of fastnst,
+    and the photo's pass through the loss network is made once: all its steps are timed, and their mean counts.
+
+    The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
+    counted.
+
+    Returns:
+        Medians, spreads, ratios to the fastnst step, hardware and versions.
+    """
+    check_output(settings.output)
+    torch.manual_seed(0)
+    photos = torch.rand(settings.batch_size, 3, settings.crop_size, settings.crop_size)
+    style = load_style_image(resolve_photo("sample:coffee"), None)
+    loops: dict[str, Callable[[NetworkName, Tensor], Loop]] = {
+        "fastnst": fastnst_step,
+        "plain loop, competent": competent_step,
+        "plain loop, as usual": usual_step,
+    }
+    if multiplies_bfloat16(photos.device):
+        loops["plain loop, competent, bfloat16"] = partial(competent_step, bfloat16=True)
+    made = {name: make(settings.network, style) for name, make in loops.items()}
+    first = {name: loop.step(photos).item() for name, loop in made.items()}
+    first["fastnst"] = fastnst_step(settings.network, style, plain_borders=True).step(photos).item()
+    if not all(abs(loss / first["fastnst"] - 1) < SAME_LOSS for loss in first.values()):
+        raise AssertionError(f"the loops do not minimise the same loss: {first}")
+    seconds: dict[str, list[float]] = {name: [] for name in made}
+    for _ in track(range(settings.rounds), console=Console(stderr=True), transient=True, description="timing"):
+        for name, loop in made.items():
+            started = time.perf_counter()
+            loop.step(photos)
+            seconds[name].append((time.perf_counter() - started) / loop.visits)
+    result = {
+        "what": f"one training step, {settings.network}, {settings.batch_size} x {settings.crop_size} px",
+        "steps": {name: summarize(times, seconds["fastnst"]) for name, times in seconds.items()},
+        "rounds": settings.rounds,
+        **measured_on(torch.device("cpu")),
+    }
+    report(result, _table(result), output=settings.output, as_json=settings.json)
+    return result
+
+
+def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = False) -> Loop:
+    """The step as a training makes it, without Lightning's loop, logs and the decoding of photos."""
+    network = _network(name)
+    padding: Padding = "zeros" if plain_borders else TrainSettings().padding
+    margin, visits = (0, 1) if plain_borders else (TrainSettings().margin, TrainSettings().visits)
+    optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
+    perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
+
+    def step(photos: Tensor) -> Tensor:
+        seen = F.pad(photos, [margin] * 4, mode="replicate")
+        totals = []
+        with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
+            targets = perceptual_loss.content_targets(photos)
+        for number in range(visits):
+            with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
+                stylized = within(network(seen), margin)
+                total = perceptual_loss(stylized, targets).total
+                if margin and number % BORDER_EVERY == 0:
+                    total = total + BORDER_WEIGHT * border_loss(network(photos), stylized, margin)
+            totals.append(_update(optimizer, total.mean()))
+        return totals[0]
+
+    return Loop(network, optimizer, step, visits)
+
+
+def competent_step(name: NetworkName, style: Tensor, *, bfloat16: bool = False) -> Loop:
+    """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
+    network = plain_network(name)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
+    with torch.no_grad():
+        grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+
+    def step(photos: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            with torch.no_grad():
+                target = loss_network(photos)
+            loss = _plain_loss(loss_network(network(photos)), target, grams)
+        return _update(optimizer, loss)
+
+    return Loop(network, optimizer, step)
+
+
+def usual_step(name: NetworkName, style: Tensor, *, padding: Padding = "zeros") -> Loop:
+    """What most code does: the whole VGG for both pictures; the style's Gram matrices are kept."""
+    network = plain_network(name)
+    optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG), padding=padding)
+    with torch.no_grad():
+        grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
+
+    def step(photos: Tensor) -> Tensor:
+        stylized = network(photos)
+        return _update(optimizer, _plain_loss(loss_network(stylized), loss_network(photos), grams))
+
+    return Loop(network, optimizer, step)
+
+
+class PlainInstanceNorm(nn.InstanceNorm2d):
+    """torch's own, for one style."""
+
+    def forward(self, input: Tensor, style: Tensor | None = None) -> Tensor:
+        """Normalise maps `(B, C, H, W)`."""
+        return super().forward(input)
+
+
+class PlainUpsampleConvNorm(UpsampleConvNorm):
+    """Upsampling and convolution one after the other."""
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
+        larger = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+        normed: Tensor = self.norm(self.conv(F.pad(larger, [1] * 4, mode="reflect")), style)
+        return normed
+
+
+def plain_gram_matrix(features: Tensor) -> Tensor:
+    """Johnson et al. (2016), eq. 3, as most code has it."""
+    maps = features.flatten(2)
+    return torch.bmm(maps, maps.transpose(1, 2)) / maps[0].numel()
+
+
+def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: dict[str, Tensor]) -> Tensor:
+    """The relative losses of `PerceptualLoss`, written out."""
+    content = sum(
+        (squared_distance(features[name], target[name]) / target[name].flatten(1).square().sum(1)).mean()
+        for name in CONTENT_LAYERS
+    )
+    style = sum(
+        (squared_distance(plain_gram_matrix(features[name]), gram) / gram.square().sum()).mean()
+        for name, gram in grams.items()
+    )
+    return torch.as_tensor(content + STYLE_WEIGHT * style / len(grams))
+
+
+def _network(name: NetworkName) -> TransformationNetwork:
+    torch.manual_seed(0)
+    return TransformationNetwork(**PRESETS[name])
+
+
+def plain_network(name: NetworkName) -> nn.Module:
+    """The same network with the same weights, with the norm and the upsampling that torch offers."""
+    network = _network(name)
+    for layer in network.modules():
+        if isinstance(layer, ConvNorm | UpsampleConvNorm):
+            layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
+        if isinstance(layer, UpsampleConvNorm):
+            layer.__class__ = PlainUpsampleConvNorm
+        if isinstance(layer, BlockConv2d):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]
+    return network
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor) -> Tensor:
+    optimizer.zero_grad()
+    torch.autograd.backward(loss)
+    optimizer.step()
+    return loss.detach()
+
+
+def _table(result: dict[str, Any]) -> Table:
+    table = Table("", "seconds", "times fastnst", "range", box=None, title=result["what"])
+    for name, row in result["steps"].items():
+        span = f"{row['lowest_ratio']:.2f} to {row['highest_ratio']:.2f}"
+        table.add_row(name, f"{row['median_seconds']:.3f}", f"{row['ratio']:.2f}", span)
+    return table

@@ -1,0 +1,8 @@
+"""Exporting: a style as a file that runs without fastnst, and the proof of it.
+
+formats.py   the formats, their precisions and packages, and where their files go
+writers.py   one style of a network as a graph, and the graph as a file of each format
+export.py    export: writes a file, proves it against the network, then names it
+settings.py  the settings of `fastnst export`
+commands.py  `fastnst export`
+"""

@@ -1,0 +1,179 @@
+"""`fastnst export`: one style or mix as a file that runs without fastnst, proved before it gets its name.
+
+Each file is run again by its own runtime, at sizes that are not the example's, and compared with the network.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastnst import __version__
+from fastnst.base.files import give_name, sha256
+from fastnst.base.progress import progress_bar
+from fastnst.exporting.formats import parts, plan
+from fastnst.exporting.settings import ExportFormat, ExportSettings
+from fastnst.exporting.writers import WRITERS, Graph
+from fastnst.images.levels import psnr
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.networks.catalog import file_part, find_mix
+from fastnst.networks.exported import INPUT, OUTPUT, load_exported
+from fastnst.networks.exported_formats import ExportedFileError
+from fastnst.networks.style_file import load_style
+from fastnst.painting.stylizer import style_row
+
+PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 253, 259))  # batch, height, width
+PROOF_PHOTOS = ("sample:astronaut", "sample:coffee")
+LARGEST_DIFFERENCE = 1e-3  # of a float32 file to the network, in pixel values
+LOWEST_PSNR = {"float16": 45.0, "int8": 30.0}  # dB
+CONTRACT = {
+    "input": f"{INPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1]; height and width at least 16",
+    "output": f"{OUTPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1], the size of the input",
+}
+
+
+class ProofError(ExportedFileError):
+    """An exported file that does not paint what the network paints."""
+
+
+def export(settings: ExportSettings) -> dict[str, Any]:
+    """Write a style as one file for each format, each proved against the network.
+
+    Returns:
+        JSON values: `style`, `files` (for each format its `path`, `bytes` and `proof`, or the `error`) and how many
+        `failed`.
+
+    Raises:
+        UserError: No such style, a combination that cannot be had, a file that exists, a package that is missing.
+        ProofError: Not one of the files passed its proof.
+    """
+    result = write_files(settings)
+    if result["failed"] == len(result["files"]):
+        raise ProofError(errors_of(result))
+    return result
+
+
+def errors_of(result: dict[str, Any]) -> str:
+    """Why files of an export are not there, in one line."""
+    return "; ".join(file["error"] for file in result["files"] if "error" in file)
+
+
+def write_files(settings: ExportSettings) -> dict[str, Any]:
+    """As `export`, but no error where not one file passed its proof."""
+    targets = plan(settings)
+    path, weights = find_mix(settings.style)
+    style = load_style(path)
+    row = style_row(style, weights)
+    full, half = (Graph(style.network, row, half=half) for half in (False, True))
+    network = partial(style.network, style=row)
+    description = {
+        "name": file_part(settings.style),
+        "styles": weights or {style.style_names[0]: 1.0},
+        "precision": settings.precision,
+        **CONTRACT,
+        "license": style.info.get("license", "not stated in the style file"),
+        "fastnst_version": __version__,
+        "style_file_sha256": sha256(path),
+    }
+    files = []
+    with progress_bar(shown=not settings.quiet and not settings.json) as bar:
+        task = bar.add_task("exporting", total=len(targets), state="")
+        for format, target in targets.items():
+            bar.update(task, state=target.name)
+            # OpenVINO stores weights in 16 bit and leaves the arithmetic to the device.
+            graph = half if settings.precision == "float16" and format != "openvino" else full
+            report: dict[str, Any] = {"format": format, "precision": settings.precision, "path": str(target)}
+            try:
+                report["proof"] = export_file(
+                    graph, network, target, format=format, description=description, replace=settings.force
+                )
+                report["bytes"] = sum(part.stat().st_size for part in parts(target))
+            except (ExportedFileError, FileExistsError) as error:
+                report["error"] = str(error)
+            files.append(report)
+            bar.advance(task)
+    return {"style": settings.style, "files": files, "failed": sum("error" in report for report in files)}
+
+
+def export_file(
+    graph: Graph,
+    network: Callable[[Tensor], Tensor],
+    target: Path,
+    *,
+    format: ExportFormat,
+    description: dict[str, Any],
+    replace: bool = True,
+) -> list[dict[str, Any]]:
+    """Write and prove one file; it has its name only then, and nothing else is left.
+
+    Args:
+        graph: What is written.
+        network: What it shall paint, images to stylized ones.
+        target: Ends in the suffix of the format.
+        format: A key of `FORMATS`.
+        description: JSON values that travel in the file; `precision` says in which it is written.
+        replace: Whether a file that is there may be replaced.
+
+    Returns:
+        What `prove` measured.
+
+    Raises:
+        ProofError: The file does not paint what the network paints.
+    """
+    precision = str(description["precision"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as folder:
+        draft = Path(folder, target.name)
+        WRITERS[format](graph, draft, json.dumps(description), precision)
+        proof = prove(draft, network, precision)
+        for part in parts(target):
+            give_name(Path(folder, part.name), part, replace=replace)
+    return proof
+
+
+@torch.inference_mode()
+def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> list[dict[str, Any]]:
+    """Run a file again at five sizes, on photos, and compare it with the network that it was made of.
+
+    Returns:
+        For each size the largest difference of a pixel value and the peak signal-to-noise ratio in dB.
+
+    Raises:
+        ProofError: They differ more than the precision allows.
+    """
+    exported = load_exported(path)
+    proof = []
+    for batch, height, width in PROOFS:
+        photos = torch.cat([_photo(name, (height, width)) for name in PROOF_PHOTOS[:batch]])
+        painted, expected = exported(photos), network(photos)
+        size = f"{batch} x {height} x {width}"
+        if painted.shape != expected.shape:
+            raise ProofError(f"{path.name} gives {tuple(painted.shape)} for a photo of {size}; nothing was written")
+        difference = float((painted - expected).abs().max())
+        ratio = psnr(painted, expected)
+        proof.append({"size": [batch, height, width], "largest_difference": difference, "psnr": round(ratio, 1)})
+        # Written so that a difference that is no number does not pass.
+        if precision == "float32" and not difference <= LARGEST_DIFFERENCE:
+            raise ProofError(
+                f"{path.name} differs by {difference:.2g} from the network at {size}, "
+                f"at most {LARGEST_DIFFERENCE:g} is allowed; nothing was written"
+            )
+        if precision != "float32" and not ratio >= LOWEST_PSNR[precision]:
+            raise ProofError(
+                f"{path.name} has {ratio:.1f} dB to the network at {size}, "
+                f"at least {LOWEST_PSNR[precision]:g} are wanted; nothing was written"
+            )
+    return proof
+
+
+def _photo(name: str, size: tuple[int, int]) -> Tensor:
+    """A sample photo, squeezed to a size."""
+    photo = load_image(resolve_photo(name), size=512)
+    return F.interpolate(photo, size, mode="bilinear", antialias=True).clamp(0, 1)

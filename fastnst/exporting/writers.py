@@ -1,0 +1,241 @@
+"""One style of a network as a graph, and the graph as a file: ONNX, torch.export, TorchScript, OpenVINO.
+
+Knows nothing of style files, and does not judge what it writes: `export.py` does.
+"""
+
+import copy
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastnst import __version__
+from fastnst.exporting.settings import ExportFormat
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.networks.exported import DESCRIPTION, INPUT, OUTPUT
+from fastnst.networks.network import (
+    BlockConv2d,
+    ConditionalInstanceNorm,
+    TransformationNetwork,
+    UpsampleConvNorm,
+    convolve_in_blocks,
+    upsample_and_convolve,
+)
+
+EXAMPLE = (2, 3, 48, 40)  # what the graph is recorded with
+CALIBRATION_PHOTOS = tuple(
+    f"sample:{name}" for name in ("camera", "chelsea", "grass", "hubble_deep_field", "motorcycle_left", "rocket")
+)
+
+
+class OneStyle(nn.Module):
+    """A network with one style or mix baked in: what a graph is made of.
+
+    Args:
+        network: It is not changed.
+        style: Weights `(1, num_styles)`.
+        half: Compute in float16; input and output stay float32.
+    """
+
+    def __init__(self, network: TransformationNetwork, style: Tensor, *, half: bool = False) -> None:
+        super().__init__()
+        self.half_precision = half
+        self.network = copy.deepcopy(network)
+        self.network.num_styles = 1
+        _bake(self.network, style)
+        self.network.to(torch.float16 if half else torch.float32).requires_grad_(False).eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Paint images `(B, 3, H, W)`, sRGB in [0, 1]; the name of the argument is that of the graph's input."""
+        stylized: Tensor = self.network(image.half()).float() if self.half_precision else self.network(image)
+        return stylized
+
+
+class BakedNorm(nn.Module):
+    """Instance norm with the scale and shift of one style or mix."""
+
+    def __init__(self, norm: ConditionalInstanceNorm, style: Tensor) -> None:
+        super().__init__()
+        self.scale = nn.Parameter((style @ norm.scale)[0])
+        self.shift = nn.Parameter((style @ norm.shift)[0])
+
+    def forward(self, maps: Tensor, _: Tensor) -> Tensor:
+        """Normalise maps `(B, C, H, W)` over H and W."""
+        return F.group_norm(maps, self.scale.shape[0], self.scale, self.shift)
+
+
+class BakedUpsampleConvNorm(nn.Module):
+    """The layer with its kernels made once."""
+
+    def __init__(self, layer: UpsampleConvNorm, style: Tensor) -> None:
+        super().__init__()
+        self.kernels = nn.Parameter(layer.kernels())
+        self.norm = BakedNorm(layer.norm, style)
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
+        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels), style)
+        return normed
+
+
+class BakedBlockConv2d(nn.Module):
+    """The layer with its kernels made once."""
+
+    def __init__(self, layer: BlockConv2d) -> None:
+        super().__init__()
+        kernels, bias = layer.kernels()
+        self.kernel_size = layer.kernel_size
+        self.kernels, self.bias = nn.Parameter(kernels), None if bias is None else nn.Parameter(bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """As `BlockConv2d`."""
+        return convolve_in_blocks(maps, self.kernels, self.bias)
+
+
+def _bake(module: nn.Module, style: Tensor) -> None:
+    """Put constants in place of all that is computed from weights alone."""
+    for name, child in module.named_children():
+        if isinstance(child, ConditionalInstanceNorm):
+            setattr(module, name, BakedNorm(child, style))
+        elif isinstance(child, UpsampleConvNorm):
+            setattr(module, name, BakedUpsampleConvNorm(child, style))
+        elif isinstance(child, BlockConv2d):
+            setattr(module, name, BakedBlockConv2d(child))
+        else:
+            _bake(child, style)
+
+
+class Graph:
+    """One style of a network, recorded once for all the formats that are made of the record.
+
+    Args:
+        network: It is not changed.
+        style: Weights `(1, num_styles)`.
+        half: As for `OneStyle`.
+    """
+
+    def __init__(self, network: TransformationNetwork, style: Tensor, *, half: bool = False) -> None:
+        self.module = OneStyle(network, style, half=half)
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """With free batch, height and width."""
+        free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
+        program = torch.export.export(self.module, (torch.zeros(EXAMPLE),), dynamic_shapes=(free,))
+        for node in program.graph.nodes:
+            node.meta.pop("stack_trace", None)  # names the folders of this machine
+        return program
+
+    @cached_property
+    def onnx(self) -> Any:
+        """An `onnx.ModelProto`, with free batch, height and width."""
+        program = torch.onnx.export(
+            self.program,
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+            custom_translation_table={torch.ops.aten.group_norm.default: _onnx_norm},
+            verbose=False,
+        )
+        assert program is not None
+        return program.model_proto
+
+
+def _onnx_norm(maps: Any, groups: int, scale: Any, shift: Any, eps: float, cudnn: bool) -> Any:
+    """The norm as one operation of ONNX; torch's own translation of a group norm has four more."""
+    from onnx import TensorProto
+    from onnxscript import opset18
+
+    if maps.dtype != TensorProto.FLOAT16:
+        return opset18.InstanceNormalization(maps, scale, shift, epsilon=eps)
+    # float16 ends at 65504, too soon for the sums of squares that some runtimes take.
+    maps, scale, shift = (opset18.Cast(each, to=TensorProto.FLOAT) for each in (maps, scale, shift))
+    normed = opset18.InstanceNormalization(maps, scale, shift, epsilon=eps)
+    return opset18.Cast(normed, to=TensorProto.FLOAT16)
+
+
+def _write_pt2(graph: Graph, path: Path, description: str, precision: str) -> None:
+    # By way of memory, here and below: on a full disk torch's own writer ends the process in its destructor.
+    buffer = io.BytesIO()
+    torch.export.save(graph.program, buffer, extra_files={DESCRIPTION: description})
+    path.write_bytes(buffer.getbuffer())
+
+
+def _write_torchscript(graph: Graph, path: Path, description: str, precision: str) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.[a-z_]*` is deprecated", FutureWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]  # the proof tells
+        script = torch.jit.trace(graph.module, torch.zeros(EXAMPLE), check_trace=False)  # type: ignore[no-untyped-call]
+        buffer = io.BytesIO()
+        torch.jit.save(script, buffer, _extra_files={DESCRIPTION: description})
+    path.write_bytes(buffer.getbuffer())
+
+
+def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> None:
+    import onnx
+
+    model = _quantized(graph.onnx, path.parent) if precision == "int8" else graph.onnx
+    model.producer_name, model.producer_version = "fastnst", __version__
+    onnx.helper.set_model_props(model, {DESCRIPTION: description})
+    onnx.save(model, path)
+
+
+def _quantized(model: Any, folder: Path) -> Any:
+    """Convolutions in 8 bit, weights and maps, but for the first and the last; the norms stay float32."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Photos(CalibrationDataReader):  # type: ignore[misc]
+        photos: Iterator[Tensor] = (load_image(resolve_photo(name), size=256) for name in CALIBRATION_PHOTOS)
+
+        def get_next(self) -> dict[str, Any] | None:
+            photo = next(self.photos, None)
+            return None if photo is None else {INPUT: photo.numpy()}
+
+    source, prepared, quantized = (folder / f"{step}.onnx" for step in ("source", "prepared", "quantized"))
+    onnx.save(model, source)
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)
+    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
+    quantize_static(
+        prepared,
+        quantized,
+        Photos(),
+        op_types_to_quantize=["Conv"],
+        nodes_to_exclude=[convolutions[0], convolutions[-1]],
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        extra_options={"CalibMovingAverage": True},  # of the photos' ranges, not their union: 1 to 3 dB
+    )
+    model = onnx.load(quantized)
+    for unused in [opset for opset in model.opset_import if opset.domain]:  # ONNX Runtime's own, all of them
+        model.opset_import.remove(unused)
+    return model
+
+
+def _write_openvino(graph: Graph, path: Path, description: str, precision: str) -> None:
+    import openvino
+
+    source = path.with_suffix(".onnx")
+    _write_onnx(graph, source, description, precision)
+    model = openvino.Core().read_model(source)
+    model.set_rt_info(description, [DESCRIPTION])
+    openvino.save_model(model, path, compress_to_fp16=precision == "float16")
+
+
+#: How a format is written: the graph, the file, its description as JSON, the precision.
+WRITERS: dict[ExportFormat, Callable[[Graph, Path, str, str], None]] = {
+    "onnx": _write_onnx,
+    "pt2": _write_pt2,
+    "torchscript": _write_torchscript,
+    "openvino": _write_openvino,
+}

@@ -1,0 +1,60 @@
+"""Formats of image files: their suffixes, what each can hold, and the error of a file that cannot be used.
+
+Imports neither torch nor anything that does, so that a wrong name is refused at once.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import features
+
+from fastnst.base.errors import UserError
+from fastnst.images.decoders import register_heif
+
+# Formats that are written, by suffix.
+FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
+FORMATS |= {".tiff": "TIFF", ".gif": "GIF", ".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
+SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".ppm"}))  # of files that are taken for photos
+ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
+LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
+
+
+class ImageError(UserError):
+    """An image that cannot be read or written; the message is one line and names the file."""
+
+
+def check_suffix(path: Path) -> str:
+    """The format in which a file of this name is saved; an ImageError for a name that tells none."""
+    if path.suffix.lower() not in FORMATS:
+        found = repr(path.suffix) if path.suffix else "no suffix"
+        raise ImageError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {found}")
+    name = FORMATS[path.suffix.lower()]
+    if name == "AVIF" and not features.check("avif"):
+        raise ImageError(f"{path}: this Pillow was built without AVIF")
+    if name == "HEIF":
+        try:
+            register_heif()
+        except ModuleNotFoundError as error:
+            raise ImageError(f"{path}: {error}") from None
+    return name
+
+
+def format_of(target: Path | BinaryIO, format: str | None) -> str:
+    """Pillow's name of the format asked for, or else of what the suffix of the file says."""
+    if format is not None:
+        return check_suffix(Path(f"image.{format.lower()}"))
+    if isinstance(target, Path):
+        return check_suffix(target)
+    raise ImageError(f"a stream needs a format: {', '.join(dict.fromkeys(FORMATS.values()))}")
+
+
+def check_sides(target: Path | BinaryIO, name: str, shape: Sequence[int]) -> None:
+    """Refuse an image `(H, W)` that the format cannot hold."""
+    if max(shape) > (longest := LONGEST_SIDE.get(name, 2**31)):
+        raise ImageError(f"{name_of(target)}: {name} holds up to {longest} pixels a side, got {shape[1]}x{shape[0]}")
+
+
+def name_of(source: Path | BinaryIO) -> str:
+    """What messages call a file or stream."""
+    return str(source) if isinstance(source, Path) else str(getattr(source, "name", "image"))

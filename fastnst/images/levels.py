@@ -1,0 +1,70 @@
+"""Numbers of pixels: levels, as files and screens hold them, uint8 or uint16, and floats in [0, 1], and back."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def on_white(channels: Tensor) -> Tensor:
+    """`(1, 3 or 4, H, W)` in [0, 1] as `(1, 3, H, W)`."""
+    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
+    return channels[:, :3] * alpha + (1 - alpha)
+
+
+Bytes = NDArray[np.uint8]
+Levels = NDArray[np.uint8] | NDArray[np.uint16]  # from 0 to the largest number that the type holds
+ROWS = 256  # of a large image are computed at once
+
+
+def from_levels(values: Tensor) -> Tensor:
+    """The one way from whole numbers to [0, 1]: uint8 or uint16 of any shape on any device becomes float32.
+
+    Floats are in [0, 1] already.
+    """
+    if values.is_floating_point():
+        return values.float()
+    return values.to(torch.float32, memory_format=torch.contiguous_format).div_(torch.iinfo(values.dtype).max)
+
+
+def to_levels(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """The one way back: numbers in [0, 1], clamped and rounded, become uint8 or uint16, or floats of another type."""
+    if dtype.is_floating_point:
+        return images.to(dtype)
+    return images.detach().float().clamp(0, 1).mul_(torch.iinfo(dtype).max).round_().to(dtype)
+
+
+def psnr(first: Tensor, second: Tensor) -> float:
+    """Peak signal-to-noise ratio of images in [0, 1], in dB; at most 140: float32 has no more digits."""
+    return -10 * math.log10(max(float((first - second).square().mean()), 1e-14))
+
+
+def as_channels(array: NDArray[Any]) -> Tensor:
+    """An image `(H, W, C)` or images `(B, H, W, C)` as `(B, C, H, W)`; in the same memory where possible."""
+    values = torch.from_numpy(np.require(array, requirements=("C", "W")))
+    return values.reshape(-1, *array.shape[-3:]).permute(0, 3, 1, 2)
+
+
+def to_tensor(array: Levels) -> Tensor:
+    """An image `(H, W, C)` or images `(B, H, W, C)`, uint8 or uint16, as `(B, C, H, W)` in [0, 1]."""
+    return from_levels(as_channels(array))
+
+
+def to_array(images: Tensor) -> Bytes:
+    """Images `(B, C, H, W)` in [0, 1] as uint8 `(B, H, W, C)`."""
+    array: Bytes = to_levels(images, torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return array
+
+
+def in_rows(levels: Tensor, change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
+    """Change the pixels of images `(B, C, H, W)`, each for itself, in [0, 1]; some rows at once, to spare memory."""
+    return torch.cat([to_levels(change(from_levels(rows)), dtype) for rows in row_blocks(levels)], dim=2)
+
+
+def row_blocks(images: Tensor) -> Iterator[Tensor]:
+    """Images `(B, C, H, W)` as `(B, C, ROWS, W)`, the last with fewer rows."""
+    return (images[:, :, top : top + ROWS] for top in range(0, images.shape[2], ROWS))

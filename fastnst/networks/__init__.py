@@ -1,0 +1,12 @@
+"""Networks: the transformation network, the style file that holds one, and what runs it.
+
+Knows nothing of losses and training.
+
+    network.py           TransformationNetwork; imports torch alone
+    presets.py           the sizes `small`, `live` and `johnson`, by name
+    style_file.py        StyleFile, load_style, save_style
+    catalog.py           style files by name, their headers, and mixes of styles
+    runtime.py           what runs a network: torch or OpenVINO
+    exported.py          runs an exported file: ONNX, torch.export, TorchScript, OpenVINO
+    exported_formats.py  their suffixes, and what each needs installed
+"""

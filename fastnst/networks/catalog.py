@@ -1,0 +1,220 @@
+"""Style files by name: where they are looked up, what their headers say, and mixes of one file's styles.
+
+Imports neither torch nor anything that does: a header is read without the weights, and a wrong name refused at once.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from fastnst.base.errors import UserError
+from fastnst.base.files import PACKAGE
+from fastnst.networks.exported_formats import EXPORTED
+from fastnst.networks.presets import PRESETS
+
+FORMAT_VERSION = 2
+SUFFIX = ".safetensors"
+BASE = "base_"  # how the names of files begin that are there as a start for other styles
+SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
+SOURCE_TREE = PACKAGE.parent / "checkpoints"  # in an editable installation
+
+
+class StyleFileError(UserError):
+    """A style that is missing, broken or no style."""
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """The description in a style file's header.
+
+    Raises:
+        StyleFileError: The file is missing, no style file, or of a later format.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            header = (file.metadata() or {}).get("fastnst")
+    except FileNotFoundError:
+        raise StyleFileError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise StyleFileError(f"{path} is not a style file, or it is broken ({error})") from None
+    if header is None:
+        raise StyleFileError(f"{path} is a safetensors file, but not one that fastnst wrote")
+    try:
+        info: dict[str, Any] = json.loads(header)
+        version = int(info["format_version"])
+    except (ValueError, KeyError, TypeError):
+        raise StyleFileError(f"{path} has a description that cannot be read") from None
+    if version > FORMAT_VERSION:
+        raise StyleFileError(
+            f"{path} has format {version}, this fastnst reads up to {FORMAT_VERSION}: pip install -U fastnst"
+        )
+    if version < FORMAT_VERSION:
+        raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
+    return info
+
+
+def style_folders() -> list[Path]:
+    """Where styles are looked up by name, in this order: `./checkpoints`, then the shipped ones."""
+    folders = (Path("checkpoints"), SHIPPED, SOURCE_TREE)
+    unique = {folder.resolve(): folder for folder in reversed(folders) if folder.is_dir()}
+    return [folder for folder in folders if folder in unique.values()]
+
+
+def list_styles() -> Iterator[Path]:
+    """All style files that are found by name; the first of a name wins."""
+    seen: set[str] = set()
+    for folder in style_folders():
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            if path.stem not in seen:
+                seen.add(path.stem)
+                yield path
+
+
+def names_in(path: Path) -> list[str]:
+    """The styles in a file; none of a file that is no style file."""
+    try:
+        return [str(style["name"]) for style in read_info(path)["styles"]]
+    except StyleFileError:
+        return []
+
+
+def find_style_file(name: str) -> Path:
+    """The style file of a name or path.
+
+    Raises:
+        StyleFileError: There is none; the message lists what there is, or says how to train a picture.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == SUFFIX or path.is_file():
+        _refuse_pictures(path)
+        if not path.is_file():
+            raise StyleFileError(f"{path}: no such file")
+        return path
+    known = {path.stem: path for path in list_styles()}
+    if name not in known:
+        _refuse_pictures(path)
+        files = [path for path in known.values() if not _is_base(path)]
+        names = sorted({name for path in files for name in names_in(path)})
+        there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
+        raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {there}")
+    return known[name]
+
+
+def _is_base(path: Path) -> bool:
+    """Whether a file is there as a start for other styles."""
+    return path.stem in {f"{BASE}{network}" for network in PRESETS}
+
+
+def file_part(style: str) -> str:
+    """A style, trained or exported, or a mix, as part of the name of a file.
+
+    Example:
+        >>> file_part("painted/wave.safetensors"), file_part("wave.onnx"), file_part("day:0.6,night:0.4")
+        ('wave', 'wave', 'day0.6+night0.4')
+    """
+    names = [Path(term.strip()).name.replace(":", "") for term in style.split(",")]
+    kinds = (SUFFIX, *EXPORTED) if is_exported(style) else (SUFFIX,)
+    return "+".join(Path(name).stem if Path(name).suffix in kinds else name for name in names)
+
+
+def _refuse_pictures(path: Path) -> None:
+    if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}:
+        raise StyleFileError(
+            f"{path} is a picture, not a trained style. Train it first: fastnst train --style {shlex.quote(str(path))}"
+        )
+
+
+def is_exported(style: str | Path) -> bool:
+    """Whether a style is an exported file such as `wave.onnx`, and not a trained style whose name ends like one."""
+    return Path(style).suffix in EXPORTED and (Path(style).is_file() or not _is_known(str(style)))
+
+
+def usable_name(stem: str) -> str:
+    """A picture's name as the name of a style that flags, mixes and every file system take.
+
+    Example:
+        >>> usable_name("Photo 12:30"), usable_name("-beach"), usable_name("wave.safetensors")
+        ('Photo 12-30', 'beach', 'wave')
+    """
+    name = re.sub(r'[/\\:,*?"<>|\x00-\x1f]+', "-", stem.removesuffix(SUFFIX)).lstrip(". -").rstrip(". ")
+    return name or "style"
+
+
+def _is_known(name: str) -> bool:
+    """Whether a style file, or a style in one, is called so."""
+    return any(path.stem == name or name in names_in(path) for path in list_styles())
+
+
+def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
+    """The file and the weights that `wave`, `wave.safetensors`, `night` or `day:0.6,night:0.4` stand for.
+
+    A name stands for the file of this name, or else for the style of this name in a file with several. The names of a
+    mix stand for styles of one file that has them all, if there is one.
+
+    Raises:
+        StyleFileError: Unknown name, a weight that is no number, or styles of different files.
+    """
+    if ":" not in text or Path(text).is_file() or _is_known(text):
+        return _find_style(text)
+    terms = [_parse_term(term) for term in text.split(",")]
+    together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None
+    found = [(together, {name: 1.0}, w) if together else (*_find_style(name), w) for name, w in terms]
+    files = {path.resolve(): path for path, _, _ in found}
+    if len(files) > 1:
+        raise StyleFileError(
+            f"{' and '.join(name for name, _ in terms)} are in different files, so their parameters cannot be mixed; "
+            "train them together: fastnst train --style A.jpg B.jpg"
+        )
+    total = sum(weight for _, weight in terms)
+    weights: dict[str, float] = {}
+    for path, part, weight in found:
+        style = _only_style(path, part)
+        weights[style] = weights.get(style, 0.0) + weight / total
+    return next(iter(files.values())), weights
+
+
+def find_chosen(text: str) -> tuple[Path, dict[str, float] | None]:
+    """As `find_mix`, and an error where a file has several styles of which none is chosen."""
+    path, mix = find_mix(text)
+    if mix is None and path.suffix == SUFFIX and len(names := names_in(path)) > 1:
+        raise StyleFileError(f"{path.stem} has several styles, choose or mix: {', '.join(names)}")
+    return path, mix
+
+
+def _parse_term(term: str) -> tuple[str, float]:
+    name, _, number = term.strip().rpartition(":")
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = -1.0
+    if not name or not 0 < weight < float("inf"):
+        raise StyleFileError(f"a mix is written name:weight,name:weight with positive weights, got {term.strip()!r}")
+    return name, weight
+
+
+def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
+    """The file called so, or the file with several styles of which one is called so."""
+    try:
+        return find_style_file(name), None
+    except StyleFileError:
+        if path := _file_with({name}):
+            return path, {name: 1.0}
+        raise
+
+
+def _file_with(names: set[str]) -> Path | None:
+    """The first file that has styles of all these names; those of a base are there as a start for others."""
+    files = (path for path in list_styles() if not _is_base(path))
+    return next((path for path in files if names <= set(names_in(path))), None)
+
+
+def _only_style(path: Path, part: dict[str, float] | None) -> str:
+    """The one style that a term of a mix stands for."""
+    names = list(part) if part else names_in(path)
+    if len(names) != 1:
+        raise StyleFileError(f"{path} has several styles, name one: {', '.join(names)}")
+    return names[0]

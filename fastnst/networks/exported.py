@@ -1,0 +1,140 @@
+"""Run an exported file: ONNX, torch.export, TorchScript or OpenVINO. Knows nothing of styles or of how to export."""
+
+import json
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import torch
+from torch import Tensor
+
+from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
+
+DESCRIPTION = "fastnst"  # the key under which a file carries its description, a JSON object
+INPUT, OUTPUT = "image", "stylized"
+Paint = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to stylized ones
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """An exported file, loaded; threads may share it.
+
+    Args:
+        info: The description in the file: its `name`, `precision`, the contract of `input` and `output`, and more.
+        paint: The file's graph, run on the CPU.
+    """
+
+    info: dict[str, Any]
+    paint: Paint
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
+        return self.paint(images)
+
+
+def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
+    """Load a file that `fastnst export` wrote; its suffix says which kind it is.
+
+    Raises:
+        ExportedFileError: The file is missing, broken or not from fastnst, its runtime is not installed, or the
+            device is not the CPU.
+    """
+    if device not in ("auto", "cpu"):
+        raise ExportedFileError(f"{path} runs on the CPU, not on {device}: use the style file for that")
+    require(EXPORTED[path.suffix], f"running {path.name}")
+    if not path.is_file():
+        raise ExportedFileError(f"{path}: no such file")
+    try:
+        return LOADERS[path.suffix](path)
+    except ExportedFileError:
+        raise
+    except Exception as error:  # each runtime has classes of its own for a file that it cannot read
+        raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
+
+
+def _load_onnx(path: Path) -> ExportedNetwork:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def paint(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+
+    return ExportedNetwork(_parse(session.get_modelmeta().custom_metadata_map.get(DESCRIPTION), path), paint)
+
+
+def _load_pt2(path: Path) -> ExportedNetwork:
+    return ExportedNetwork(_extra_file(path), torch.export.load(path).module())
+
+
+def _load_torchscript(path: Path) -> ExportedNetwork:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
+        return ExportedNetwork(_extra_file(path), torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+
+
+def _load_openvino(path: Path) -> ExportedNetwork:
+    element = ElementTree.parse(path).find(f"rt_info/{DESCRIPTION}")  # before OpenVINO, which prints its errors
+    info = _parse(None if element is None else element.get("value"), path)
+    return ExportedNetwork(info, compile_openvino(openvino_core().read_model(path)))
+
+
+@cache
+def openvino_core() -> Any:
+    """The one `openvino.Core` of the process.
+
+    Each gives the thread that made it a stack for signals and takes it back when it is destroyed, in whatever order: of
+    two, the second may put back that of the first, which is gone, and the next signal, a Ctrl-C or a child that ends,
+    crashes the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
+def compile_openvino(model: Any) -> Paint:
+    """An `openvino.Model` ready for the CPU, in float32; threads may share it."""
+    settings = {
+        # Where the processor has bfloat16, OpenVINO would compute in it unasked.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        # What is kept for sizes of photos seen before: with the default of 5000, 0.4 MB more for each new size.
+        "CPU_RUNTIME_CACHE_CAPACITY": 64,
+    }
+    compiled = openvino_core().compile_model(model, "CPU", settings)
+
+    def paint(images: Tensor) -> Tensor:
+        # A request for each call: threads must not share one.
+        request = compiled.create_infer_request()
+        return torch.from_numpy(request.infer(images.contiguous().numpy(), share_inputs=True)[0])
+
+    return paint
+
+
+def _extra_file(path: Path) -> dict[str, Any]:
+    """The description in an archive of PyTorch, which keeps extra files in a folder of that name; runs nothing."""
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith(f"/extra/{DESCRIPTION}")]
+        return _parse(archive.read(names[0]).decode() if names else None, path)
+
+
+def _parse(description: str | None, path: Path) -> dict[str, Any]:
+    if description is None:
+        raise ExportedFileError(f"{path} was not exported by fastnst: it does not say what it takes and gives")
+    return dict(json.loads(description))
+
+
+#: How a file is loaded, by suffix.
+LOADERS: dict[str, Callable[[Path], ExportedNetwork]] = {
+    ".onnx": _load_onnx,
+    ".pt2": _load_pt2,
+    ".pt": _load_torchscript,
+    ".xml": _load_openvino,
+}

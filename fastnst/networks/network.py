@@ -1,0 +1,298 @@
+"""The transformation network f_W: a photo goes in, a stylized image of the same size comes out.
+
+Johnson et al. (2016) with the changes that the field has settled on since, each declared at its line, and with
+several styles in one network (Dumoulin et al., 2017). The file stands alone: it imports torch and nothing else.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConditionalInstanceNorm(nn.Module):
+    """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
+
+    Attributes:
+        statistics: Mean and variance `(C,)` by which maps are normalised, in place of their own.
+    """
+
+    statistics: tuple[Tensor, Tensor] | None = None
+
+    def __init__(self, num_channels: int, num_styles: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(num_styles, num_channels))
+        self.shift = nn.Parameter(torch.zeros(num_styles, num_channels))
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Normalise maps `(B, C, H, W)` over H and W; style holds weights `(1 or B, num_styles)`."""
+        scale, shift = style @ self.scale, style @ self.shift
+        if len(style) == 1:
+            return self.normalise(maps, scale[0], shift[0])
+        return self.normalise(maps) * scale[..., None, None] + shift[..., None, None]
+
+    def normalise(self, maps: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """Maps of mean 0 and variance 1, then scaled and shifted by `(C,)`."""
+        if self.statistics is None:
+            # One group per channel is instance norm; torch's group norm is the faster of the two on a CPU.
+            return F.group_norm(maps, maps.shape[1], scale, shift)
+        # Batch norm is torch's name for given statistics; unlike group norm, it gets mixed types from autocast.
+        dtype = torch.promote_types(maps.dtype, torch.float32)
+        mean, variance, scale, shift = (
+            None if each is None else each.to(dtype) for each in (*self.statistics, scale, shift)
+        )
+        return F.batch_norm(maps.to(dtype), mean, variance, scale, shift)
+
+
+class ConvNorm(nn.Module):
+    """Reflection pad, convolution, conditional instance norm."""
+
+    # Differs from Johnson et al. (2016): reflection padding before every convolution instead of zeros, and
+    # instance norm instead of batch norm, after Ulyanov et al. (2016).
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, num_styles: int) -> None:
+        super().__init__()
+        # No bias: the norm would subtract it.
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
+        self.norm = ConditionalInstanceNorm(outputs, num_styles)
+        self.pad = kernel // 2
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Map `(B, inputs, H, W)` to `(B, outputs, ceil(H / stride), ceil(W / stride))`."""
+        normed: Tensor = self.norm(self.conv(F.pad(maps, [self.pad] * 4, mode="reflect")), style)
+        return normed
+
+
+class UpsampleConvNorm(nn.Module):
+    """Nearest upsampling to twice the size, reflection pad, 3x3 convolution, conditional instance norm."""
+
+    # Differs from Johnson et al. (2016): upsampling and a convolution instead of a transposed convolution, which
+    # leaves a checkerboard (Odena et al., 2016).
+
+    pad = 1  # a pixel of the result needs 2x2 of those below it
+    taps: Tensor
+
+    def __init__(self, inputs: int, outputs: int, *, num_styles: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
+        self.norm = ConditionalInstanceNorm(outputs, num_styles)
+        # Of the three taps of a kernel, two lie on copies of one pixel: for an odd place (first row) the first and
+        # second, for an even one the second and third.
+        taps = [[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]]
+        self.register_buffer("taps", torch.tensor(taps), persistent=False)
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
+        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels()), style)
+        return normed
+
+    def kernels(self) -> Tensor:
+        """What `upsample_and_convolve` wants: 2x2 kernels `(4 outputs, inputs, 2, 2)`."""
+        return torch.einsum("pay,qbx,oiyx->opqiab", self.taps, self.taps, self.conv.weight).flatten(0, 2)
+
+
+def upsample_and_convolve(maps: Tensor, kernels: Tensor) -> Tensor:
+    """Both in one, at the low resolution and with 4/9 of the products; exactly equal but for rounding.
+
+    A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places that it can
+    have above a pixel. Each 2x2 pixels yield the four around their corner, so the first comes one pixel too early.
+    """
+    places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels)  # (B, 4 C, H + 1, W + 1)
+    return F.pixel_shuffle(places, 2)[..., 1:-1, 1:-1]
+
+
+class BlockConv2d(nn.Conv2d):
+    """A convolution with an odd kernel and few outputs, computed for 2x2 pixels at once; sides come out even."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map `(B, inputs, H + kernel - 1, W + kernel - 1)` to `(B, outputs, H, W)`; H and W are even."""
+        return convolve_in_blocks(maps, *self.kernels())
+
+    def kernels(self) -> tuple[Tensor, Tensor | None]:
+        """What `convolve_in_blocks` wants: kernels one larger, `(4 outputs, inputs, ...)`, and the bias of each."""
+        # One for each of the four places: the kernel with a row and a column of zeros.
+        places = [F.pad(self.weight, (x, 1 - x, y, 1 - y)) for y in (0, 1) for x in (0, 1)]
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return torch.stack(places, 1).flatten(0, 1), bias
+
+
+def convolve_in_blocks(maps: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
+    """Four outputs for each 2x2 pixels in place of one for each pixel; exactly equal but for rounding.
+
+    A processor computes as many outputs at once as a vector has numbers, and three would leave most of it empty: for
+    the paper's last layer, 9x9 to 3 channels, a third of the time.
+    """
+    return F.pixel_shuffle(F.conv2d(maps, kernels, bias, stride=2), 2)
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), no ReLU after the sum (Johnson et al., 2016, supplementary material)."""
+
+    # Differs from Johnson et al. (2016): padded convolutions keep the size, where the paper pads the photo by
+    # 40 px once, leaves the block's convolutions unpadded and crops the identity.
+
+    def __init__(self, channels: int, *, num_styles: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels, 3, num_styles=num_styles)
+        self.second = ConvNorm(channels, channels, 3, num_styles=num_styles)
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Keep the shape `(B, channels, H, W)`."""
+        residual: Tensor = self.second(F.relu(self.first(maps, style)), style)
+        return maps + residual
+
+
+def mean_2x2(maps: Tensor) -> Tensor:
+    """Mean of each 2x2 places of maps `(B, C, H, W)`; `(B, C, H - 1, W - 1)`. A checkerboard becomes flat."""
+    return F.avg_pool2d(maps, 2, stride=1)
+
+
+class DeepBlock(nn.Module):
+    """x + up(smooth(blocks(down(x)))): residual blocks at half the resolution, as a residual of their own."""
+
+    # Differs from Johnson et al. (2016), who have all blocks at a quarter of the photo's resolution: here some see
+    # twice as far, and have four times the weights, for the same work. The two means take out the finest wave that
+    # the maps can hold, a checkerboard: without them up to a third of their energy was in it, and flat regions were
+    # hatched with it, every 16 px (records/LOG.md).
+
+    smooth_pad = 1  # two means take a place from each side
+
+    def __init__(self, channels: int, inner: int, num_blocks: int, *, num_styles: int) -> None:
+        super().__init__()
+        self.down = ConvNorm(channels, inner, 3, stride=2, num_styles=num_styles)
+        self.blocks = nn.ModuleList(ResidualBlock(inner, num_styles=num_styles) for _ in range(num_blocks))
+        self.up = UpsampleConvNorm(inner, channels, num_styles=num_styles)
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Keep the shape `(B, channels, H, W)`; H and W are even."""
+        inner = F.relu(self.down(maps, style))
+        for block in self.blocks:
+            inner = block(inner, style)
+        smooth = mean_2x2(mean_2x2(F.pad(inner, [self.smooth_pad] * 4, mode="reflect")))
+        residual: Tensor = self.up(smooth, style)
+        return maps + residual
+
+
+class TransformationNetwork(nn.Module):
+    """Two stride-2 convolutions down, residual blocks, two upsamplings back (Johnson et al., 2016, table 1).
+
+    Args:
+        full: Channels at full resolution. With 0 there is no layer there: the photo enters and leaves with each 2x2
+            pixels folded into 12 channels at half resolution (a sub-pixel convolution; Shi et al., 2016).
+        half, quarter, eighth: Channels at half, a quarter and an eighth of the resolution; with 0 eighth there is no
+            layer there.
+        num_blocks: Residual blocks at a quarter of the resolution.
+        num_deep_blocks: Residual blocks at an eighth, between the others.
+        num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
+    """
+
+    # Differs from Johnson et al. (2016) where `full` is 0: layers of few channels at full resolution take more than
+    # half of the time of a pass on a CPU and hold few of the weights.
+
+    def __init__(
+        self,
+        *,
+        full: int = 0,
+        half: int = 32,
+        quarter: int = 64,
+        eighth: int = 0,
+        num_blocks: int = 4,
+        num_deep_blocks: int = 0,
+        num_styles: int = 1,
+    ) -> None:
+        super().__init__()
+        if min(half, quarter, num_styles) < 1 or min(full, eighth, num_blocks, num_deep_blocks) < 0:
+            raise ValueError(
+                "half, quarter and num_styles must be at least 1, full, eighth and the numbers of blocks at least 0, "
+                f"got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {num_blocks=}, {num_deep_blocks=}"
+            )
+        self.num_styles = num_styles
+        self.folds = full == 0
+        self.stride = 8 if eighth else 4  # sides are made a multiple of it
+        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, num_styles=num_styles)])
+        self.blocks = nn.ModuleList(ResidualBlock(quarter, num_styles=num_styles) for _ in range(num_blocks))
+        if eighth:
+            self.blocks.insert(num_blocks // 2, DeepBlock(quarter, eighth, num_deep_blocks, num_styles=num_styles))
+        self.decoder = nn.ModuleList([UpsampleConvNorm(quarter, half, num_styles=num_styles)])
+        if self.folds:
+            self.encoder.insert(0, ConvNorm(12, half, 3, num_styles=num_styles))
+            self.painter = nn.Conv2d(half, 12, 3)
+        else:
+            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, num_styles=num_styles))
+            self.encoder.insert(0, ConvNorm(3, full, 9, num_styles=num_styles))
+            self.decoder.append(UpsampleConvNorm(half, full, num_styles=num_styles))
+            self.painter = BlockConv2d(full, 3, 9)
+
+    def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
+        """Paint images.
+
+        Args:
+            images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
+            style: Weights `(1, num_styles)` for all images or `(B, num_styles)`, one row for each; a row that
+                sums to one mixes styles. May be left out where the network has one style.
+
+        Returns:
+            Stylized images `(B, 3, H, W)` in [0, 1].
+
+        Raises:
+            ValueError: The network has several styles and none was chosen.
+        """
+        if style is None:
+            if self.num_styles > 1:
+                raise ValueError(f"the network has {self.num_styles} styles: pass their weights as `style`")
+            style = images.new_ones(1, 1)
+        height, width = images.shape[-2:]
+        # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
+        # remainder, with which torch.export takes three times as long to show that.
+        right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
+        maps = F.pad(images, (0, right, 0, below), mode="replicate")
+        if self.folds:
+            maps = F.pixel_unshuffle(maps, 2)
+        for layer in self.encoder:
+            maps = F.relu(layer(maps, style))
+        for block in self.blocks:
+            maps = block(maps, style)
+        for layer in self.decoder:
+            maps = F.relu(layer(maps, style))
+        maps = self.painter(F.pad(maps, [self.painter.kernel_size[0] // 2] * 4, mode="reflect"))
+        if self.folds:
+            # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
+            # 2x2 pixels takes it out (Sugawara et al., 2018). Three channels are slow in channels_last.
+            pixels = F.pixel_shuffle(maps.contiguous(), 2)
+            maps = mean_2x2(F.pad(pixels, (1, 0, 1, 0), mode="reflect"))
+        # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
+        # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
+        return torch.sigmoid(2 * maps)[..., :height, :width]
+
+    @torch.no_grad()
+    def in_every_style(self, images: Tensor) -> list[Tensor]:
+        """Images `(B, 3, H, W)` in each style, without gradients."""
+        return [self(images, style[None]) for style in torch.eye(self.num_styles).to(images)]
+
+    @property
+    def norms(self) -> list[ConditionalInstanceNorm]:
+        """All norms, in the order in which they run."""
+        return [module for module in self.modules() if isinstance(module, ConditionalInstanceNorm)]
+
+    @property
+    def reach(self) -> int:
+        """How many pixels to each side of a pixel matter for it; what is further away acts through the norms alone."""
+        folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
+        layers = sum(layer.pad * step for layer, step, _ in self._layers())
+        layers += sum(block.smooth_pad * self.stride for block in self.blocks if isinstance(block, DeepBlock))
+        return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
+
+    @property
+    def values_per_pixel(self) -> float:
+        """Values that the input and the output of the widest layer have together, for each pixel of the photo."""
+        convs = [(layer.conv, before, after) for layer, before, after in self._layers()]
+        return max(conv.in_channels / before**2 + conv.out_channels / after**2 for conv, before, after in convs)
+
+    def _layers(self) -> list[tuple[ConvNorm | UpsampleConvNorm, int, int]]:
+        """Layers in the order in which they run, with the pixels from place to place in their input and output."""
+        layers: list[tuple[ConvNorm | UpsampleConvNorm, int, int]] = []
+        step = 1 + int(self.folds)
+        for layer in self.modules():
+            if isinstance(layer, ConvNorm | UpsampleConvNorm):
+                before, step = step, step * layer.conv.stride[0] if isinstance(layer, ConvNorm) else step // 2
+                layers.append((layer, before, step))
+        return layers

@@ -1,0 +1,13 @@
+"""Names of the network sizes and runtimes, as flags and files use them. Imports nothing heavy."""
+
+from typing import Literal
+
+NetworkName = Literal["small", "live", "johnson"]
+RuntimeName = Literal["auto", "torch", "openvino"]
+
+#: Named sizes. `johnson` is the paper's network; `small` and `live` have no layer at full resolution.
+PRESETS: dict[str, dict[str, int]] = {
+    "small": {"full": 0, "half": 16, "quarter": 64, "eighth": 128, "num_blocks": 2, "num_deep_blocks": 2},
+    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2},
+    "johnson": {"full": 32, "half": 64, "quarter": 128, "eighth": 0, "num_blocks": 5, "num_deep_blocks": 0},
+}

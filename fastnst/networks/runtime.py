@@ -1,0 +1,207 @@
+"""What runs a network: torch anywhere, OpenVINO on a CPU where it is installed and the work is worth its start.
+
+Knows nothing of style files. OpenVINO's graph is written operation by operation, method for class of `network.py`: that
+takes milliseconds, where a conversion of torch's takes seconds and needs onnx.
+"""
+
+import importlib.util
+import logging
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastnst.base.errors import UserError
+from fastnst.networks.exported import compile_openvino
+from fastnst.networks.exported_formats import require
+from fastnst.networks.network import (
+    BlockConv2d,
+    ConvNorm,
+    DeepBlock,
+    ResidualBlock,
+    TransformationNetwork,
+    UpsampleConvNorm,
+)
+from fastnst.networks.presets import RuntimeName
+
+#: Pixels in all from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
+#: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.54 s with `johnson`.
+PAYS_FROM = 4_000_000
+log = logging.getLogger("fastnst")
+
+
+class Runtime:
+    """One style or mix of a network, ready to paint; threads may share it.
+
+    Args:
+        network: It is moved to the device.
+        style: Weights `(1, num_styles)`.
+        device: Where to paint.
+        name: `torch`, `openvino`, or `auto`: torch, until so many pixels are painted that OpenVINO's start pays.
+
+    Raises:
+        UserError: OpenVINO is wanted and not installed, or for another device than the CPU; when it first paints, that
+            it is broken (with `auto` a warning).
+    """
+
+    def __init__(
+        self, network: TransformationNetwork, style: Tensor, device: torch.device, name: RuntimeName = "auto"
+    ) -> None:
+        if name == "openvino":
+            if device.type != "cpu":
+                raise UserError(f"--runtime openvino paints on the CPU, not on {device}")
+            require(("openvino",), "--runtime openvino")
+        # What convolutions compute in on a CPU, and on GPUs with tensor cores; on MPS it was never run.
+        self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self.network = network.to(device).to(memory_format=self._layout)
+        self.style = style.to(device)
+        self._openvino: OpenVINONetwork | None = None
+        self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
+        self._name = name
+        self._lock = Lock()
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Paint images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16."""
+        by_openvino = self._openvino_if_it_pays(images)
+        return by_openvino(images) if by_openvino else self._by_torch(images)
+
+    def _openvino_if_it_pays(self, images: Tensor) -> "OpenVINONetwork | None":
+        if self._pixels_left is None:
+            return None
+        with self._lock:
+            self._pixels_left -= images.shape[0] * images.shape[2] * images.shape[3]
+            if self._openvino is None and self._pixels_left < 0:
+                try:
+                    self._openvino = OpenVINONetwork(self.network, self.style)
+                except (ImportError, RuntimeError) as error:
+                    if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its modules were imported
+                        raise error.__cause__ from None
+                    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                    if self._name == "openvino":
+                        raise UserError(f"--runtime openvino cannot be used: {reason}") from error
+                    log.warning("OpenVINO cannot be used, torch paints: %s", reason)
+                    self._pixels_left = None
+            return self._openvino
+
+    def _by_torch(self, images: Tensor) -> Tensor:
+        stylized: Tensor = self.network(images.contiguous(memory_format=self._layout), self.style)
+        return stylized
+
+
+def reduced_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Convolutions in float16 on CUDA, whose autocast keeps norms in float32; float32 elsewhere.
+
+    Against float32 a picture then has 71 to 81 dB, 58 to 62 dB in bfloat16; norms keep maps in the range of float16.
+    """
+    return torch.autocast("cuda", torch.float16) if device.type == "cuda" else nullcontext()
+
+
+def _suits_openvino(device: torch.device) -> bool:
+    """On a CPU of the kind that it is made for and was measured on."""
+    is_x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return device.type == "cpu" and is_x86 and importlib.util.find_spec("openvino") is not None
+
+
+class OpenVINONetwork:
+    """One style or mix of a network, compiled by OpenVINO for the CPU, in float32; threads may share it.
+
+    Args:
+        network: It is not changed.
+        style: Weights `(1, num_styles)`.
+    """
+
+    def __init__(self, network: TransformationNetwork, style: Tensor) -> None:
+        self._stride = network.stride
+        self._paint = compile_openvino(_Graph(style).of(network))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
+        height, width = images.shape[-2:]
+        right, below = ((side // self._stride + 1) * self._stride - side for side in (width, height))  # as the network
+        return self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
+
+
+class _Graph:
+    """A network as operations of OpenVINO, with all that depends on weights and style alone as constants."""
+
+    def __init__(self, style: Tensor) -> None:
+        from openvino import opset13
+
+        self._op: Any = opset13
+        self._style = style
+
+    @torch.inference_mode()
+    def of(self, network: TransformationNetwork) -> Any:
+        """`TransformationNetwork.forward` as an `openvino.Model`; sides of images are multiples of the stride."""
+        import openvino
+
+        op = self._op
+        image = op.parameter([-1, 3, -1, -1], np.float32, "image")
+        maps = op.space_to_depth(image, "depth_first", 2) if network.folds else image
+        for layer in network.encoder:
+            maps = op.relu(self._layer(layer, maps))
+        for block in network.blocks:
+            maps = self._layer(block, maps)
+        for layer in network.decoder:
+            maps = op.relu(self._layer(layer, maps))
+        maps = self._pad(maps, network.painter.kernel_size[0] // 2)
+        if isinstance(network.painter, BlockConv2d):
+            kernels, bias = network.painter.kernels()
+            maps = self._unfold(self._conv(maps, kernels, bias, stride=2))
+        else:
+            pixels = self._unfold(self._conv(maps, network.painter.weight, network.painter.bias))
+            maps = self._mean_2x2(self._pad(pixels, 1, end=0))
+        return openvino.Model([op.sigmoid(op.multiply(maps, self._constant(2.0)))], [image], "fastnst")
+
+    def _layer(self, layer: nn.Module, maps: Any) -> Any:
+        op = self._op
+        match layer:
+            case UpsampleConvNorm():
+                places = self._unfold(self._conv(self._pad(maps, 1, mode="edge"), layer.kernels()))
+                start, stop, step, axes = (np.array(each) for each in ([1, 1], [-1, -1], [1, 1], [2, 3]))
+                return self._norm(op.slice(places, start, stop, step, axes), layer)
+            case ConvNorm():
+                padded = self._pad(maps, layer.pad)
+                return self._norm(self._conv(padded, layer.conv.weight, stride=layer.conv.stride[0]), layer)
+            case ResidualBlock():
+                return op.add(maps, self._layer(layer.second, op.relu(self._layer(layer.first, maps))))
+            case DeepBlock():
+                inner = op.relu(self._layer(layer.down, maps))
+                for block in layer.blocks:
+                    inner = self._layer(block, inner)
+                smooth = self._mean_2x2(self._mean_2x2(self._pad(inner, layer.smooth_pad)))
+                return op.add(maps, self._layer(layer.up, smooth))
+        raise TypeError(f"no operations of OpenVINO for {type(layer).__name__}")
+
+    def _norm(self, maps: Any, layer: ConvNorm | UpsampleConvNorm) -> Any:
+        op = self._op
+        scale, shift = (self._style @ each for each in (layer.norm.scale, layer.norm.shift))  # (1, C)
+        normed = op.mvn(maps, np.array([2, 3]), True, 1e-5, "inside_sqrt")
+        return op.add(op.multiply(normed, self._channels(scale)), self._channels(shift))
+
+    def _conv(self, maps: Any, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1) -> Any:
+        maps = self._op.convolution(maps, self._constant(weight), [stride] * 2, [0, 0], [0, 0], [1, 1])
+        return maps if bias is None else self._op.add(maps, self._channels(bias))
+
+    def _pad(
+        self, maps: Any, begin: int, *, end: int | None = None, mode: Literal["reflect", "edge"] = "reflect"
+    ) -> Any:
+        end = begin if end is None else end
+        return self._op.pad(maps, np.array([0, 0, begin, begin]), np.array([0, 0, end, end]), mode)
+
+    def _mean_2x2(self, maps: Any) -> Any:
+        return self._op.avg_pool(maps, [1, 1], [0, 0], [0, 0], [2, 2], True)
+
+    def _unfold(self, maps: Any) -> Any:
+        return self._op.depth_to_space(maps, "depth_first", 2)
+
+    def _channels(self, values: Tensor) -> Any:
+        return self._constant(values.view(1, -1, 1, 1))
+
+    def _constant(self, value: Tensor | float) -> Any:
+        return self._op.constant(np.asarray(value, dtype=np.float32, order="C"))

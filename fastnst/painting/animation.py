@@ -1,0 +1,121 @@
+"""Moving pictures in image files (GIF, WebP, APNG, AVIF): painted frame by frame, with their times and transparency."""
+
+import io
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageSequence
+from torch import Tensor
+
+from fastnst.base.files import write_out
+from fastnst.images.formats import check_sides
+from fastnst.images.levels import as_channels
+from fastnst.images.read import check_pixels, count_frames, decoded, opened
+from fastnst.images.write import encoding, to_pillow
+
+
+@dataclass(frozen=True)
+class Animation:
+    """The frames of a file as a viewer shows them, each with everything that stays of the frames before it.
+
+    Attributes:
+        frames: RGB, or RGBA if the file has transparency; upright, sRGB.
+        durations: Milliseconds that each is shown.
+        plays: How often all are shown; 0 for ever.
+    """
+
+    frames: list[Image.Image]
+    durations: list[float]
+    plays: int
+
+
+def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Animation:
+    """Reads all frames.
+
+    Args:
+        source: A file, or a stream open for reading bytes.
+        size: Longest side in pixels; larger frames are shrunk.
+
+    Raises:
+        ImageError: As `read_picture`; the limit of pixels is for all frames together.
+    """
+    frames, durations = [], []
+    with opened(source) as image:
+        check_pixels(image.size, count_frames(image))
+        plays = _plays(image)
+        skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: for viewers that know no frames
+        for frame in ImageSequence.Iterator(image):
+            frame.load()  # WebP and AVIF tell the duration with the pixels
+            if frame.tell() >= skipped:
+                durations.append(float(frame.info.get("duration", 0)))
+                frames.append(decoded(frame.copy(), max, size, spare=2))
+    return Animation(frames, durations, plays)
+
+
+def paint_animation(
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
+    paint: Callable[[Tensor], Tensor],
+    *,
+    format: str,
+    size: int | None = None,
+    quality: int = 95,
+    exif: bytes | None = None,
+    replace: bool = True,
+) -> tuple[int, int]:
+    """Paints each frame and writes them with the times, the number of plays and the transparency of the source.
+
+    Args:
+        source: A file with several frames, or a stream of its bytes.
+        target: A file, which appears whole or not at all, or a stream open for writing bytes.
+        paint: From sRGB, maybe with opacity, `(1, 3 or 4, H, W)`, uint8, to the same.
+        format: One of `images.formats.ANIMATED`.
+        size: Longest side in pixels; larger frames are shrunk.
+        quality: Of WebP and AVIF, 1 to 100.
+        exif: As in `images.picture.Picture`.
+        replace: Whether a file that is there may be replaced.
+
+    Returns:
+        Width and height in pixels.
+    """
+    animation = read_animation(source, size=size)
+    width, height = animation.frames[0].size
+    check_sides(target, format, (height, width))
+    frames = [_painted(frame, paint, format) for frame in animation.frames]
+    times = _times(format, animation, transparent=animation.frames[0].mode == "RGBA")
+    buffer = io.BytesIO()
+    options = encoding(format, quality=quality, exif=exif, stylized=True) | times
+    frames[0].save(buffer, format, save_all=True, append_images=frames[1:], **options)
+    write_out(target, buffer.getvalue(), replace=replace)
+    return width, height
+
+
+def _painted(frame: Image.Image, paint: Callable[[Tensor], Tensor], format: str) -> Image.Image:
+    return to_pillow(paint(as_channels(np.array(frame))), format)
+
+
+def _plays(image: Image.Image) -> int:
+    """A GIF file says how often it starts again, or nothing if never; the others how often it is shown."""
+    loop = image.info.get("loop")
+    if image.format == "GIF":
+        return 1 if loop is None else loop + 1 if loop else 0
+    return int(loop or 0)
+
+
+def _times(format: str, animation: Animation, *, transparent: bool) -> dict[str, Any]:
+    """Durations and plays as Pillow's writer of the format wants them."""
+    if format == "GIF":
+        again = {} if animation.plays == 1 else {"loop": max(0, animation.plays - 1)}
+        cleared = {"disposal": 2} if transparent else {}  # or the frame before would shine through
+        return {"duration": _rounded(animation.durations, 10), **again, **cleared}
+    return {"duration": _rounded(animation.durations, 1), "loop": animation.plays}
+
+
+def _rounded(durations: list[float], unit: int) -> list[int]:
+    """Multiples of so many milliseconds, whose sum does not drift away."""
+    ends = [unit * round(end / unit) for end in itertools.accumulate(durations)]
+    return [end - start for start, end in itertools.pairwise([0, *ends])]

@@ -1,0 +1,307 @@
+"""Paint photo and video files: one, many, folders, standard input; each result appears whole or not at all."""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from rich.progress import Progress
+from torch import Tensor
+
+from fastnst.base.devices import choose_device
+from fastnst.base.errors import Interrupted, UserError
+from fastnst.base.pipeline import in_threads
+from fastnst.base.progress import progress_bar
+from fastnst.images.formats import ANIMATED, ImageError, format_of
+from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.masks import read_mask
+from fastnst.images.picture import Picture
+from fastnst.images.read import read_picture
+from fastnst.images.write import save_picture
+from fastnst.painting.animation import paint_animation
+from fastnst.painting.jobs import STDIO, Job, plan
+from fastnst.painting.settings import ApplySettings
+from fastnst.painting.stylizer import Stylizer
+from fastnst.video.formats import is_video
+from fastnst.video.paint import paint_video
+from fastnst.video.steady import Steady
+
+GPU_READERS = 4  # threads that decode
+log = logging.getLogger("fastnst")
+Item = TypeVar("Item")
+
+
+def apply(photos: Sequence[str], settings: ApplySettings) -> int:
+    """Paint photos: `plan` and `paint`.
+
+    Args:
+        photos: Files, folders (with what is below them), `sample:NAME`, or `-` for standard input.
+        settings: See the class.
+
+    Returns:
+        How many of them failed; each with a line in the log (or in the JSON).
+
+    Raises:
+        UserError: Nothing was painted: no photo, no such style, or an output that must not be written.
+        Interrupted: Ctrl-C; what was done stays.
+    """
+    return paint(plan(photos, settings), settings)
+
+
+def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
+    """Paint what was planned, and say what was written; see `apply`."""
+    started = time.perf_counter()
+    choose_device(settings.device)
+    # The last fitted mask is kept: the pictures of a video are all of one size.
+    mask = lru_cache(1)(read_mask(settings.mask, feather=settings.feather).fitted) if settings.mask else None
+    todo = [job for job in jobs if not (settings.skip_existing and job.output.exists())]
+    if len(todo) < len(jobs):
+        log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
+    written: list[Path] = []
+    failures = 0
+    with progress_bar(shown=not settings.quiet and not settings.json) as progress:
+        stylizer = Stylizer(settings.style, device=settings.device, runtime=settings.runtime)
+        studio = Studio(stylizer, settings, mask, progress)
+        try:
+            for work in _watched(progress, "painting", studio.run(todo), len(todo)):
+                if work.error is None:
+                    written.append(work.job.output)
+                else:
+                    failures += 1
+                    log.error("%s", work.error)
+                if settings.json:
+                    print(json.dumps(work.report()), flush=True)
+        except KeyboardInterrupt:
+            done = len(written) + failures
+            raise Interrupted(f"stopped: {done} of {len(todo)} are done; --skip-existing goes on") from None
+    if failures and failures == len(jobs):
+        raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
+    if written and not settings.json:
+        log.info("%s", _told(written, time.perf_counter() - started))
+    return failures
+
+
+def _told(written: Sequence[Path], seconds: float) -> str:
+    """What was written, in one line.
+
+    Example:
+        >>> _told([Path("out/a.jpg"), Path("out/b/c.jpg")], 3.21)
+        'out: 2 pictures in 3.2 s'
+    """
+    if written == [STDIO]:
+        return f"painted in {seconds:.1f} s"
+    if len(written) == 1:
+        return f"{written[0]}: painted in {seconds:.1f} s"
+    folder = os.path.commonpath([path.absolute().parent for path in written])
+    return f"{os.path.relpath(folder)}: {len(written)} pictures in {seconds:.1f} s"
+
+
+@dataclass
+class Work:
+    """A job on its way through the stages, with what the last one made of it.
+
+    Attributes:
+        picture: What is to be painted, then what is to be written; None of videos and animations, and when it is done.
+        size: Width and height in pixels, once they are known.
+        error: Why it goes no further.
+        seconds: That the stages took, without waiting for each other.
+    """
+
+    job: Job
+    source: Path | BytesIO
+    picture: Picture | None = None
+    size: tuple[int, int] | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+    def report(self) -> dict[str, Any]:
+        """For `--json`."""
+        about: dict[str, Any] = {"photo": str(self.job.photo), "output": str(self.job.output)}
+        if self.error is not None:
+            about["error"] = self.error
+        elif self.size is not None:
+            about["width"], about["height"] = self.size
+        return {**about, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
+class Studio:
+    """Reads, paints and writes; three stages, so that a photo is decoded and one encoded while one is painted.
+
+    Attributes:
+        mask: From height and width of a photo to its mask.
+        told: What is to be told once.
+    """
+
+    stylizer: Stylizer
+    settings: ApplySettings
+    mask: Callable[[int, int], Tensor] | None
+    progress: Progress
+    told: list[str] = field(default_factory=list)
+
+    def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
+        """The work on the jobs, done or failed, in their order; few pictures are in memory at a time."""
+        # A GPU paints faster than one thread decodes. Painting stays in this thread: there Ctrl-C can stop it.
+        threads = 1 if self.stylizer.device.type == "cpu" else GPU_READERS
+        with (
+            closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
+            closing(
+                in_threads(
+                    partial(self._stage, Studio._write), map(partial(self._stage, Studio._paint), read), complete=True
+                )
+            ) as done,
+        ):
+            yield from done
+
+    def _stage(self, stage: Callable[["Studio", Work], None], work: Work) -> Work:
+        """The work after a stage, if there was no error before."""
+        if work.error is None:
+            started = time.perf_counter()
+            try:
+                stage(self, work)
+            except UserError as error:
+                work.error = str(error)
+            except OSError as error:
+                work.error = f"{work.job.photo}: {error}"
+            except Exception as error:
+                if not _is_out_of_memory(error):
+                    raise
+                size = f"{work.size[0]}x{work.size[1]} pixels" if work.size else "its pixels"
+                way_out = "--size shrinks it first" if self.settings.tile is None else "leave --tile out, or use --size"
+                work.error = f"{work.job.photo}: {size} do not fit into memory; {way_out}"
+            if work.error is not None:
+                work.picture = None
+            work.seconds += time.perf_counter() - started
+        return work
+
+    def _read(self, work: Work) -> None:
+        if not is_video(work.job.photo):
+            work.picture = read_picture(work.source, size=self.settings.size)
+            work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
+
+    def _paint(self, work: Work) -> None:
+        job, picture, size, quality = work.job, work.picture, self.settings.size, self.settings.quality
+        if picture is None:
+            look = self._moving(work)
+            work.size = paint_video(
+                job.photo, job.output, look, size=size, quality=quality, replace=self._replace, progress=self.progress
+            )
+            return
+        if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
+            if isinstance(work.source, BytesIO):
+                work.source.seek(0)
+            target = BytesIO() if job.output == STDIO else job.output
+            quality = quality or picture.quality or 95
+            look = self._moving(work)
+            paint_animation(
+                work.source,
+                target,
+                look,
+                size=size,
+                exif=picture.exif,
+                quality=quality,
+                format=format,
+                replace=self._replace,
+            )
+            work.picture = None
+            _flush(target)
+            return
+        if self.settings.steady and not self.told:
+            self.told.append("--steady is for videos and animations: photos are painted without")
+            log.warning(self.told[0])
+        if picture.frames > 1:
+            log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
+        work.picture = replace(picture, levels=self._painted(work, picture.levels))
+
+    def _write(self, work: Work) -> None:
+        if work.picture is not None:
+            target = BytesIO() if work.job.output == STDIO else work.job.output
+            save_picture(
+                work.picture,
+                target,
+                quality=self.settings.quality,
+                format=self._format(work.job),
+                stylized=True,
+                replace=self._replace,
+            )
+            work.picture = None
+            _flush(target)
+
+    @property
+    def _replace(self) -> bool:
+        """Whether a file that appeared since the check may be replaced."""
+        return self.settings.force
+
+    def _format(self, job: Job) -> str:
+        return format_of(job.output, (self.settings.format or "png") if job.output == STDIO else None)
+
+    def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
+        """Paints the pictures of one video or animation."""
+        if not self.settings.steady:
+            return partial(self._painted, work)
+        steady = Steady(partial(self._painted, work, full=True))  # what stays of the photo must not be blended
+
+        def look(photo: Tensor) -> Tensor:
+            painted = steady(from_levels(photo[:, :3]), self._strength(work, photo))
+            return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
+
+        return look
+
+    def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
+        """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style; if not in full, as strong as wanted."""
+        work.size = photo.shape[-1], photo.shape[-2]
+        return self.stylizer.paint(
+            photo,
+            strength=1.0 if full else self._strength(work, photo),
+            keep_colors=self.settings.keep_colors,
+            stroke=self.settings.stroke,
+            tile=self.settings.tile,
+            watch=lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
+        )
+
+    def _strength(self, work: Work, photo: Tensor) -> float | Tensor:
+        if self.mask is None:
+            return self.settings.strength
+        try:
+            mask = self.mask(*photo.shape[-2:])
+            return mask if self.settings.strength == 1 else self.settings.strength * mask
+        except ImageError as error:
+            raise ImageError(f"{work.job.photo}: {error}") from None
+
+
+def _begun(job: Job) -> Work:
+    """Standard input is read here, in the main thread, where Ctrl-C ends the wait for it."""
+    return Work(job, BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo, error=job.error)
+
+
+def _flush(target: Path | BytesIO) -> None:
+    """Standard output gets its picture whole."""
+    if isinstance(target, BytesIO):
+        sys.stdout.buffer.write(target.getvalue())
+        sys.stdout.buffer.flush()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """PyTorch has a class for CUDA's memory; for the CPU's it has only words, and so have ONNX Runtime and OpenVINO."""
+    words = ("allocate memory", "bad_alloc", "bad allocation")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
+
+
+def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:
+    """The items, with a line in the progress bar while they last, where there are several."""
+    task = progress.add_task(description, total=total, visible=total > 1, state="")
+    try:
+        for item in items:
+            yield item
+            progress.advance(task)
+    finally:
+        progress.remove_task(task)

@@ -1,0 +1,66 @@
+"""Settings of `fastnst apply`. Imports neither torch nor anything that does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeFloat, PositiveInt
+from cyclopts.validators import Number
+
+from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, SWITCH, WHAT, Device
+from fastnst.networks.presets import RuntimeName
+
+SMALLEST_TILE = 64  # pixels; smaller ones are little but overlap
+
+
+def _tile(_: Any, side: int | None) -> None:
+    if side is not None and side != 0 and side < SMALLEST_TILE:
+        raise ValueError(f"a tile has at least {SMALLEST_TILE} pixels a side, and 0 is for none; got {side}")
+
+
+TileSide = Annotated[int, Parameter(validator=_tile)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApplySettings:
+    """Settings of `fastnst apply`."""
+
+    style: Annotated[str, WHAT]
+    """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
+    output: Annotated[Path | None, WHAT, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None
+    """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
+    camera: Annotated[tuple[str, ...] | None, WHAT, Parameter(consume_multiple=(0, 1), negative=())] = None
+    """Paint what camera N [0] sees, in a window; `q` ends."""
+    strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
+    """From 0, the photo, to 1, the full style."""
+    keep_colors: Annotated[bool, LOOK, SWITCH] = False
+    """Keep the photo's colours, take the style's light and strokes."""
+    steady: Annotated[bool, LOOK, SWITCH] = False
+    """Less flicker in videos, by optical flow."""
+    stroke: Annotated[float, LOOK, Parameter(validator=Number(gte=0.1, lte=16))] = 1.0
+    """Strokes so many times as large."""
+    size: Annotated[PositiveInt | None, LOOK] = None
+    """Shrink to this long side in pixels first."""
+    mask: Annotated[Path | None, LOOK] = None
+    """Image of the photo's shape; only white is painted."""
+    feather: Annotated[NonNegativeFloat | None, LOOK] = None
+    """Pixels of its soft edge [1 % of the long side]."""
+    tile: Annotated[TileSide | None, LOOK] = None
+    """Paint in tiles of this side; 0: whole [as memory allows]."""
+    format: Annotated[Literal["jpeg", "png", "webp", "tiff", "gif", "avif"] | None, FILES, BRIEF] = None
+    """jpeg, png, webp, tiff, gif or avif [the input's]."""
+    quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None
+    """Of JPEG, WebP, AVIF, HEIC, videos [as a JPEG, else 95]."""
+    force: Annotated[bool, FILES, SWITCH] = False
+    """Replace existing files; never the photo itself."""
+    skip_existing: Annotated[bool, FILES, SWITCH] = False
+    """Leave out photos whose result is there."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to paint [CUDA, then MPS, then CPU]."""
+    runtime: Annotated[RuntimeName, OUTPUT, BRIEF] = "auto"
+    """`torch`, `openvino` (CPU) [the faster for so much work]."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print one JSON object a photo."""

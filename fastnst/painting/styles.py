@@ -1,0 +1,127 @@
+"""`fastnst styles` and `fastnst info`: what is there to paint with, and what this machine has.
+
+Imports torch only where it is asked for devices.
+"""
+
+import json
+import os
+import platform
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fastnst.base.versions import installed_version
+from fastnst.networks.catalog import StyleFileError, find_mix, list_styles, read_info
+from fastnst.networks.presets import PRESETS
+from fastnst.perception.settings import ObjectiveSettings
+
+PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
+#: What each size of network is for.
+PURPOSES = {"small": "photos", "live": "video, camera", "johnson": "the paper's"}
+
+
+def print_styles(*, as_json: bool) -> None:
+    """A line for each style file that is found by name: its paintings, its network and what that is for."""
+    table = Table("name", "paintings", "network", "MB", "for", box=None, pad_edge=False)
+    for path in list_styles():
+        try:
+            style = read_info(path)
+        except StyleFileError as error:
+            Console(stderr=True).print(str(error), markup=False, soft_wrap=True)
+            continue
+        if as_json:
+            print(json.dumps({"file": str(path), **_without_preview(style)}))
+            continue
+        size = _size(style["network"])
+        cells = (path.stem, ", ".join(each["name"] for each in style["styles"]), size)
+        purpose = "a start for training" if path.stem == f"base_{size}" else PURPOSES.get(size, "")
+        table.add_row(*map(_whole_words, cells), f"{path.stat().st_size / 1e6:.1f}", purpose)
+    if not as_json:
+        Console().print(table if table.row_count else "no style yet: fastnst train --style painting.jpg")
+
+
+def describe_style(name: str, *, as_json: bool) -> None:
+    """All that a style file says of itself.
+
+    Raises:
+        StyleFileError: There is no such style.
+    """
+    path, mix = find_mix(name)
+    style = _without_preview(read_info(path))
+    if as_json:
+        print(json.dumps({"file": str(path), **style}))
+        return
+    data, held_out = style.get("data", {}), style.get("held_out", {})
+    facts = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "paintings": ", ".join(each["name"] for each in style["styles"]),
+        "chosen": ", ".join(f"{each} {weight:g}" for each, weight in mix.items()) if mix else "",
+        "network": _size(style["network"]),
+        "trained": f"{style.get('steps', '?')} steps, {style.get('seconds', 0) / 60:.1f} min",
+        "on": style.get("hardware", "?"),
+        "photos": f"{data.get('photos', '?')} of {data.get('source', '?')}, {data.get('held_out', '?')} held out",
+        "validation loss": ", ".join(f"{part} {value:.3f}" for part, value in held_out.items()),
+        "objective": _objective(style),
+        "began at": (style.get("began_at") or {}).get("name", "nothing"),
+        "license": style.get("license", "not stated"),
+        "versions": ", ".join(f"{package} {each}" for package, each in style.get("versions", {}).items()),
+    }
+    _print_facts({name: fact for name, fact in facts.items() if fact})
+
+
+def _without_preview(style: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in style.items() if key != "preview"}
+
+
+def _objective(style: dict[str, Any]) -> str:
+    """The settings that a validation loss depends on."""
+    settings = {"padding": "zeros", **style.get("settings", {})}  # files from before there was a choice do not say
+    names = ("normalization", "style_weight", "style_size", "loss_network", "padding")
+    defaults = {name: getattr(ObjectiveSettings, name) for name in names}
+    return ", ".join(f"{name.replace('_', ' ')} {settings.get(name) or defaults[name] or 384}" for name in names)
+
+
+def _size(network: dict[str, int]) -> str:
+    """The name of a network's size, or its channels."""
+    shape = {key: value for key, value in network.items() if key != "num_styles"}
+    return next((name for name, preset in PRESETS.items() if preset == shape), " ".join(map(str, shape.values())))
+
+
+def _whole_words(text: str) -> Text:
+    """As it is: not read as markup, and folded between words or not at all rather than cut."""
+    return Text(text, overflow="fold")
+
+
+def print_info(*, devices: bool = False, as_json: bool = False) -> None:
+    """Versions and cores; with `devices`, also what torch finds, which loads torch."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        **{name: installed_version(name) for name in PACKAGES},
+    }
+    if devices:
+        facts |= _devices()
+    if as_json:
+        print(json.dumps(facts))
+    else:
+        _print_facts({name: str(value or "none") for name, value in facts.items()})
+
+
+def _devices() -> dict[str, Any]:
+    import torch
+
+    return {
+        "torch threads": torch.get_num_threads(),
+        "cuda": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+        "mps": torch.backends.mps.is_available(),
+    }
+
+
+def _print_facts(facts: dict[str, str]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, fact in facts.items():
+        table.add_row(name, _whole_words(fact))
+    Console().print(table)

@@ -1,0 +1,264 @@
+"""`Stylizer`: a style file's network, ready to paint images. Knows nothing of image files or commands."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar, Unpack, overload
+
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastnst.base.devices import choose_device
+from fastnst.base.errors import UserError
+from fastnst.base.memory import available_memory
+from fastnst.images.colors import with_colors_of
+from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.types import to_channels
+from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
+from fastnst.networks.exported import load_exported
+from fastnst.networks.exported_formats import ExportedFileError
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.presets import RuntimeName
+from fastnst.networks.runtime import Runtime, reduced_precision
+from fastnst.networks.style_file import StyleFile, load_style
+from fastnst.painting.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
+
+SMALLEST = 16  # pixels; what the network takes
+WHOLE_PASS = 2**31  # bytes that a pass may need: a picture that needs more is painted in tiles
+TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
+SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
+SMALLEST_TILE = 128  # pixels
+MOST_PIECES = 256
+Photo = TypeVar("Photo", Image.Image, NDArray[Any], Tensor)
+
+
+class Look(TypedDict, total=False):
+    """How a photo is painted; `Stylizer.paint` says what each means."""
+
+    strength: float | Tensor
+    keep_colors: bool
+    stroke: float
+    tile: int | None
+
+
+class Stylizer:
+    """Paints images in the style, or a mix of the styles, of one file.
+
+    Args:
+        style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
+            exported file such as `wave.onnx`, which its own runtime runs on the CPU.
+        weights: Weight of each of the file's styles by name, in place of a mix in `style`.
+        device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
+        runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
+            start, see `runtime.PAYS_FROM`.
+
+    Raises:
+        StyleFileError: No such style, or a mix that is none.
+        UserError: A runtime that is not installed, or cannot run this.
+        ExportedFileError: An exported file that cannot be run, or not there.
+
+    Threads may share it: a call changes nothing.
+
+    Example:
+        stylizer = Stylizer("wave")
+        stylizer(PIL.Image.open("photo.jpg"), strength=0.8).save("out.png")
+    """
+
+    def __init__(
+        self,
+        style: str | Path | StyleFile,
+        *,
+        weights: Mapping[str, float] | None = None,
+        device: str = "auto",
+        runtime: RuntimeName = "auto",
+    ) -> None:
+        self._network: TransformationNetwork | None = None
+        self._whole: Callable[[Tensor], Tensor]  # paints what is not cut into tiles
+        if not isinstance(style, StyleFile) and is_exported(style):
+            if runtime != "auto":
+                raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
+            exported = load_exported(Path(style), device=device)
+            self.name, self.device, self._whole = str(exported.info["name"]), torch.device("cpu"), exported
+            return
+        if not isinstance(style, StyleFile):
+            path, mix = find_mix(str(style))
+            style, weights = load_style(path), weights or mix
+        self.name = str(style.info["name"])
+        self.device = choose_device(device)
+        runtime_of_style = Runtime(style.network, style_row(style, weights), self.device, runtime)
+        self._whole, self._network, self._style = runtime_of_style, runtime_of_style.network, runtime_of_style.style
+
+    @overload
+    def __call__(self, photo: Photo, **look: Unpack[Look]) -> Photo: ...
+    @overload
+    def __call__(self, photo: Sequence[Photo], **look: Unpack[Look]) -> list[Photo]: ...
+    def __call__(self, photo: Any, **look: Unpack[Look]) -> Any:
+        """Paint photos and give back what was given: the same type, shape and type of numbers, on the same device.
+
+        Args:
+            photo: A PIL image, which comes back turned as its EXIF says, and with L, LA, RGB or RGBA in its mode; an
+                array `(H, W, 3)` or `(B, H, W, 3)`; a tensor `(3, H, W)` or `(B, 3, H, W)`; or a list of these. Numbers
+                are floats from 0 to 1, uint8 or uint16. A fourth channel, opacity, stays.
+            **look: `strength`, `keep_colors`, `stroke` and `tile`; see `paint`.
+
+        Raises:
+            TypeError: Something else, or numbers of another type.
+            ValueError: Another shape, or floats that are not from 0 to 1.
+        """
+        if isinstance(photo, list | tuple):
+            return [self(each, **look) for each in photo]
+        channels, back = to_channels(photo)
+        return back(self.paint(channels, **look))
+
+    def paint(
+        self,
+        photos: Tensor,
+        *,
+        strength: float | Tensor = 1.0,
+        keep_colors: bool = False,
+        stroke: float = 1.0,
+        tile: int | None = None,
+        watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
+    ) -> Tensor:
+        """Paint photos of any size, in tiles where one would not fit into memory as a whole.
+
+        The norms of tiles take their statistics from pieces of the whole photo, so that no tile differs from the next.
+
+        Args:
+            photos: `(B, 3, H, W)`, sRGB: floats in [0, 1], or uint8 or uint16. A fourth channel, opacity, stays.
+            strength: From 0, the photo, to 1, the full style; in between, a blend of the pixels. Or a map of it,
+                `(1 or B, 1, H, W)`.
+            keep_colors: Take lightness from the stylized image and colour from the photo (Gatys et al., 2017,
+                section 5.1).
+            stroke: Strokes so many times as large, from painting at 1 / stroke of the photo's size.
+            tile: Side of the tiles in pixels; 0 paints photos as a whole. By default what suits the memory.
+            watch: Gets the tiles and gives them back one by one: a place for a progress bar.
+
+        Returns:
+            Stylized images of the photos' shape and type, on their device.
+
+        Raises:
+            ExportedFileError: Tiles of an exported file, whose norms cannot be given their statistics.
+        """
+        height, width = photos.shape[-2:]
+        side = self._tile(photos.shape, stroke) if tile is None else tile
+        if side and len(photos) > 1:  # each has statistics of its own
+            each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
+            if not isinstance(strength, Tensor):
+                return torch.cat([each(photo[None], strength=strength) for photo in photos])
+            maps = strength.expand(len(photos), 1, height, width)
+            return torch.cat([each(photo[None], strength=own[None]) for photo, own in zip(photos, maps, strict=True)])
+
+        def original(box: Box) -> Tensor:
+            return from_levels(photos[:, :3, *box])
+
+        stylized = torch.empty_like(photos)  # outside of inference mode, so that it is a tensor like others
+        with torch.inference_mode():
+            stylized[:, 3:] = photos[:, 3:]
+            painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
+            for box in watch(cut((height, width), side or max(height, width))):
+                share = strength[..., *box] if isinstance(strength, Tensor) else strength
+                finished = _finished(original(box), painting(box), share, keep_colors)
+                stylized[:, :3, *box] = to_levels(finished, photos.dtype)
+        return stylized
+
+    def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
+        """The painting of a photo, with strokes so many times as large.
+
+        For larger strokes it is first painted at a smaller size, and the painting, enlarged at most twice, painted
+        again, until it has the photo's size: what only enlarging would blur gets the edges of strokes.
+        """
+
+        def once(picture: Reader, size: Size) -> Reader:
+            if not in_tiles:
+                whole = self._run(self._whole, picture(everything(size)))
+                return lambda box: whole[..., *box]
+            network = self._network_with_statistics(picture, size)
+            run = partial(self._run, partial(network, style=self._style))
+            return painted(run, picture, size, reach=network.reach, stride=network.stride)
+
+        now = _divided(size, stroke)
+        picture = once(scaled(photo, size, now), now)
+        while stroke > 1:
+            stroke = max(1.0, stroke / 2)
+            before, now = now, _divided(size, stroke)
+            picture = once(scaled(picture, before, now), now)
+        return scaled(picture, now, size)
+
+    def _network_with_statistics(self, picture: Reader, size: Size) -> TransformationNetwork:
+        """A network whose norms have the statistics of a picture, measured on pieces of it."""
+        if self._network is None:
+            raise ExportedFileError(
+                f"{self.name}: exported files paint pictures as a whole; for tiles use the style file"
+            )
+        count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / _bytes_per_pixel(self._network) / PIECE**2))
+        return normalised_as(self._network, _enlarged(pieces(picture, size, count)).to(self.device), self._style)
+
+    def _run(self, paint: Callable[[Tensor], Tensor], photos: Tensor) -> Tensor:
+        """Paintings `(B, 3, H, W)` of photos of any size, on the photos' device."""
+        height, width = photos.shape[-2:]
+        if self.device.type == "cuda" and photos.device.type == "cpu":
+            photos = photos.pin_memory()  # only from there can the copy go on beside the program
+        moved = photos.to(self.device, non_blocking=True)
+        with reduced_precision(self.device):
+            stylized = paint(_enlarged(moved))
+        return stylized[..., :height, :width].to(photos)
+
+    def _memory(self, limit: int) -> float:
+        """Bytes, at most half of what is available."""
+        return min(limit, available_memory(self.device) / 2)
+
+    def _tile(self, shape: Sequence[int], stroke: float) -> int:
+        """Side of the tiles, in pixels of the photos, that suits the memory; 0 if all photos do as a whole."""
+        if self._network is None:
+            return 0
+        scale = 1 / min(1.0, stroke)  # of the largest painting
+        per_pixel = _bytes_per_pixel(self._network) * scale**2 + 4 * 3 * 4  # and a few photos in float32
+        if shape[0] * shape[-2] * shape[-1] * per_pixel < self._memory(WHOLE_PASS):
+            return 0
+        side = math.sqrt(self._memory(TILE_PASS) / per_pixel) - 2 * self._network.reach / scale
+        return max(SMALLEST_TILE, round(side))
+
+
+def _bytes_per_pixel(network: TransformationNetwork) -> float:
+    """Memory of a pass: the widest layer's padded input, its convolution, its norm, and what came before."""
+    return 4 * 4 * network.values_per_pixel
+
+
+def _enlarged(photos: Tensor) -> Tensor:
+    """Photos with as many copies of the last row and column as the network needs."""
+    height, width = photos.shape[-2:]
+    missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+    return F.pad(photos, missing, mode="replicate") if any(missing) else photos
+
+
+def _finished(photos: Tensor, stylized: Tensor, strength: float | Tensor, keep_colors: bool) -> Tensor:
+    if keep_colors:
+        stylized = with_colors_of(photos, stylized)
+    if isinstance(strength, Tensor):
+        return torch.lerp(photos, stylized, strength.to(photos))
+    return stylized if strength == 1 else torch.lerp(photos, stylized, float(strength))
+
+
+def _divided(size: Size, by: float) -> Size:
+    return max(1, round(size[0] / by)), max(1, round(size[1] / by))
+
+
+def style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
+    """Weights `(1, num_styles)` for the network; without any, its one style.
+
+    Raises:
+        StyleFileError: There are several styles and no weights, or a name that is not there.
+    """
+    names = style.style_names
+    if weights is None:
+        if len(names) > 1:
+            raise StyleFileError(f"{style.info['name']} has several styles, choose or mix: {', '.join(names)}")
+        weights = {names[0]: 1.0}
+    if unknown := set(weights) - set(names):
+        raise StyleFileError(f"{style.info['name']} has no style {min(unknown)!r}; it has: {', '.join(names)}")
+    return torch.tensor([[float(weights.get(name, 0.0)) for name in names]])

@@ -1,0 +1,146 @@
+"""Loss formulas: Gram matrix, content, style and total variation. Knows nothing of networks or files."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+EPS = 1e-8  # keeps a relative loss finite where the target is zero
+
+
+def within(images: Tensor, margin: int) -> Tensor:
+    """Images or maps `(B, C, H, W)` without their outermost positions."""
+    return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Correlations between channels, divided by the number of values.
+
+    Johnson et al. (2016), eq. 3: G[c, d] = sum over h, w of f[c, h, w] f[d, h, w] / (C H W).
+    Gatys et al. (2016), eq. 3, leave it undivided. Computed in float32, also under autocast: the sums overflow
+    float16 and lose the small correlations in bfloat16.
+
+    Args:
+        features: Feature maps `(B, C, H, W)`, any range.
+
+    Returns:
+        Symmetric matrices `(B, C, C)`, float32 or wider.
+
+    Example:
+        >>> gram_matrix(torch.ones(1, 2, 4, 4))
+        tensor([[[0.5000, 0.5000],
+                 [0.5000, 0.5000]]])
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        maps = _wide(features.flatten(2))  # (B, C, H*W)
+        gram: Tensor = _Gram.apply(maps)
+        return gram
+
+
+def guided_gram_matrix(features: Tensor, guide: Tensor) -> Tensor:
+    """Gram matrix of one region: features weighted by a guidance channel.
+
+    Gatys et al. (2017), eq. 4 and 5: the guide T multiplies every feature map, normalised so that the squares of T
+    have the mean one. Differs from Gatys et al. (2017): the guide is averaged down to the layer's size rather than
+    propagated by receptive fields, so a soft edge stays soft.
+
+    Args:
+        features: `(B, C, H', W')`.
+        guide: `(1, 1, H, W)` in [0, 1], of the image's size, not all zero.
+
+    Returns:
+        `(B, C, C)`, on the scale of `gram_matrix`: a guide of ones changes nothing.
+    """
+    guide = F.adaptive_avg_pool2d(guide, (features.shape[-2], features.shape[-1]))
+    return gram_matrix(features * guide / guide.square().mean().sqrt())
+
+
+class _Gram(torch.autograd.Function):
+    """maps @ maps.mT / (C P), with one product in its backward pass where autograd would take two and add them."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor) -> Tensor:
+        ctx.save_for_backward(maps)
+        return maps @ maps.mT / maps[0].numel()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        maps: Tensor = ctx.saved_tensors[0]
+        gradient = gradients[0]
+        symmetric = (gradient + gradient.mT) / maps[0].numel()  # (B, C, C)
+        # In the memory layout of the maps: the gradient is added to the one that comes from the deeper layers.
+        return (maps.mT @ symmetric).mT if maps.mT.is_contiguous() else symmetric @ maps
+
+
+def squared_distance(first: Tensor, second: Tensor) -> Tensor:
+    """Sum of squared differences of each item of a batch: `(B, ...)` and `(B or 1, ...)` to `(B,)`, in float32."""
+    return _wide(first - second).square().flatten(1).sum(1)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """At least float32: sums of many squares overflow float16 and lose what is small in bfloat16."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Relative content loss of each image: ||F(y) - F(x)||^2 / (||F(x)||^2 + eps).
+
+    Differs from Johnson et al. (2016), eq. 2, which divides by C H W: a weight then means another thing for every
+    layer and photo.
+
+    Args:
+        features: `(B, C, H, W)` of the stylized images.
+        target: `(B or 1, C, H, W)` of the photos.
+
+    Returns:
+        `(B,)`, 0 for equal features, about 1 for unrelated ones of smaller norm.
+    """
+    return squared_distance(features, target) / (squared_distance(target, torch.zeros_like(target)) + EPS)
+
+
+def style_loss(gram: Tensor, target: Tensor) -> Tensor:
+    """Relative style loss of each image at one layer: ||G(y) - G(s)||^2 / (||G(s)||^2 + eps).
+
+    Differs from Johnson et al. (2016), eq. 4, which leaves it undivided, so that its size spans decades between
+    styles and layers.
+
+    Args:
+        gram: `(B, C, C)` of the stylized images.
+        target: `(B or 1, C, C)` of the style images.
+
+    Returns:
+        `(B,)`, 0 for the style itself, 1 for an image without any texture.
+    """
+    return squared_distance(gram, target) / (squared_distance(target, torch.zeros_like(target)) + EPS)
+
+
+def total_variation(images: Tensor, form: str = "l2") -> Tensor:
+    """How much neighbouring pixels differ, of each image.
+
+    With dx and dy the differences to the neighbours on the right and below, summed over pixels and channels:
+    `l2`: dx^2 + dy^2 (Mahendran & Vedaldi, 2015, beta = 2); `l1`: |dx| + |dy|; `keras`: (dx^2 + dy^2)^1.25, as in
+    Keras's example of neural style transfer, which leaves out the last row and column.
+
+    Args:
+        images: `(B, C, H, W)`, any range.
+        form: A key of `VARIATION_POWERS`.
+
+    Returns:
+        `(B,)`; in `l1` and `l2` a checkerboard of zeros and ones has one for each pair of neighbours.
+
+    Example:
+        >>> total_variation(torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]]))
+        tensor([4.])
+    """
+    down = _wide(images[..., 1:, :] - images[..., :-1, :])
+    across = _wide(images[..., :, 1:] - images[..., :, :-1])
+    if form == "keras":
+        slopes = down[..., :, :-1].square() + across[..., :-1, :].square()
+        return slopes.pow(1.25).flatten(1).sum(1)
+    if form == "l1":
+        return down.abs().flatten(1).sum(1) + across.abs().flatten(1).sum(1)
+    return down.square().flatten(1).sum(1) + across.square().flatten(1).sum(1)
+
+
+VARIATION_POWERS = {"l2": 2.0, "l1": 1.0, "keras": 2.5}  # of the pixels' unit: how a weight changes with it

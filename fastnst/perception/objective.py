@@ -1,0 +1,81 @@
+"""The objective that the settings of a training stand for.
+
+Knows nothing of runs, networks that paint or style files.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastnst.images import deep_color
+from fastnst.images.levels import to_levels, to_tensor
+from fastnst.images.read import load_on_white, opened
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.perceptual_loss import PerceptualLoss
+from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT, ObjectiveSettings
+
+# The settings that an objective depends on, the style images apart.
+OBJECTIVE = (
+    *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
+    *("normalization", "loss_network", "pooling", "padding", "crop_size"),
+)
+STYLE_SIDE, NARROWEST = 384, 192  # pixels
+
+
+def style_side(path: Path, size: int | None) -> int:
+    """The long side in pixels at which a painting is looked at; of the file, only the header is read.
+
+    Args:
+        path: Of the file.
+        size: What is asked for. By default 384, and more for a painting more than twice as long as wide, whose short
+            side gets 192: a style is learnt from an area, and of a scroll 384 px of length would leave little of it.
+    """
+    with opened(path) as image:
+        short, long = sorted(image.size)
+    return min(long, size or max(STYLE_SIDE, round(NARROWEST * long / short)))
+
+
+def load_style_image(path: Path, size: int | None) -> Tensor:
+    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged, see `style_side`."""
+    return load_on_white(path, size=style_side(path, size))
+
+
+def shrunk(image: Tensor, scale: float) -> Tensor:
+    """A style image `(1, 3, H, W)` for smaller crops, with the filter that shrank the painting (Lanczos)."""
+    levels = to_levels(image[0].permute(1, 2, 0), torch.uint16).numpy()
+    return to_tensor(deep_color.shrunk(levels, round(max(image.shape[-2:]) * scale)))
+
+
+def load_loss_network(settings: ObjectiveSettings, weights: Path | None = None) -> LossNetwork:
+    """The frozen network with the layers asked for.
+
+    Args:
+        settings: Of a training.
+        weights: A file, in place of the one that the settings name.
+    """
+    return LossNetwork(
+        (*settings.content_layers, *settings.style_layers),
+        name=settings.loss_network,
+        weights=weights or settings.loss_weights or "default",
+        pooling=settings.pooling,
+        padding=settings.padding,
+    ).to(memory_format=torch.channels_last)
+
+
+def perceptual_loss(
+    settings: ObjectiveSettings, loss_network: LossNetwork, style_images: Sequence[Tensor]
+) -> PerceptualLoss:
+    """The objective for style images `(1, 3, H, W)` of the size that they shall have."""
+    return PerceptualLoss(
+        loss_network,
+        style_images,
+        content_layers=settings.content_layers,
+        style_layers=settings.style_layers,
+        normalization=settings.normalization,
+        content_weight=settings.content_weight,
+        # `auto` begins there and is moved in the course of the run.
+        style_weight=DEFAULT_STYLE_WEIGHT if settings.style_weight == "auto" else settings.style_weight,
+        variation_weight=settings.tv_weight,
+    )

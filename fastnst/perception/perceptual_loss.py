@@ -1,0 +1,170 @@
+"""`PerceptualLoss`: the one objective that `optimize` and `train` minimise. Knows nothing of files or optimisers."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.losses import VARIATION_POWERS, gram_matrix, guided_gram_matrix, total_variation, within
+from fastnst.perception.normalizations import NORMALIZATIONS, Sizes
+
+
+class Losses(NamedTuple):
+    """Losses of each image `(B,)`; the parts are without their weights, `total` has them."""
+
+    total: Tensor
+    content: Tensor
+    style: Tensor
+    variation: Tensor
+
+    def mean(self) -> "Losses":
+        """Average over the batch; scalars."""
+        return Losses(*(values.mean() for values in self))
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted sum of content, style and total variation losses; keeps the styles' Gram matrices.
+
+    Args:
+        loss_network: Frozen features; must know all layers below.
+        style_images: One `(1, 3, H, W)` for each style, sRGB in [0, 1], sizes may differ.
+        content_layers: Layers of the content loss, equally weighted, or a weight for each. Without any, the content
+            loss is zero and nothing is computed for it.
+        style_layers: Layers of the style loss, likewise.
+        normalization: A name in `NORMALIZATIONS`. `relative` and `keras` average over layers by weight; the others
+            sum, as the papers do.
+        content_weight, style_weight, variation_weight: Factors of the three parts in `Losses.total`.
+        variation: Form of the total variation, a key of `VARIATION_POWERS`.
+        pixel_range: Full scale of the pixels that `variation_weight` was chosen for; the normalization's own where
+            left out.
+        regions: `(num_styles, 1, H, W)` in [0, 1], where in an image each style counts; everywhere where left out.
+
+    Raises:
+        ValueError: Unknown normalization, no layer at all, style layers without a style image, a negative weight, or
+            a region without a pixel.
+    """
+
+    regions: Tensor | None
+
+    def __init__(
+        self,
+        loss_network: LossNetwork,
+        style_images: Sequence[Tensor],
+        *,
+        content_layers: Sequence[str] | Mapping[str, float] = ("relu3_3",),
+        style_layers: Sequence[str] | Mapping[str, float] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        normalization: str = "relative",
+        content_weight: float = 1.0,
+        style_weight: float = 8.0,
+        variation_weight: float = 0.0,
+        variation: str = "l2",
+        pixel_range: float | None = None,
+        regions: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f"normalization must be one of {', '.join(NORMALIZATIONS)}, got {normalization!r}")
+        if not content_layers and not style_layers:
+            raise ValueError("a perceptual loss needs at least one layer, got none")
+        if style_layers and not style_images:
+            raise ValueError("a perceptual loss needs at least one style image, got none")
+        if min(content_weight, style_weight, variation_weight) < 0:
+            raise ValueError(
+                "weights must not be negative, got "
+                f"content {content_weight}, style {style_weight}, total variation {variation_weight}"
+            )
+        if regions is not None and len(regions) != len(style_images):
+            raise ValueError(f"expected a region for each of {len(style_images)} styles, got {len(regions)}")
+        self.loss_network = loss_network
+        self.normalization = NORMALIZATIONS[normalization]
+        self.content_layers = self._weights(content_layers)
+        self.style_layers = self._weights(style_layers)
+        self.content_weight, self.style_weight = content_weight, style_weight
+        self.variation = variation
+        scale = self.normalization.pixel_range if pixel_range is None else pixel_range
+        self.variation_weight, self.variation_scale = variation_weight, scale ** VARIATION_POWERS[variation]
+        for layer, target in self._style_targets(style_images).items():
+            self.register_buffer(f"gram_{layer}", target, persistent=False)  # (num_styles, C, C)
+        self.register_buffer("regions", regions, persistent=False)
+        if regions is not None and not regions.flatten(1).sum(1).all():
+            raise ValueError("every region needs at least one pixel, got an empty one")
+
+    def _weights(self, layers: Sequence[str] | Mapping[str, float]) -> dict[str, float]:
+        weights = dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+        if weights and (min(weights.values()) < 0 or not sum(weights.values())):
+            raise ValueError(f"layers need weights that are not negative and not all zero, got {weights}")
+        scale = sum(weights.values()) if self.normalization.mean_over_layers else 1.0
+        return {layer: weight / scale for layer, weight in weights.items()}
+
+    @torch.no_grad()
+    def _style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
+        features = [self.loss_network(image, self.style_layers) for image in style_images if self.style_layers]
+        return {layer: torch.cat([gram_matrix(maps[layer]) for maps in features]) for layer in self.style_layers}
+
+    @torch.no_grad()
+    def content_targets(self, photos: Tensor) -> dict[str, Tensor]:
+        """Features `(B, C, H', W')` of photos `(B, 3, H, W)` at the content layers; nothing deeper is run."""
+        return dict(self.loss_network(photos, self.content_layers)) if self.content_layers else {}
+
+    def forward(
+        self,
+        stylized: Tensor,
+        content_targets: Mapping[str, Tensor],
+        styles: Tensor | None = None,
+        *,
+        inset: int = 0,
+    ) -> Losses:
+        """Losses of stylized images.
+
+        Args:
+            stylized: `(B, 3, H, W)`, sRGB in [0, 1].
+            content_targets: What `content_targets` gave for the photos.
+            styles: How much of each style every image should have, `(B or 1, num_styles)`, rows that sum to one:
+                their Gram matrices are blended. In equal parts where left out. With `regions` it does not count.
+            inset: Pixels on each side whose features do not count: with as many as the loss network sees to a side,
+                53 for VGG19's relu4_3, no feature that counts knows of the border. Fewer than half of H and W.
+
+        Raises:
+            ValueError: An inset, where styles have regions.
+        """
+        if inset and self.regions is not None:
+            raise ValueError("regions are of the whole image: no inset")
+        features = self.loss_network(stylized, {**self.content_layers, **self.style_layers})
+        if inset:
+            features, content_targets = (
+                {name: within(each, -(-inset * each.shape[-1] // stylized.shape[-1])) for name, each in maps.items()}
+                for maps in (features, content_targets)
+            )
+            stylized = within(stylized, inset)
+        nothing = stylized.new_zeros(len(stylized), dtype=torch.float32)
+        content = nothing + sum(
+            weight * self.normalization.content(features[name], content_targets[name])
+            for name, weight in self.content_layers.items()
+        )
+        style = nothing + sum(
+            weight * self._style_loss(features[name], self.get_buffer(f"gram_{name}"), stylized, styles)
+            for name, weight in self.style_layers.items()
+        )
+        variation = total_variation(stylized, self.variation) * self.variation_scale
+        if self.normalization.variation_per_pixel:
+            variation = variation / stylized[0, 0].numel()
+        total = self.content_weight * content + self.style_weight * style + self.variation_weight * variation
+        return Losses(total, content, style, variation)
+
+    def _style_loss(self, features: Tensor, grams: Tensor, images: Tensor, styles: Tensor | None) -> Tensor:
+        """Loss of one layer, `(B,)`; `grams` are `(num_styles, C, C)`."""
+        sizes = Sizes(features.shape[1], features[0, 0].numel(), images[0, 0].numel())
+        if self.regions is not None:
+            shares = self.regions.flatten(1).mean(1)  # by area, so that strokes are as strong in a small region
+            parts = [
+                share * self.normalization.style(guided_gram_matrix(features, region), gram, sizes)
+                for share, region, gram in zip(shares, self.regions[:, None], grams[:, None], strict=True)
+            ]
+            return torch.stack(parts).sum(0)
+        if styles is None:
+            target = grams.mean(0, keepdim=True)
+        else:
+            target = (styles.to(grams)[..., None, None] * grams).sum(1)  # no product of matrices: float32 in autocast
+        return self.normalization.style(gram_matrix(features), target, sizes)

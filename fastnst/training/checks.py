@@ -1,0 +1,84 @@
+"""Checks of a training, before anything heavy is imported or changed.
+
+Imports neither torch nor anything that does, so that a mistake is told at once.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from fastnst.base.errors import TrainingError
+from fastnst.base.files import check_folder
+from fastnst.images.photos import existing_photo, resolve_photo
+from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_file
+from fastnst.networks.presets import NetworkName
+from fastnst.training.run import Run
+from fastnst.training.settings import ProbeSettings, TrainSettings
+from fastnst.training.sources import find_source
+
+AUTO, NOTHING = "auto", "none"
+
+
+class Plan(NamedTuple):
+    """What a training will do."""
+
+    run: Run
+    settings: TrainSettings  # of a resumed run, those that it was started with
+    start: Path | None  # the style file to begin at
+
+
+def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
+    """Check what can be checked; changes nothing.
+
+    Args:
+        settings: See the class.
+        folder: What `runs/` and `checkpoints/` are in.
+
+    Raises:
+        UserError: Settings or files that cannot be used.
+    """
+    settings = replace(settings, style=tuple(resolve_photo(str(path)) for path in settings.style))
+    run = Run.of(settings, folder)
+    settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
+    for path in settings.style:
+        existing_photo(str(path))
+    if settings.loss_weights is not None and not settings.loss_weights.exists():
+        raise TrainingError(f"{settings.loss_weights}: no such file")
+    start = None if settings.resume else find_start(settings.init_from, settings.network)
+    find_source(settings.data, settings.max_photos)
+    return Plan(run, settings, start)
+
+
+def find_start(init_from: str, network: NetworkName) -> Path | None:
+    """The style file to begin at: of a name or path; the shipped base of a network for `auto`, if there is one.
+
+    Raises:
+        StyleFileError: No style of that name, or a file that is no style file.
+    """
+    if init_from == NOTHING:
+        return None
+    if init_from == AUTO:
+        try:
+            return find_style_file(f"{BASE}{network}")
+        except StyleFileError:
+            return None
+    path = find_style_file(init_from)
+    if path.suffix != SUFFIX:
+        raise StyleFileError(f"{path} is not a style file")
+    return path
+
+
+def check_probe(settings: ProbeSettings) -> Path:
+    """The folder that a probe writes to, when all that can be checked has been.
+
+    Raises:
+        UserError: Settings or files that cannot be used.
+    """
+    style = existing_photo(str(settings.style))
+    folder = settings.output or Path(f"probe-{style.stem}")
+    check_folder(folder, force=settings.force)
+    for photo in settings.photo:
+        existing_photo(photo)
+    find_source(settings.data, None)
+    find_start(settings.init_from, settings.network)
+    return folder

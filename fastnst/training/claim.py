@@ -1,0 +1,67 @@
+"""The claim on a run's name: of two trainings of one name, the second is refused when it begins.
+
+A claim names its process. One whose process has died, by SIGKILL or with its machine, holds nothing.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from fastnst.base.errors import TrainingError
+from fastnst.base.files import write_json
+
+CLAIM, LOCK = "claim.json", ".lock"
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder of a run for this process; it is made where it is not there.
+
+    Not a lock that the system keeps: processes that decode photos inherit such a lock, and hold it for seconds after a
+    training was killed, when it should go on.
+
+    Raises:
+        TrainingError: A training that is alive holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claim = folder / CLAIM
+    with FileLock(folder / LOCK):  # held while the claim is looked at and written
+        if holder := _living(claim):
+            raise TrainingError(f"{folder} is in use by process {holder}: wait for it, or choose another --name")
+        write_json(claim, _this_process())
+    try:
+        yield
+    finally:
+        claim.unlink(missing_ok=True)
+        if set(folder.iterdir()) <= {folder / LOCK}:  # a training that was refused leaves nothing
+            (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+                folder.parent.rmdir()  # `runs/`, if there is no other
+
+
+def _this_process() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def _living(claim: Path) -> str | None:
+    """The process that holds a claim, if it lives; that of another machine, in a shared folder, is believed to."""
+    try:
+        said = json.loads(claim.read_text())
+        host, pid, started = str(said["host"]), int(said["pid"]), float(said["started"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if host != platform.node():
+        return f"{pid} of {host} (if that is gone, remove {claim})"
+    try:
+        same = abs(psutil.Process(pid).create_time() - started) < 1.0  # numbers of processes are used again
+    except psutil.Error:
+        return None
+    return str(pid) if same else None

@@ -1,0 +1,68 @@
+"""`fastnst train` and `fastnst probe`. What needs torch is imported when all that can be checked before is checked."""
+
+import json
+import logging
+import shlex
+from typing import Annotated, Any
+
+from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.base.options import WHAT
+from fastnst.training.settings import ProbeSettings, TrainSettings
+
+log = logging.getLogger("fastnst")
+
+
+def train(
+    settings: Annotated[TrainSettings, Flat] = TrainSettings(),  # noqa: B008
+    *,
+    config: Annotated[str | None, WHAT] = None,
+) -> int:
+    """Train a style: style images and photos in, a style file out.
+
+    Args:
+        settings: Flags.
+        config: YAML settings, a file or a shipped name; flags win.
+    """
+    from fastnst.training.checks import check_train
+
+    quieten(settings.quiet)
+    check_train(settings)  # before torch is loaded, so that a mistake is told at once
+    from fastnst.training.train import train as run
+
+    result = run(settings, started=STARTED)
+    if result is None:  # another process of a distributed run tells of it
+        return DONE
+    if settings.json:
+        print(json.dumps(result))
+    else:
+        log.info("%s", _summary(result))
+    return DONE
+
+
+def _summary(result: dict[str, Any]) -> str:
+    """What was made, how good it is, and the line that uses it."""
+    names = [style["name"] for style in result["styles"]]
+    style = result["name"] if len(names) == 1 else ",".join(f"{name}:{1 / len(names):.2g}" for name in names)
+    parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
+    return (
+        f"{result['path']}: {result['steps']} steps in {result['seconds']:.0f} s; held out: {parts}\n"
+        f"use it: fastnst apply photo.jpg --style {shlex.quote(style)}"
+    )
+
+
+def probe(settings: Annotated[ProbeSettings, Flat]) -> int:
+    """Try style weights and stroke sizes: short trainings, one contact sheet to choose from.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.training.checks import check_probe
+
+    quieten(settings.quiet)
+    check_probe(settings)
+    from fastnst.training.probe import probe as run
+
+    result = run(settings)
+    sheet = f"{result['output']}/sheet.png"
+    tell(result, settings.json, "%s: %d trials; train with the flags that you like", sheet, len(result["trials"]))
+    return DONE

@@ -1,0 +1,310 @@
+"""Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
+
+Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
+a run was interrupted. Crops may come several times, so that what is known of them need not be computed again. Knows
+nothing of networks and losses.
+"""
+
+import functools
+import hashlib
+import itertools
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fastnst.images.formats import ImageError
+from fastnst.images.levels import Bytes, from_levels
+from fastnst.images.read import crop_photo
+from fastnst.training.sources import DataError, Photos, find_source
+
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
+SPARE = 1.25  # the short side of a decoded photo, in crop sizes
+ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
+PATIENCE = 50  # unreadable photos in a row
+TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that it meets other styles
+
+
+class Draw(NamedTuple):
+    """Which sample: the step that would have it if none came twice, its number in that step, its size in pixels."""
+
+    step: int
+    number: int
+    crop: int
+
+
+class PhotoBatch(NamedTuple):
+    """What a loader gives.
+
+    Attributes:
+        photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
+        skipped: Names of unreadable photos that others stand in for.
+        draws: Which samples of the training they are, if they come again; equal draws are equal photos.
+    """
+
+    photos: Tensor
+    skipped: tuple[str, ...]
+    draws: tuple[Draw, ...] = ()
+
+
+class PhotoDataModule(pl.LightningDataModule):
+    """Endless training batches and a few held-out photos, of one source.
+
+    In a distributed run the trainer needs `use_distributed_sampler=False`: every process draws its own share.
+
+    Args:
+        source: A folder (with its subfolders), "coco", a Hub id "owner/name" or "owner/name:split"; None for
+            the sample photos of scikit-image.
+        batch_size: Photos per step and process.
+        crop_size: Side of the crops in pixels at a given step; asked in the main process, a few steps ahead.
+        seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
+        workers: Processes that decode; 0 decodes in the main process.
+        visits: Steps that have the same crops, see `visited`.
+        max_photos: Use at most so many photos of the source; by default all of a folder, 20,000 of the Hub.
+        eval_size: Side of the held-out photos in pixels.
+        cache: Folder for the copies of Hub photos; by default `fastnst` in the user's cache folder.
+
+    Attributes:
+        start_step: The step at which the training loader begins; set it before the loader is iterated.
+        notice: A line for the user about the source, empty if there is nothing to say.
+        remote: Whether `prepare_data` may have to fetch photos, which can take long.
+
+    Raises:
+        DataError: The source is neither of those.
+    """
+
+    def __init__(
+        self,
+        source: str | None,
+        *,
+        batch_size: int,
+        crop_size: Callable[[int], int],
+        seed: int,
+        workers: int,
+        visits: int = 1,
+        max_photos: int | None = None,
+        eval_size: int = 256,
+        cache: Path | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        self.start_step = 0
+        self.batch_size, self.crop_size, self.seed, self.workers = batch_size, crop_size, seed, workers
+        self.visits, self.eval_size = visits, eval_size
+        self.source, self.notice, self._load, self.remote = find_source(source, max_photos, cache)
+
+    def prepare_data(self) -> None:
+        """Fetches Hub photos, once and in one process."""
+        self._load()
+
+    @functools.cached_property
+    def photos(self) -> Photos:
+        """All photos of the source, training and held-out."""
+        return self._load()
+
+    @functools.cached_property
+    def held_out(self) -> dict[int, Bytes]:
+        """The held-out photos: index and `(S, S, 3)`, in a fixed order; the same whatever the seed."""
+        return _hold_out(self.photos, self.eval_size, self.source)
+
+    @functools.cached_property
+    def training(self) -> list[int]:
+        """Indices of the photos to train on."""
+        names = self.photos.names
+        kept = [i for i, name in enumerate(names) if i not in self.held_out and not _is_astronaut(name)]
+        if not kept:
+            raise DataError(f"{self.source}: at least two photos are needed, one of them is held out; got 1")
+        return kept
+
+    @property
+    def num_photos(self) -> int:
+        """Photos to train on."""
+        return len(self.training)
+
+    @property
+    def held_out_names(self) -> tuple[str, ...]:
+        """Names of the held-out photos, in the order of the validation loader."""
+        return tuple(self.photos.names[index] for index in self.held_out)
+
+    def describe(self) -> dict[str, Any]:
+        """Source and counts, for the style file; the hash tells whether a resumed run sees the same photos."""
+        names = "\n".join(self.photos.names[index] for index in self.training)
+        return {
+            "source": self.source,
+            "photos": self.num_photos,
+            "held_out": len(self.held_out),
+            "names_sha256": hashlib.sha256(os.fsencode(names)).hexdigest(),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step at which a resumed run begins and what it trains on, for Lightning's checkpoint."""
+        step = self.trainer.global_step if self.trainer else self.start_step
+        return {"step": step, "names_sha256": self.describe()["names_sha256"]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin at that step; a DataError if the photos are no longer the same."""
+        if state_dict["names_sha256"] != self.describe()["names_sha256"]:
+            raise DataError(f"{self.source}: other photos than when the run was started; put them back, or start anew")
+        self.start_step = state_dict["step"]
+
+    def first_crops(self, count: int, size: int) -> Tensor:
+        """The training's first photos, `(count, 3, size, size)` in [0, 1]."""
+        samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size, self.source)
+        return from_levels(samples[[Draw(step, 0, size) for step in range(count)]].photos)
+
+    def train_dataloader(self) -> DataLoader[PhotoBatch]:
+        """Batches without end, from `start_step` on."""
+        rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size * processes, self.source)
+        first = rank * self.batch_size
+        share = range(first, first + self.batch_size)
+        return DataLoader(
+            samples,
+            sampler=StepSampler(share, self.crop_size, start=lambda: self.start_step, visits=self.visits),
+            batch_size=None,  # the sampler's items are batches already
+            collate_fn=_as_it_is,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_leave_signals_to_the_main_process,
+        )
+
+    def val_dataloader(self) -> DataLoader[PhotoBatch]:
+        """The held-out photos, up to four at once, always the same."""
+        photos = [(photo, ()) for photo in self.held_out.values()]
+        return DataLoader(photos, batch_size=min(4, len(photos)), collate_fn=_collate)  # type: ignore[arg-type]
+
+    def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
+        """From uint8 to [0, 1], on the device: a quarter of the bytes to transfer."""
+        draws = tuple(batch.draws) if self.visits > 1 else ()
+        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped), draws)
+
+
+def visited(step: int, visits: int, batch_size: int) -> int:
+    """The step whose crops a step has, if all come `visits` times: those of some steps in a row take turns."""
+    together = max(1, TOGETHER // batch_size)
+    turns, place = divmod(step, together * visits)
+    return turns * together + place % together
+
+
+class StepSampler(Sampler[list[Draw]]):
+    """One process's draws, a list per step, without end and therefore without a length."""
+
+    def __init__(
+        self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int], visits: int = 1
+    ) -> None:
+        """Takes the process's sample numbers; `start` is asked when the iteration begins."""
+        self.share, self.crop_size, self.start, self.visits = share, crop_size, start, visits
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        """Begins at the start step."""
+        for step in itertools.count(self.start()):
+            crop, known = self.crop_size(step), visited(step, self.visits, len(self.share))
+            yield [Draw(known, index, crop) for index in self.share]
+
+
+class TrainingSamples(Dataset[PhotoBatch]):
+    """Random crops of photos, each a pure function of the seed and its draw."""
+
+    def __init__(self, photos: Photos, training: list[int], seed: int, global_batch: int, source: str) -> None:
+        """Takes the photos, the indices of those to use, and the samples per step over all processes."""
+        self.photos, self.training, self.seed = photos, training, seed
+        self.global_batch, self.source = global_batch, source
+
+    def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
+        """The batch of some draws of one size."""
+        return _collate([self.sample(draw) for draw in draws])._replace(draws=tuple(draws))
+
+    def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
+        """A crop `(S, S, 3)`, and the names of unreadable photos in whose place it stands.
+
+        Raises:
+            DataError: Too many photos in a row are unreadable.
+        """
+        skipped: list[str] = []
+        epoch, place = divmod(draw.step * self.global_batch + draw.number, len(self.training))
+        order = _permutation(self.seed, epoch, len(self.training))
+        for attempt in range(min(PATIENCE, len(order))):
+            index = self.training[order[(place + attempt) % len(order)]]
+            try:
+                photo = self.photos.decode(index, round(SPARE * draw.crop))
+            except ImageError:
+                skipped.append(self.photos.names[index])
+                continue
+            chance = np.random.default_rng((self.seed, 1, draw.step, draw.number)).random(4)
+            return _random_crop(photo, draw.crop, *chance), tuple(skipped)
+        raise DataError(f"{self.source}: {len(skipped)} photos in a row are unreadable, the first is {skipped[0]}")
+
+
+def _random_crop(photo: Bytes, crop: int, zoom: float, across: float, down: float, flip: float) -> Bytes:
+    """A square window, 1 to 1.3 crops wide where the photo allows it, placed by four numbers in [0, 1)."""
+    height, width = photo.shape[:2]
+    largest = min(height, width, ZOOM * crop)
+    window = largest if largest < crop else crop + zoom * (largest - crop)
+    left, top = across * (width - window), down * (height - window)
+    square = crop_photo(photo, (left, top, left + window, top + window), crop)
+    return square[:, ::-1] if flip < 0.5 else square
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, count: int) -> list[int]:
+    order: list[int] = np.random.default_rng((seed, 0, epoch)).permutation(count).tolist()
+    return order
+
+
+def _collate(samples: Iterable[tuple[Bytes, tuple[str, ...]]]) -> PhotoBatch:
+    photos, skipped = zip(*samples, strict=True)
+    pixels = np.ascontiguousarray(np.stack(photos).transpose(0, 3, 1, 2))  # (B, 3, S, S)
+    return PhotoBatch(torch.from_numpy(pixels), tuple(itertools.chain.from_iterable(skipped)))
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    """Ctrl-C and often SIGTERM go to a whole process group; the main process ends its step, then the workers.
+
+    SIGTERM itself must go on to stop a worker (PyTorch sees to that, and gives a worker one thread):
+    multiprocessing waits at exit for the workers that it told to terminate.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(os, "setpgid"):  # not on Windows
+        os.setpgid(0, 0)
+
+
+def _is_astronaut(name: str) -> bool:
+    """Whether this is scikit-image's photo of Eileen Collins, which is always held out to compare with."""
+    return Path(name).stem.lower() == "astronaut"
+
+
+def _hold_out(photos: Photos, size: int, source: str) -> dict[int, Bytes]:
+    """2 % of the photos, 1 to 32, by the hash of their names; those that cannot be read do not count."""
+    count = min(HELD_OUT_MOST, max(1, round(HELD_OUT_SHARE * len(photos.names))))
+    hashes = [hashlib.sha256(os.fsencode(name)).digest() for name in photos.names]
+    order = sorted(range(len(hashes)), key=lambda i: (not _is_astronaut(photos.names[i]), hashes[i]))
+    held_out: dict[int, Bytes] = {}
+    for index in order:
+        if len(held_out) == count:
+            break
+        try:
+            held_out[index] = _centre(photos.decode(index, size), size)
+        except ImageError:
+            continue
+    if not held_out:
+        raise DataError(f"{source}: none of {len(order)} photos can be read, the first is {photos.names[0]}")
+    return held_out
+
+
+def _centre(photo: Bytes, size: int) -> Bytes:
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    return crop_photo(photo, (left, top, left + side, top + side), size)

@@ -1,0 +1,128 @@
+"""What a run shows while it goes on: a progress bar, previews of held-out photos, and a stop that loses nothing.
+
+Lightning callbacks; none of them changes a number.
+"""
+
+import io
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from fastnst.base.files import write_whole
+from fastnst.base.progress import progress_bar
+from fastnst.images.write import save_image
+
+
+class ProgressBar(Callback):
+    """One line with the loss, images per second and the time left, on stderr."""
+
+    def __init__(self) -> None:
+        self._bar = progress_bar()
+        self._task = self._bar.add_task("training", total=1.0, state="")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the bar."""
+        self._bar.start()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar."""
+        speed = float(trainer.callback_metrics.get("images_per_second", 0.0))
+        state = f"step {trainer.global_step}  loss {float(outputs['loss']):.3f}  {speed:.1f} images/s"
+        progress: Any = pl_module.progress
+        self._bar.update(self._task, completed=progress, state=state)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Take the bar away, however the run ended."""
+        self._bar.stop()
+
+
+class Previews(Callback):
+    """Paints the same held-out photos every so many steps, into TensorBoard and `preview.png` in the run's folder."""
+
+    def __init__(self, photos: Tensor, *, every: int, folder: Path) -> None:
+        self._photos = photos[:4]  # (B, 3, H, W)
+        self._every = every
+        self._folder = folder
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Paint, if it is time."""
+        if trainer.global_step % self._every == 0 and trainer.is_global_zero:
+            self.paint(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Paint the result."""
+        if trainer.is_global_zero:
+            self.paint(trainer, pl_module)
+
+    def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A row of photos, and below it a row for each style."""
+        network: Any = pl_module.network
+        photos = self._photos.to(pl_module.device)
+        rows = [photos, *network.in_every_style(photos)]
+        sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)[None]  # (1, 3, rows * H, B * W)
+        save_image(sheet, self._folder / "preview.png")
+        if isinstance(trainer.logger, TensorBoardLogger):
+            trainer.logger.experiment.add_image("preview", sheet[0].cpu(), trainer.global_step)
+
+
+class GracefulStop(Callback):
+    """Saves a run that a signal ends, and the end of every run, so that nothing is lost.
+
+    Lightning turns SIGTERM into a `SIGTERMException` at the end of the step; `ctrl_c_as_sigterm` sends Ctrl-C the same
+    way.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._checkpoint = checkpoint
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the end, in case the style file cannot be written."""
+        trainer.save_checkpoint(self._checkpoint)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Save what a signal stopped; after any other error the last good checkpoint stays as it is."""
+        if isinstance(exception, SIGTERMException):
+            trainer.save_checkpoint(self._checkpoint)
+
+
+@contextmanager
+def ctrl_c_as_sigterm() -> Iterator[None]:
+    """Ctrl-C ends the run after the step at hand; before the first step it interrupts at once."""
+
+    def handle(*_: object) -> None:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Lightning does not listen yet
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside the last one and renames it.
+
+    Lightning's own way goes through the system's temporary folder: on another file system the last step is a copy
+    over the only checkpoint.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write the file, completely or not at all."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getvalue())

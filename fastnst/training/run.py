@@ -1,0 +1,147 @@
+"""The folder of a run: where its files are, with which settings it was started, and whether it may start or go on."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from fastnst.base.errors import TrainingError
+from fastnst.base.files import sha256, write_json
+from fastnst.networks.catalog import SUFFIX, usable_name
+from fastnst.training.settings import EARLIER, TrainSettings
+
+# What a resumed run takes from the new command line; of the second line, only what is not the default.
+NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
+NEW_IF_GIVEN = ("data", "style", "loss_weights", "learning_rate", "save_every", "eval_every", "preview_every")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names and places of a run.
+
+    Args:
+        name: Of the style file.
+        root: The folder that `runs/` and `checkpoints/` are in.
+    """
+
+    name: str
+    root: Path = Path()
+
+    @classmethod
+    def of(cls, settings: TrainSettings, root: Path = Path()) -> "Run":
+        """The run of some settings: its name, or the names of its style images.
+
+        Raises:
+            TrainingError: There is no name, or one that a style file cannot have.
+        """
+        if not (settings.name or settings.style):
+            raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
+        name = (settings.name or "_".join(usable_name(path.stem) for path in settings.style)).removesuffix(SUFFIX)
+        if any(character in name for character in "/\\:,") or name.startswith((".", "-")):
+            raise TrainingError(f"a name has none of / \\ : , and no dot or hyphen in front, got {name!r}: use --name")
+        return cls(name, root)
+
+    @property
+    def folder(self) -> Path:
+        """Checkpoint, TensorBoard events, previews."""
+        return self.root / "runs" / self.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """What `--resume` goes on from; there only while the run is unfinished."""
+        return self.folder / "last.ckpt"
+
+    @property
+    def settings(self) -> Path:
+        """The settings that the run was started with."""
+        return self.folder / "settings.json"
+
+    @property
+    def style_file(self) -> Path:
+        """The result."""
+        return self.root / "checkpoints" / f"{self.name}{SUFFIX}"
+
+    def check_new(self, settings: TrainSettings) -> TrainSettings:
+        """Check that a new run may begin; changes nothing.
+
+        Raises:
+            TrainingError: Settings that exclude each other, or files that would be lost.
+        """
+        names = [usable_name(path.stem) for path in settings.style]
+        if not names:
+            raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
+        if len(set(names)) < len(names):
+            raise TrainingError(f"styles are told apart by their file names, got {', '.join(names)}: rename one")
+        if settings.budget is not None and settings.steps is not None:
+            raise TrainingError("--budget and --steps exclude each other, got both")
+        if settings.style_weight == "auto" and settings.normalization != "relative":
+            raise TrainingError("--style-weight auto needs relative losses: leave out --normalization")
+        if self.checkpoint.exists() and not settings.force:
+            raise TrainingError(
+                f"{self.folder} holds an unfinished run: --resume goes on, --force starts anew, --name takes another"
+            )
+        if self.style_file.exists() and not settings.force:
+            raise TrainingError(f"{self.style_file} exists: choose another --name, or --force to replace it")
+        return settings
+
+    def check_resumed(self, settings: TrainSettings) -> TrainSettings:
+        """The settings of the unfinished run; what is asked for now must not contradict them.
+
+        A flag that repeats the default cannot be told from one that was not given; the run's setting holds then.
+
+        Raises:
+            TrainingError: There is no unfinished run, its settings cannot be read, or a contradiction.
+        """
+        if not self.checkpoint.exists() or not self.settings.exists():
+            raise TrainingError(f"no unfinished run in {self.folder}; one that can go on has a last.ckpt there")
+        asked, defaults = to_json(settings), to_json(TrainSettings())
+        try:
+            saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}
+        except (ValueError, TypeError):
+            raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
+        for key in defaults.keys() - {*NEW_ALWAYS, *NEW_IF_GIVEN}:
+            if asked[key] not in (defaults[key], saved[key]):
+                flag = f"--{key.replace('_', '-')}"
+                raise TrainingError(f"the run was started with {flag} {saved[key]}, not {asked[key]}: leave {flag} out")
+        given = [key for key in NEW_IF_GIVEN if asked[key] != defaults[key]]
+        if "style" in given and asked["style"] != saved["style"]:
+            self._check_same_styles(settings, saved.get("style_sha256", {}))
+        return from_json({**saved, **{key: asked[key] for key in (*NEW_ALWAYS, *given)}})
+
+    def _check_same_styles(self, settings: TrainSettings, hashes: dict[str, str]) -> None:
+        """Refuse other pictures than those that the run was started with; the same ones may have moved."""
+        asked = [sha256(path) for path in settings.style if path.is_file()]
+        if asked != list(hashes.values()):
+            raise TrainingError(f"the run was started with other style images ({', '.join(hashes)}): leave --style out")
+
+    def begin(self, settings: TrainSettings, style_hashes: dict[str, str]) -> None:
+        """Make the folders, drop what an unfinished run left there, keep the settings and what tells the styles apart.
+
+        Raises:
+            TrainingError: The style file could not be written at the end.
+        """
+        for folder in (self.folder, self.style_file.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise TrainingError(f"{folder} cannot be written to")
+        self.checkpoint.unlink(missing_ok=True)
+        write_json(self.settings, {**to_json(settings), "style_sha256": style_hashes})
+
+
+def to_json(settings: TrainSettings) -> dict[str, Any]:
+    """Settings as JSON values."""
+    values: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    return values
+
+
+def from_json(values: dict[str, Any]) -> TrainSettings:
+    """Settings from what `to_json` gave; names that this version does not know are left out."""
+    values = {**EARLIER, **values}
+    known = {field.name for field in fields(TrainSettings)}
+    settings: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items() if key in known
+    }
+    settings["style"] = tuple(Path(path) for path in values["style"])
+    settings["loss_weights"] = Path(values["loss_weights"]) if values["loss_weights"] else None
+    return TrainSettings(**settings)

@@ -1,0 +1,123 @@
+"""Settings of `fastnst train` and `fastnst probe`. Imports neither torch nor anything that does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
+from cyclopts.validators import Number
+
+from fastnst.base.options import (
+    BRIEF,
+    LENGTH,
+    LOOK,
+    OUTPUT,
+    OUTPUT_FILE,
+    SWITCH,
+    TRAINING,
+    WHAT,
+    WORDS,
+    Device,
+    Duration,
+)
+from fastnst.networks.presets import NetworkName
+from fastnst.perception.settings import (
+    ObjectiveSettings,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(ObjectiveSettings):
+    """Settings of `fastnst train`; those of the objective are inherited."""
+
+    style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
+    """Style images; several make one file of styles."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos: a folder, `coco` or a Hub id [a few samples]."""
+    max_photos: Annotated[PositiveInt | None, WHAT] = None
+    """Use so many at most [all; 20000 of a Hub id]."""
+    network: Annotated[NetworkName, WHAT, BRIEF] = "small"
+    """`small`, `live` (video) or `johnson` (paper) [small]."""
+    init_from: Annotated[str, WHAT, BRIEF] = "auto"
+    """Style to start from; `none`: from nothing [the base]."""
+
+    budget: Annotated[Duration | None, LENGTH] = None
+    """Wall-clock time: 90s, 20m, 1.5h [20m]."""
+    steps: Annotated[PositiveInt | None, LENGTH] = None
+    """Steps in place of a budget; repeatable to the bit."""
+    resume: Annotated[bool, LENGTH, SWITCH] = False
+    """Go on with the unfinished run of this name."""
+
+    margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 88
+    """Pixels around crops, for the network only [88]."""
+
+    batch_size: Annotated[PositiveInt, TRAINING] = 1
+    """Photos a step, on each device."""
+    visits: Annotated[PositiveInt, TRAINING, BRIEF] = 4
+    """Steps that share a crop, its features kept [4]."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=Number(gte=32))] = 256
+    """Side of the final crops in pixels."""
+    optimizer: Annotated[Literal["muon", "adam"], TRAINING, BRIEF] = "muon"
+    """`muon` for the filters, or `adam` for all [muon]."""
+    learning_rate: Annotated[PositiveFloat, TRAINING, BRIEF] = 1e-3
+    """Highest of Adam; of Muon ten times as high [0.001]."""
+    seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Same seed, same numbers (--steps, CPU)."""
+    device: Annotated[Device, TRAINING] = "auto"
+    """Where to train."""
+    devices: Annotated[PositiveInt, TRAINING] = 1
+    """Devices to share the work (data parallel)."""
+    workers: Annotated[NonNegativeInt | None, TRAINING] = None
+    """Processes that decode photos [1; 8 with a GPU]."""
+    eval_every: Annotated[PositiveInt, TRAINING] = 1000
+    """Steps between held-out losses."""
+    preview_every: Annotated[PositiveInt, TRAINING] = 250
+    """Steps between previews in TensorBoard."""
+    save_every: Annotated[Duration, TRAINING] = 60.0
+    """Time between resumable checkpoints."""
+
+    name: Annotated[str | None, OUTPUT] = None
+    """Of the style file and the run [the image's]."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace a run and style file of this name."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+#: Settings of trainings from before there was a choice: their files do not name them.
+EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeSettings:
+    """Settings of `fastnst probe`."""
+
+    style: Annotated[Path, WHAT]
+    """Style image, or `sample:NAME`."""
+    data: Annotated[str | None, WHAT] = None
+    """Photos to train on, as for `train` [a few samples]."""
+    photo: Annotated[tuple[str, ...], WHAT, WORDS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
+    """Photos for the sheet."""
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """Folder for sheet, style files and numbers [probe-STYLE]."""
+    weights: Annotated[tuple[PositiveFloat, ...], LOOK, WORDS] = (2.0, 4.0, 8.0, 16.0, 32.0)
+    """Style weights to try."""
+    network: Annotated[NetworkName, LOOK] = "small"
+    """As for `train`."""
+    init_from: Annotated[str, LOOK] = "auto"
+    """As for `train`."""
+    budget: Annotated[Duration, LENGTH] = 540.0
+    """Time for all trials together."""
+    seed: Annotated[int, LENGTH, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """The same for each trial."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace existing files."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to train."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""

@@ -1,0 +1,260 @@
+"""`StyleTrainer`: one training step, one evaluation, and what a checkpoint holds. Knows nothing of files."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from fastnst.base.errors import TrainingError
+from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleConvNorm
+from fastnst.perception.losses import within
+from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
+from fastnst.training.balance import Balance
+from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.muon import Muon
+from fastnst.training.schedule import Clock, Schedule
+
+LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
+DIVERGED = 4.0  # times the loss of the first steps
+BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # rounds of all styles
+WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
+
+
+def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:
+    """Mean square by which a picture's outermost pixels differ from those of the same place in a larger picture.
+
+    Args:
+        alone: `(B, 3, H, W)`, a photo's picture.
+        surrounded: Likewise, cut out of the picture of a larger photo; gets no gradient.
+        width: Of the border, in pixels.
+
+    Returns:
+        `(B,)`.
+    """
+    squares = (alone.float() - surrounded.detach().float()).square()
+    inner = within(squares, width)
+    pixels = squares[0].numel() - inner[0].numel()
+    return (squares.flatten(1).sum(1) - inner.flatten(1).sum(1)) / pixels
+
+
+def make_optimizer(
+    network: TransformationNetwork, *, learning_rate: float, name: str = "muon"
+) -> torch.optim.Optimizer:
+    """Muon for the filters that a norm follows and Adam for the rest, or `adam` for all."""
+    if name == "adam":
+        return torch.optim.Adam(network.parameters(), lr=learning_rate)
+    # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: after the same 180 s the objective was
+    # 1.143 with Muon and 1.223 with Adam (records/LOG.md).
+    layers = [layer for layer in network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
+    filters = {id(layer.conv.weight): layer.conv.weight for layer in layers}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in filters]
+    return Muon(filters.values(), others, lr=learning_rate)
+
+
+class StyleTrainer(LightningModule):
+    """Trains a transformation network to minimise a perceptual loss.
+
+    Args:
+        network: What is trained, and all that a checkpoint holds besides the optimiser.
+        perceptual_losses: For each crop size of the schedule, in pixels; with as many styles as the network.
+        schedule: Learning rate in the course of the run.
+        clock: Where the run stands; ends it.
+        balance: Finds the style weight, if the losses shall not keep theirs.
+        optimizer: See `make_optimizer`.
+        margin: Pixels on each side of a training photo that the network sees and the losses do not.
+    """
+
+    # Differs from Johnson et al. (2016), whose losses see all of the picture. A network that knows where they end gives
+    # the border up for the style, a strip or a frame on every photo: strokes in few places cost the content least, and
+    # the border is a place that all photos have. What it paints there it learns from itself: the same as it would with
+    # more of the photo to see (records/LOG.md).
+
+    def __init__(
+        self,
+        network: TransformationNetwork,
+        perceptual_losses: Mapping[int, PerceptualLoss],
+        *,
+        schedule: Schedule,
+        clock: Clock,
+        balance: Balance | None = None,
+        optimizer: str = "muon",
+        margin: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
+        self.schedule = schedule
+        self.clock = clock
+        self.balance = balance
+        self.optimizer_name = optimizer
+        self.margin = margin
+        self.began_at: dict[str, Any] | None = None  # the style file that a warm start took, for the records
+        self.strict_loading = False  # the loss network is not in the checkpoint
+        self.skipped: set[str] = set()
+        self._content_targets: dict[tuple[Draw, ...], dict[str, Tensor]] = {}  # of crops that may come again
+        self._first_losses: list[float] = []
+        self._recent_loss = 0.0
+        self.progress = 0.0
+        self._logged: tuple[int, float] | None = None  # step and time
+        self._evaluation_started = 0.0
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Everything but the loss network."""
+        state = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """See `make_optimizer`; its learning rate follows the schedule."""
+        return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
+
+    def on_train_start(self) -> None:
+        """A run that was stopped after its last step goes on without another one."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Set the learning rate of this step, the same on every device."""
+        step = self.global_step
+        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(self.progress, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+        if step % LOG_EVERY == 0:
+            now = time.perf_counter()
+            state = {
+                "progress": self.progress,
+                "learning_rate": rate,
+                "crop_size": float(batch.photos.shape[-1] - 2 * self.margin),
+            }
+            if self._logged:
+                last_step, last_time = self._logged
+                images = (step - last_step) * len(batch.photos) * self.trainer.world_size
+                state["images_per_second"] = images / (now - last_time)
+            self._logged = (step, now)
+            self.log_dict(state)
+
+    def training_step(self, batch: PhotoBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Loss of one batch; its photos take the styles in turn. Beside it each photo's style and style loss."""
+        photos = batch.photos
+        self.skipped.update(batch.skipped)
+        first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
+        styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
+        each, border = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
+        losses = each.mean()
+        self._refuse_divergence(losses.total.item())
+        if self.global_step % LOG_EVERY == 0:
+            self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
+        if self.balance is not None:
+            self._rebalance(self.balance, losses)
+        loss = losses.total if border is None else losses.total + BORDER_WEIGHT * border.mean()
+        return {"loss": loss, "styles": styles, "style_losses": each.style.detach()}
+
+    def _rebalance(self, balance: Balance, losses: Losses) -> None:
+        """Take the errors of all devices into account, and the weight that follows."""
+        mean = torch.stack([losses.content.detach(), losses.style.detach()])
+        content, style = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
+        self._set_style_weight(balance.update(content, style, self.progress))
+        if self.global_step % LOG_EVERY == 0:
+            self.log("style_weight", balance.weight)
+
+    def _set_style_weight(self, weight: float) -> None:
+        for loss in self.perceptual_losses.values():
+            loss.style_weight = weight  # type: ignore[assignment]
+
+    def losses(
+        self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()
+    ) -> tuple[Losses, Tensor | None]:
+        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`, without a margin of so many pixels.
+
+        The content targets of draws are kept for the next time that they come. Beside the losses, which are the
+        objective, the border loss `(B,)` at the steps that have one.
+        """
+        one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
+        # One row for all where they agree: the norm is then a single fused operation.
+        one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
+        stylized = within(self.network(photos, one_hot), margin)
+        photos = within(photos, margin)
+        loss: Any = self.perceptual_losses[str(photos.shape[-1])]
+        losses: Losses = loss(stylized, self._targets(loss, photos, draws), one_hot)
+        if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
+            return losses, None
+        return losses, border_loss(self.network(photos, one_hot), stylized, margin)
+
+    def _targets(self, loss: Any, photos: Tensor, draws: tuple[Draw, ...]) -> dict[str, Tensor]:
+        """Content targets of photos; those of crops that come again are kept, of `TOGETHER` photos at most."""
+        kept = self._content_targets
+        if draws in kept:
+            return kept[draws]
+        targets: dict[str, Tensor] = loss.content_targets(photos)
+        if draws:
+            kept[draws] = targets
+            if len(kept) > max(1, TOGETHER // len(draws)):
+                del kept[next(iter(kept))]  # the oldest
+        return targets
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse to spoil the weights with gradients that are no numbers."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
+        if self.global_step % LOG_EVERY == 0:
+            self.log("gradient_norm", norm)
+        if not norm.isfinite():
+            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
+
+    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+        """End the run in time, on every device at once."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Losses of held-out photos in every style, in float32. They are reported and decide nothing."""
+        size, num_styles = len(batch.photos), self.network.num_styles
+        with torch.autocast(self.device.type, enabled=False):
+            each = [self.losses(batch.photos, torch.full((size,), i, device=self.device))[0] for i in range(num_styles)]
+        mean = {
+            f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
+        }
+        self.log_dict(mean, batch_size=size, sync_dist=True)
+        if num_styles > 1:
+            by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
+            self.log_dict(by_style, batch_size=size, sync_dist=True)
+
+    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Begin to time."""
+        self._evaluation_started = time.perf_counter()
+
+    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Reserve the time that the last evaluation and the writing of the style file will take."""
+        if batch_idx == 0:
+            seconds = time.perf_counter() - self._evaluation_started
+            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time spent, so that a budget goes on where it stopped, and what is known of the run's start."""
+        checkpoint["spent_seconds"] = self.clock.spent()
+        checkpoint["first_losses"] = self._first_losses
+        checkpoint["began_at"] = self.began_at
+        checkpoint["balance"] = self.balance.state_dict() if self.balance else None
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on where the run stopped."""
+        self.clock.spent_before = checkpoint["spent_seconds"]
+        self._first_losses = checkpoint["first_losses"]
+        self.began_at = checkpoint["began_at"]
+        if self.balance:
+            self.balance.load_state_dict(checkpoint["balance"])
+            self._set_style_weight(self.balance.weight)
+
+    def _refuse_divergence(self, loss: float) -> None:
+        """Stop a run whose loss is no number or has grown far beyond its start."""
+        if len(self._first_losses) < 20:
+            self._first_losses.append(loss)
+        start = sum(self._first_losses) / len(self._first_losses)
+        self._recent_loss = 0.95 * (self._recent_loss or start) + 0.05 * loss
+        if not self._recent_loss <= DIVERGED * start:  # also where it is NaN
+            raise TrainingError(
+                f"the loss {'is no number' if loss != loss else f'grew from {start:.3g} to {self._recent_loss:.3g}'} "
+                f"at step {self.global_step}; try a lower --learning-rate"
+            )

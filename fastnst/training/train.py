@@ -1,0 +1,349 @@
+"""`train`, the whole run: put the parts together, train, measure the held-out photos, write the style file."""
+
+import base64
+import io
+import logging
+import os
+import shlex
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+from torch import Tensor
+
+from fastnst.base.devices import choose_device, describe_device, multiplies_bfloat16
+from fastnst.base.errors import Interrupted, TrainingError, UserError
+from fastnst.base.files import sha256
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.images.write import save_image
+from fastnst.networks.catalog import usable_name
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.presets import PRESETS
+from fastnst.networks.style_file import save_style
+from fastnst.perception.objective import load_loss_network, load_style_image, perceptual_loss, shrunk
+from fastnst.perception.perceptual_loss import PerceptualLoss
+from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
+from fastnst.training.alarms import Alarms, saturation
+from fastnst.training.balance import Balance
+from fastnst.training.checks import check_train
+from fastnst.training.claim import claimed
+from fastnst.training.data import PhotoDataModule
+from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
+from fastnst.training.run import Run, to_json
+from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
+from fastnst.training.settings import TrainSettings
+from fastnst.training.style_trainer import LOG_EVERY, StyleTrainer
+from fastnst.training.warm_start import warm_start
+
+DEFAULT_BUDGET = 20 * 60.0  # seconds
+SMALLEST_STYLE = 16  # pixels
+START_PHOTOS = 4  # on which a warm start chooses among the styles of its file
+log = logging.getLogger("fastnst")
+
+
+def train(settings: TrainSettings, *, started: float | None = None, folder: Path = Path()) -> dict[str, Any] | None:
+    """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
+
+    Args:
+        settings: See the class.
+        started: `time.monotonic()` at which the budget began; now if left out.
+        folder: What those two are in.
+
+    Returns:
+        What the style file says of itself, and its `path`; None in all but the first process of a distributed run.
+
+    Raises:
+        UserError: Settings or files that cannot be used; nothing was changed.
+        TrainingError: The loss diverged; the last good checkpoint is kept.
+        Interrupted: A signal; the run was saved.
+    """
+    started = time.monotonic() if started is None else started
+    plan = check_train(settings, folder)
+    with claimed(plan.run.folder) if _is_first_process() else nullcontext():
+        if _is_first_process():
+            plan = check_train(settings, folder)  # another training of this name may have ended in between
+        return _train(plan.run, plan.settings, plan.start, started)
+
+
+def _train(run: Run, settings: TrainSettings, start: Path | None, started: float) -> dict[str, Any] | None:
+    """As `train`, when all is checked and the name is claimed."""
+    choose_device(settings.device)  # refuses one that is not there
+    clock, schedule = _clock(settings, started=started), Schedule(settings.learning_rate, settings.crop_size)
+    seed_everything(settings.seed, verbose=False)
+    network = TransformationNetwork(**PRESETS[settings.network], num_styles=len(settings.style))
+    paintings = [_style_image(path, settings) for path in settings.style]
+    styles = [{"name": usable_name(path.stem), "sha256": sha256(path)} for path in settings.style]
+    losses = _perceptual_losses(settings, schedule, paintings)
+    balance = Balance(DEFAULT_STYLE_WEIGHT) if settings.style_weight == "auto" else None
+    module = StyleTrainer(
+        network,
+        losses,
+        schedule=schedule,
+        clock=clock,
+        balance=balance,
+        optimizer=settings.optimizer,
+        margin=settings.margin,
+    )
+    photos = PhotoDataModule(
+        settings.data,
+        batch_size=settings.batch_size,
+        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)) + 2 * settings.margin,
+        seed=settings.seed,
+        workers=_workers(settings),
+        visits=settings.visits,
+        max_photos=settings.max_photos,
+        eval_size=settings.crop_size,
+    )
+    tells = _is_first_process() and not settings.quiet
+    if tells and photos.notice:
+        log.info(photos.notice)
+    if photos.remote:
+        asked = time.monotonic()
+        photos.prepare_data()
+        clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
+    if start:
+        module.began_at = _warm_start(module, start, photos, [style["sha256"] for style in styles])
+    if tells:
+        _announce(settings, run, module, photos, paintings)
+    counts = photos.describe()
+    if _is_first_process() and not settings.resume:
+        run.begin(settings, {style["name"]: style["sha256"] for style in styles})
+    with _quiet_lightning():
+        trainer = _trainer(settings, run, photos, paintings)
+        _fit(trainer, module, photos, run, resume=settings.resume)
+        if "held_out/total" not in trainer.callback_metrics:  # stopped in the middle of its last evaluation
+            trainer.validate(module, photos, verbose=False)
+    if not trainer.is_global_zero:
+        return None
+    info = {
+        "name": run.name,
+        "styles": styles,
+        "network": {**PRESETS[settings.network], "num_styles": module.network.num_styles},
+        "settings": _without_folders(settings, photos.source) | _found(balance),
+        "began_at": module.began_at,
+        "data": counts,
+        "steps": module.global_step,
+        "images": module.global_step * settings.batch_size * trainer.world_size,
+        "seconds": round(clock.spent(), 1),
+        "held_out": {
+            name.removeprefix("held_out/"): round(float(value), 6)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("held_out/")
+        },
+        "precision": _precision(settings),
+        "hardware": f"{trainer.world_size} x {describe_device(trainer.strategy.root_device)}",
+        "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
+        "preview": _preview(module.network),
+    }
+    save_style(run.style_file, module.network, info)
+    run.checkpoint.unlink(missing_ok=True)
+    if module.skipped:
+        log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))
+    return {**info, "path": str(run.style_file)}
+
+
+def _found(balance: Balance | None) -> dict[str, float]:
+    """The style weight, where the run found it."""
+    return {"style_weight": round(balance.weight, 3)} if balance else {}
+
+
+def _without_folders(settings: TrainSettings, source: str) -> dict[str, Any]:
+    """The settings for a file that is given away: names of files and photo folders, not where they are."""
+    names = {
+        "style": [path.name for path in settings.style],
+        "init_from": Path(settings.init_from).name,
+        "loss_weights": settings.loss_weights.name if settings.loss_weights else None,
+    }
+    return {**to_json(settings), "data": source, **names}
+
+
+def _clock(settings: TrainSettings, *, started: float) -> Clock:
+    if settings.steps is not None:
+        return StepClock(settings.steps, started=started)
+    return BudgetClock(settings.budget or DEFAULT_BUDGET, started=started)
+
+
+def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: Run, *, resume: bool) -> None:
+    """Lightning's loop, with its ends told apart."""
+    checkpoint = _readable(run.checkpoint) if resume else None
+    try:
+        with ctrl_c_as_sigterm():
+            trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
+    except SIGTERMException:
+        how = f"fastnst train --resume --name {shlex.quote(run.name)}"
+        raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
+    except SystemExit:  # how Lightning ends after Ctrl-C while it is still setting up
+        raise Interrupted("stopped before the first step") from None
+    except (UserError, OSError) as error:  # the loss diverged, photos are gone, the disk is full
+        kept = f"; the last good state is {run.checkpoint}, --resume goes on from it" if run.checkpoint.exists() else ""
+        raise TrainingError(f"{error}{kept}") from None
+    except MisconfigurationException as error:  # devices that are not there, above all
+        raise TrainingError(str(error)) from None
+
+
+def _readable(checkpoint: Path) -> Path:
+    """The checkpoint, if it can be read."""
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises errors of many kinds for a damaged file
+        raise TrainingError(f"{checkpoint} is damaged: start anew with --force") from error
+    return checkpoint
+
+
+def _perceptual_losses(
+    settings: TrainSettings, schedule: Schedule, paintings: Sequence[Tensor]
+) -> dict[int, PerceptualLoss]:
+    """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
+    loss_network = load_loss_network(settings)
+    losses = {}
+    for crop in schedule.crop_sizes():
+        images = [shrunk(painting, crop / settings.crop_size) for painting in paintings]
+        for path, image in zip(settings.style, images, strict=True):
+            if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
+                needed = f"{SMALLEST_STYLE} pixels on its short side for crops of {crop} px"
+                raise TrainingError(f"{path}: the style image needs {needed}, got {short}")
+        losses[crop] = perceptual_loss(settings, loss_network, images)
+    return losses
+
+
+def _style_image(path: Path, settings: TrainSettings) -> Tensor:
+    """A style image `(1, 3, H, W)`, decoded once: a painting's file may be huge."""
+    image = load_style_image(path, settings.style_size)
+    if settings.style_size is not None and (long := max(image.shape[-2:])) < settings.style_size:
+        log.warning(
+            "%s has only %d pixels on its long side, fewer than --style-size %d", path, long, settings.style_size
+        )
+    return image
+
+
+def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str]) -> dict[str, Any]:
+    """Give the network the weights of a style file, and say which."""
+    size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
+    crops = photos.first_crops(START_PHOTOS, size)
+    styles = warm_start(module.network, start, loss, crops, hashes)  # type: ignore[arg-type]
+    return {"name": start.stem, "sha256": sha256(start), "styles": styles}
+
+
+def _workers(settings: TrainSettings) -> int:
+    """On a CPU decoding takes a few per cent of a step's time; an accelerator is fed by several processes."""
+    if settings.workers is not None:
+        return settings.workers
+    on_cpu = settings.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    return 1 if on_cpu else min(8, os.cpu_count() or 1)
+
+
+def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintings: Sequence[Tensor]) -> Trainer:
+    """Lightning's loop over endless batches; the clock ends it."""
+    few = photos.on_after_batch_transfer(next(iter(photos.val_dataloader())), 0).photos
+    callbacks: list[Callback] = [
+        ModelCheckpoint(
+            run.folder,
+            "last",
+            train_time_interval=timedelta(seconds=settings.save_every),
+            enable_version_counter=False,
+        ),
+        GracefulStop(run.checkpoint),
+        Previews(few, every=settings.preview_every, folder=run.folder),
+        Alarms(few, [usable_name(path.stem) for path in settings.style], [saturation(image) for image in paintings]),
+    ]
+    return Trainer(
+        accelerator=settings.device,
+        devices=settings.devices,
+        precision=_precision(settings),
+        max_epochs=-1,
+        callbacks=callbacks if settings.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
+        logger=TensorBoardLogger(run.folder, name="", version=""),
+        plugins=[WholeCheckpoints()],
+        log_every_n_steps=LOG_EVERY,
+        val_check_interval=settings.eval_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,  # the data module gives every process its share
+    )
+
+
+def _precision(settings: TrainSettings) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's name of it: bfloat16 by autocast, weights in float32; or float32 throughout."""
+    return "bf16-mixed" if multiplies_bfloat16(choose_device(settings.device)) else "32-true"
+
+
+def _is_first_process() -> bool:
+    """Lightning starts the other processes of a distributed run itself, and numbers them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _announce(
+    settings: TrainSettings, run: Run, module: StyleTrainer, photos: PhotoDataModule, paintings: Sequence[Tensor]
+) -> None:
+    """Say what will happen, with the defaults taken, before it does."""
+    parameters = sum(parameter.numel() for parameter in module.network.parameters())
+    log.info(
+        "%s '%s': %s network (%s parameters), %s photos of %s, %d held out",
+        "resuming" if settings.resume else "training",
+        run.name,
+        settings.network,
+        f"{parameters:,}",
+        f"{photos.num_photos:,}",
+        photos.source,
+        len(photos.held_out_names),
+    )
+    sizes = {max(image.shape[-2:]) for image in paintings}
+    log.info(
+        "style weight %s, style image at %s px, crops of %d px, %s losses on %s, %s, seed %d",
+        settings.style_weight,
+        " and ".join(str(size) for size in sorted(sizes)),
+        settings.crop_size,
+        settings.normalization,
+        settings.loss_network,
+        _precision(settings),
+        settings.seed,
+    )
+    if module.began_at:
+        log.info("starts from %s (%s)", module.began_at["name"], ", ".join(module.began_at["styles"]))
+    end = f"after {settings.steps} steps"
+    if isinstance(module.clock, BudgetClock):
+        end = time.strftime(
+            "at about %H:%M:%S", time.localtime(time.time() + module.clock.seconds - module.clock.spent())
+        )
+    # Only a run in the current folder is found again by its name.
+    goes_on = f"; Ctrl-C saves, and --resume --name {shlex.quote(run.name)} goes on" if run.root == Path() else ""
+    log.info("ends %s%s", end, goes_on)
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Lightning's remarks on devices, workers and folders are not for the user of a command."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="lightning_fabric")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def _preview(network: TransformationNetwork, size: int = 160) -> str:
+    """The astronaut in every style, side by side, as a base64 JPEG."""
+    photo = load_image(resolve_photo("sample:astronaut"), size=size)
+    file = io.BytesIO()
+    save_image(torch.cat(network.cpu().in_every_style(photo), 3), file, format="JPEG", quality=85)
+    return base64.b64encode(file.getvalue()).decode()

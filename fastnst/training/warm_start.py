@@ -1,0 +1,76 @@
+"""Where a training begins: at a network that paints already, in those of its styles that come closest to the new ones.
+
+Knows nothing of runs and files of photos.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fastnst.networks.catalog import StyleFileError
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.style_file import load_style
+from fastnst.perception.perceptual_loss import PerceptualLoss
+
+OF_STYLES = ("norm.scale", "norm.shift")  # (num_styles, C)
+
+
+@torch.no_grad()
+def warm_start(
+    network: TransformationNetwork,
+    start: Path,
+    objective: PerceptualLoss,
+    photos: Tensor,
+    hashes: Sequence[str] = (),
+) -> list[str]:
+    """Give a network the weights of a style file.
+
+    Convolutions are taken as they are. A style that the file has already begins at its own norms; any other at those of
+    the old style, or of the mean of all, whose pictures have the lowest objective.
+
+    Args:
+        network: Changed in place; on the photos' device.
+        start: A style file.
+        objective: With as many styles as the network.
+        photos: A few, `(B, 3, H, W)`.
+        hashes: SHA-256 of each style image, if known.
+
+    Returns:
+        For each new style, the name of the old one, or `mean`.
+
+    Raises:
+        StyleFileError: It holds a network of another size.
+    """
+    file = load_style(start)
+    old = file.network.to(photos.device)
+    if _shapes(old) != _shapes(network):
+        raise StyleFileError(f"{start} holds a network of another size: choose its --network, or --init-from none")
+    count = old.num_styles
+    # One row for each old style, and where there are several one for their mean.
+    rows = torch.cat([torch.eye(count), torch.full((1, count), 1 / count)])[: count + (count > 1)].to(photos)
+    targets = objective.content_targets(photos)
+    painted = [old(photos, row[None]) for row in rows]
+    chosen, had = [], [style.get("sha256") for style in file.info["styles"]]
+    for style, digest in zip(
+        torch.eye(network.num_styles).to(photos), hashes or [""] * network.num_styles, strict=True
+    ):
+        if digest in had:
+            chosen.append(had.index(digest))
+            continue
+        totals = torch.stack([objective(image, targets, style[None]).total.mean() for image in painted])
+        chosen.append(int(totals.argmin()))
+    mix = rows[chosen]  # (num_styles, count)
+    state = old.state_dict()
+    for name, values in state.items():
+        if name.endswith(OF_STYLES):
+            state[name] = mix @ values
+    network.load_state_dict(state)
+    return [(*file.style_names, "mean")[index] for index in chosen]
+
+
+def _shapes(network: TransformationNetwork) -> dict[str, torch.Size]:
+    """Of all parameters, whatever the number of styles."""
+    state = network.state_dict()
+    return {name: value.shape[1:] if name.endswith(OF_STYLES) else value.shape for name, value in state.items()}

@@ -1,0 +1,55 @@
+"""Formats of video files, by suffix. Imports no torch, and PyAV only to look into a file."""
+
+import re
+from pathlib import Path
+
+from fastnst.base.errors import UserError
+from fastnst.images.marks import is_mark
+
+VIDEO_SUFFIXES = (
+    *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts"),
+    *(".vob", ".webm", ".wmv"),
+)
+# FFmpeg's name of the container, and the codecs for it, the best first.
+CONTAINERS = {
+    ".mp4": ("mp4", ("libx264", "mpeg4")),
+    ".mkv": ("matroska", ("libx264", "mpeg4")),
+    ".mov": ("mov", ("libx264", "mpeg4")),
+    ".webm": ("webm", ("libvpx-vp9",)),
+}
+
+
+class VideoError(UserError):
+    """A video that cannot be read or written; the message is one line and names the file."""
+
+
+def is_video(path: Path) -> bool:
+    """Whether a name is that of a video."""
+    return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_partial(path: Path) -> bool:
+    """Whether a name is that of a video that was begun and not ended."""
+    return re.search(r"\.partial\d*$", path.stem) is not None
+
+
+def has_video_mark(path: Path) -> bool:
+    """Whether a video is a stylized one; False for one that cannot be read, or where PyAV is not installed."""
+    try:
+        import av
+
+        with av.open(str(path), metadata_errors="replace") as container:
+            return any(is_mark(text) for text in container.metadata.values())
+    except (ImportError, OSError, ValueError):  # FFmpeg's errors are OSErrors or ValueErrors
+        return False
+
+
+def suffix_for(source: Path) -> str:
+    """Of the painted video: the source's, if such files are written."""
+    return source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"
+
+
+def check_container(path: Path) -> None:
+    """A VideoError for a name that tells no container that is written."""
+    if path.suffix.lower() not in CONTAINERS:
+        raise VideoError(f"{path}: expected a name ending in {', '.join(CONTAINERS)}, got {path.suffix!r}")

@@ -1,0 +1,145 @@
+"""Paint a video file: decoding, painting and encoding each have a thread, so that they go on side by side."""
+
+import dataclasses
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import count, repeat, takewhile
+from pathlib import Path
+from typing import TypeVar, cast
+
+from rich.progress import Progress
+from torch import Tensor
+
+from fastnst.base.errors import Interrupted
+from fastnst.base.pipeline import in_threads
+from fastnst.video.reader import Item, Shot, VideoReader
+from fastnst.video.writer import VideoWriter
+
+AHEAD = 4  # pictures and packets between two threads; a picture of 4K takes 100 MB
+log = logging.getLogger("fastnst")
+T = TypeVar("T")
+
+
+def paint_video(
+    source: Path,
+    target: Path,
+    paint: Callable[[Tensor], Tensor],
+    *,
+    size: int | None = None,
+    quality: int | None = None,
+    replace: bool = True,
+    progress: Progress,
+) -> tuple[int, int]:
+    """Paint a video's pictures; sound, subtitles, times, colour coding and metadata stay.
+
+    Args:
+        source: A file of any container and codec that PyAV reads.
+        target: A file of one of the `CONTAINERS`; it appears whole, when all is done. What was done before Ctrl-C or an
+            error stands, finished properly, in a file with `.partial` before its suffix.
+        paint: A picture `(1, 3, H, W)` in [0, 1] to one of the same size; called in the order of the pictures.
+        size: Long side of the pictures in pixels, where they are larger.
+        quality: From 1 to 100; by default hardly to be told from the painted pictures.
+        replace: Whether a file that is there may be replaced.
+        progress: Shows how many pictures are done, how many a second, and the time left.
+
+    Returns:
+        Width and height of the pictures.
+
+    Raises:
+        VideoError: The source cannot be read, or the target not be written.
+        Interrupted: By Ctrl-C or SIGTERM.
+    """
+
+    def painted(item: Item) -> Item:
+        return dataclasses.replace(item, image=paint(item.image)) if isinstance(item, Shot) else item
+
+    started = time.perf_counter()
+    with closing(VideoReader(source, size=size)) as reader:
+        writer = VideoWriter(target, reader.form, quality=quality, source=reader)
+        try:
+            with (
+                _stop_signals() as stopped,
+                closing(ahead(reader)) as read,
+                closing(ahead(map(painted, read))) as items,
+            ):
+                for item in _watched(progress, items, reader):
+                    writer.write(item)
+                    if stopped.is_set():
+                        raise Interrupted(f"{source}: stopped")
+            writer.finish(replace=replace)
+        except BaseException as error:
+            kept = _keep(writer)
+            if isinstance(error, Interrupted):
+                raise Interrupted(f"{error}; {kept}") from None
+            log.error("%s: %s", source, kept)
+            raise
+    if reader.num_damaged:
+        log.warning("%s: %d damaged packets were left out", source, reader.num_damaged)
+    rate = writer.num_pictures / (time.perf_counter() - started)
+    log.info("%s: %d frames, %.1f frames/s", target, writer.num_pictures, rate)
+    return reader.form.width, reader.form.height
+
+
+def ahead(items: Iterable[T], size: int = AHEAD) -> Generator[T, None, None]:
+    """The same items, made in a thread of their own, up to so many before they are asked for."""
+    iterator, end = iter(items), object()
+    with closing(in_threads(lambda _: next(iterator, end), repeat(None), waiting=size)) as made:
+        yield from cast(Iterator[T], takewhile(lambda item: item is not end, made))
+
+
+def _keep(writer: VideoWriter) -> str:
+    """Finish what was begun under a name of its own, that is not taken; tell what became of it."""
+    target = writer.target
+    names = (target.with_suffix(f".partial{number or ''}{target.suffix}") for number in count())
+    partial = next(name for name in names if not name.exists())
+    try:
+        if writer.num_pictures:
+            writer.finish(partial)
+            return f"the first {writer.num_pictures} pictures are in {partial}"
+    except (ValueError, OSError):  # such as a full disk
+        pass
+    writer.discard()
+    return "nothing was written"
+
+
+def _watched(progress: Progress, items: Iterable[Item], reader: VideoReader) -> Iterator[Item]:
+    """The items, with a line in the progress bar while they last."""
+    task = progress.add_task(reader.path.name, total=reader.num_pictures, state="")
+    started, done = time.perf_counter(), 0
+    try:
+        for item in items:
+            yield item
+            if isinstance(item, Shot):
+                done += 1
+                progress.update(task, advance=1, state=f"{done / (time.perf_counter() - started):.1f} frames/s")
+    finally:
+        progress.remove_task(task)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """Set by Ctrl-C or SIGTERM in place of what they do otherwise, which a second one does; for the main thread."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        restore()
+
+    for number in handlers:
+        signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        restore()

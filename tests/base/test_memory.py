@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastnst.base import memory
+from fastnst.base.memory import available_memory, saved_bytes
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.perceptual_loss import PerceptualLoss
+
+CPU = torch.device("cpu")
+MIB = 2**20
+
+
+def test_available_memory_is_positive_and_below_the_total() -> None:
+    assert 0 < available_memory(CPU) < psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("10000", 10000 - 7000 + 500), ("6000", 0), ("max", None)])
+def test_a_container_has_what_its_limit_leaves(limit, expected, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("7000\n")
+    (tmp_path / "memory.stat").write_text("anon 6000\ninactive_file 500\n")
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    if expected is None:
+        assert available_memory(CPU) > MIB
+    else:
+        assert available_memory(CPU) == expected
+
+
+def test_without_a_control_group_the_system_is_asked(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert available_memory(CPU) > MIB
+
+
+def test_saved_bytes_of_two_convolutions_are_those_counted_by_hand() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Sigmoid(), nn.Conv2d(4, 2, 1)).requires_grad_(False)
+    image = torch.rand(1, 3, 5, 7)
+
+    def objective(image: Tensor) -> Tensor:
+        return network(image).square().sum()
+
+    # What the gradient reads: the inputs of both convolutions (3 and 4 channels; the second is also the output of the
+    # sigmoid, one storage) and of the square (2 channels).
+    assert saved_bytes(objective, image) == (3 + 4 + 2) * 5 * 7 * 4
+
+
+def test_saved_bytes_leave_the_image_and_its_gradient_alone() -> None:
+    image = torch.rand(1, 3, 4, 4, requires_grad=True)
+    before = image.detach().clone()
+    with torch.no_grad():
+        assert saved_bytes(lambda image: image.square().sum(), image) == 3 * 4 * 4 * 4
+    assert image.grad is None
+    assert torch.equal(image, before)
+
+
+def test_saved_bytes_of_a_perceptual_loss_grow_with_the_number_of_pixels() -> None:
+    loss = PerceptualLoss(LossNetwork(["relu4_3"], weights=None), [torch.rand(1, 3, 32, 32)])
+
+    def needed(side: int) -> int:
+        image = torch.rand(1, 3, side, side)
+        targets = loss.content_targets(image)
+        return saved_bytes(lambda pixels: loss(pixels, targets).total.sum(), image)
+
+    # What does not grow, the Gram matrices, is what is left of a difference of two sizes.
+    assert needed(128) - needed(64) == pytest.approx(4 * (needed(64) - needed(32)), rel=1e-3)

@@ -1,0 +1,119 @@
+import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from project import ROOT
+from torch.testing import assert_close
+
+from fastnst.exporting.formats import FORMATS
+from fastnst.exporting.writers import WRITERS
+from fastnst.images.levels import to_array
+from fastnst.networks.exported import LOADERS, load_exported
+from fastnst.networks.exported_formats import EXPORTED, ExportedFileError
+from fastnst.painting.stylizer import Stylizer
+
+NAMES = sorted(WRITERS)
+PAGE = ROOT / "docs" / "guides" / "export.md"
+
+
+@pytest.fixture
+def stylizer(dusk) -> Stylizer:
+    return Stylizer(dusk[0], weights={"day": 0.25, "night": 0.75}, device="cpu")
+
+
+def test_every_format_that_is_written_is_run() -> None:
+    assert {FORMATS[name].suffix for name in WRITERS} == set(LOADERS) == set(EXPORTED)
+
+
+@pytest.mark.parametrize("format", NAMES)
+def test_an_exported_file_is_called_as_a_style_file(format, exported, stylizer) -> None:
+    painter = Stylizer(exported[format])
+    assert painter.name == "dusk"
+    for size in ((1, 3, 5, 40), (2, 3, 33, 47)):
+        photos = torch.rand(size).permute(0, 1, 3, 2)  # not dense, as images from files are not
+        assert_close(painter(photos), stylizer(photos), rtol=0, atol=1e-3)
+        some = painter(photos, strength=0.4, keep_colors=True)
+        assert_close(some, stylizer(photos, strength=0.4, keep_colors=True), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("format", NAMES)
+def test_threads_may_share_an_exported_file(format, exported, stylizer) -> None:
+    painter = Stylizer(exported[format])
+    photos = [torch.rand(1, 3, 20 + i, 30) for i in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for photo, stylized in zip(photos, pool.map(painter, photos), strict=True):
+            assert_close(stylized, stylizer(photo), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", LOADERS)
+def test_a_file_that_cannot_be_run_gets_a_line_that_names_it(suffix, tmp_path, exported, capfd) -> None:
+    with pytest.raises(ExportedFileError, match=rf"missing{suffix}: no such file"):
+        Stylizer(str(tmp_path / f"missing{suffix}"))
+    for content in (b"", b"no graph"):
+        broken = tmp_path / f"broken{suffix}"
+        broken.write_bytes(content)
+        with pytest.raises(ExportedFileError, match=rf"broken{suffix} is broken, or no {suffix} file: .") as error:
+            load_exported(broken)
+        assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")  # nothing from the runtime itself
+
+
+def test_a_file_of_another_program_is_not_run(tmp_path, exported) -> None:
+    onnx, openvino = pytest.importorskip("onnx"), pytest.importorskip("openvino")
+    model = onnx.load(exported["onnx"])
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "other.onnx")
+    openvino.save_model(openvino.Core().read_model(tmp_path / "other.onnx"), tmp_path / "other.xml")
+    for name in ("other.pt", "other.pt2"):
+        torch.save({"weights": torch.zeros(3)}, tmp_path / name)
+    for suffix in LOADERS:
+        with pytest.raises(ExportedFileError, match=f"other{suffix} was not exported by fastnst"):
+            load_exported(tmp_path / f"other{suffix}")
+
+
+def test_a_graph_without_its_weights_is_refused(tmp_path, exported) -> None:
+    shutil.copy(exported["openvino"], tmp_path / "alone.xml")
+    with pytest.raises(ExportedFileError, match=r"alone\.xml is broken.*bin file"):
+        load_exported(tmp_path / "alone.xml")
+
+
+def test_a_missing_runtime_is_named_with_the_line_that_installs_it(exported, monkeypatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ExportedFileError, match=r"dusk\.onnx needs onnxruntime: pip install 'fastnst\[onnx\]'"):
+        Stylizer(exported["onnx"])
+    with pytest.raises(ExportedFileError, match=r"dusk\.xml needs openvino: pip install 'fastnst\[openvino\]'"):
+        Stylizer(exported["openvino"])
+
+
+def test_another_device_is_refused(exported) -> None:
+    with pytest.raises(ExportedFileError, match=r"dusk\.pt runs on the CPU, not on cuda"):
+        Stylizer(exported["torchscript"], device="cuda")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:FutureWarning")
+def test_the_documents_load_every_format_without_fastnst(exported, dusk, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in exported["onnx"].parent.iterdir():
+        shutil.copy(path, f"great_wave{path.suffix}")
+    photo = torch.rand(1, 3, 34, 51, generator=torch.Generator().manual_seed(0))
+    Image.fromarray(to_array(photo)[0]).save("photo.png")
+    expected = to_array(dusk[0].network(torch.from_numpy(read("photo.png")), dusk[1]).detach())[0]
+    shutil.copy("photo.png", "photo.jpg")  # Pillow looks at the content, and JPEG would change the pixels
+    names: dict[str, object] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), flags=re.M | re.S)
+    assert len(blocks) == 5 and "fastnst." not in "".join(blocks)
+    for block in blocks:
+        exec(block, names)
+    assert capsys.readouterr().out.count("precision") == 4
+    for name in ("onnx", "pt2", "torchscript", "openvino"):
+        with Image.open(f"{name}.png") as image:
+            assert np.abs(np.asarray(image).astype(int) - expected).max() <= 1, name
+
+
+def read(name: str) -> np.ndarray:
+    with Image.open(name) as image:
+        return np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255

@@ -1,0 +1,329 @@
+from collections.abc import Callable
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from fastnst.bench.settings import BenchTilesSettings
+from fastnst.bench.tiles import bench_tiles, compare
+from fastnst.images.levels import as_channels, from_levels, to_array, to_levels, to_tensor
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.images.write import save_image
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.presets import PRESETS
+from fastnst.networks.style_file import StyleFile, save_style
+from fastnst.painting import stylizer as module
+from fastnst.painting.stylizer import Stylizer
+from fastnst.painting.tiles import (
+    PIECE,
+    Box,
+    Reader,
+    cut,
+    everything,
+    in_blocks,
+    normalised_as,
+    painted,
+    pieces,
+    scaled,
+    widened,
+    within,
+)
+
+STYLE = torch.ones(1, 1)
+NETWORKS = {
+    "folded": {"half": 4, "quarter": 4, "num_blocks": 1},
+    "folded, deep": {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1},
+    "full": {"full": 4, "half": 4, "quarter": 4, "num_blocks": 1},
+    "full, deep": {"full": 2, "half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1},
+}
+
+
+def network_of(name: str, num_styles: int = 1) -> TransformationNetwork:
+    """Random, with norms that differ between channels."""
+    torch.manual_seed(3)
+    network = TransformationNetwork(**NETWORKS[name], num_styles=num_styles).eval().requires_grad_(False)
+    for norm in network.norms:
+        torch.nn.init.normal_(norm.scale)
+        torch.nn.init.normal_(norm.shift)
+    return network
+
+
+def image_of(*size: int) -> Tensor:
+    """Noise of several scales, (1, 3, H, W)."""
+    generator = torch.Generator().manual_seed(1)
+    noises = [torch.rand(1, 3, max(2, size[0] // n), max(2, size[1] // n), generator=generator) for n in (1, 4, 16)]
+    return torch.stack([F.interpolate(noise, size, mode="bilinear") for noise in noises]).mean(0)
+
+
+def reader(image: Tensor) -> Reader:
+    return lambda box: image[..., *box]
+
+
+def tiled(network: TransformationNetwork, photo: Tensor, side: int, reach: int | None = None) -> Tensor:
+    size = photo.shape[-2:]
+    paint: Callable[[Tensor], Tensor] = lambda image: network(image, STYLE)  # noqa: E731
+    far = network.reach if reach is None else reach
+    return in_blocks(painted(paint, reader(photo), size, reach=far, stride=network.stride), side)(everything(size))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_reach_is_as_far_as_a_pixel_sees(name) -> None:
+    network = normalised_as(network_of(name), image_of(40, 40), STYLE).double()
+    for norm in network.norms:
+        norm.statistics = tuple(each.double() for each in norm.statistics)
+    seen = []
+    for place in range(200, 200 + network.stride):
+        photo = torch.rand(4, 3, 16, 400, dtype=torch.float64, requires_grad=True)  # in one, some ReLU is open
+        network(photo)[..., place].sum().backward()
+        touched = photo.grad.abs().sum((0, 1, 2)).nonzero().flatten()
+        seen += [place - int(touched[0]), int(touched[-1]) - place]
+    assert network.reach - 1 <= max(seen) <= network.reach
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(("size", "side"), [((150, 131), 64), ((97, 203), 50), ((128, 160), 40), ((17, 300), 101)])
+def test_tiled_is_whole_with_the_same_statistics(name, size, side) -> None:
+    """Odd sizes and even ones, tiles that do not fit the stride, pictures and tiles smaller than the reach."""
+    photo = image_of(*size)
+    network = normalised_as(network_of(name), image_of(64, 80), STYLE)
+    whole = network(photo, STYLE)
+    assert whole.std() > 0.05
+    for reach in (network.reach, network.reach + 1, 2 * network.reach):
+        assert (tiled(network, photo, side, reach) - whole).abs().max() < 1e-5
+
+
+def test_with_less_overlap_there_are_seams() -> None:
+    network = normalised_as(network_of("folded, deep"), image_of(64, 64), STYLE)
+    photo = image_of(150, 131)
+    assert (tiled(network, photo, 64, network.reach // 2) - network(photo, STYLE)).abs().max() > 1e-4
+
+
+def test_own_statistics_change_nothing_and_those_of_another_image_do() -> None:
+    network, photo, other = network_of("folded, deep"), image_of(50, 61), image_of(40, 40) ** 2
+    usual = network(photo, STYLE)
+    assert_close(normalised_as(network, photo, STYLE)(photo, STYLE), usual, rtol=0, atol=1e-5)
+    assert (normalised_as(network, other, STYLE)(photo, STYLE) - usual).abs().max() > 0.01
+    assert torch.equal(network(photo, STYLE), usual)  # the network itself is as it was
+
+
+def test_given_statistics_go_with_a_style_for_each_image() -> None:
+    network = network_of("folded", num_styles=2)
+    photos, styles = torch.cat([image_of(30, 40), image_of(30, 40).flip(3)]), torch.eye(2)
+    fixed = normalised_as(network, photos, styles[:1])
+    assert_close(fixed(photos, styles)[1:], fixed(photos[1:], styles[1:]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "side"), [((100, 30), 33), ((5, 5), 8), ((64, 64), 64), ((65, 64), 64)])
+def test_boxes_are_the_picture_once_and_about_equal(size, side) -> None:
+    count = torch.zeros(size)
+    for box in cut(size, side):
+        count[box] += 1
+        assert max(count[box].shape) <= side
+    assert (count == 1).all()
+    heights = {part.stop - part.start for part, _ in cut(size, side)}
+    assert max(heights) - min(heights) <= 1
+
+
+def test_boxes_are_widened_as_far_as_the_picture_goes() -> None:
+    box: Box = (slice(10, 20), slice(50, 60))
+    wide = widened(box, 7, (64, 62), multiple=4)
+    assert wide == (slice(0, 27), slice(40, 62))
+    assert within(box, wide) == (slice(10, 20), slice(10, 20))
+
+
+@pytest.mark.parametrize("to", [(30, 41), (15, 16), (99, 100), (60, 41), (60, 80)])
+def test_scaled_is_pillows_lanczos_whatever_the_boxes(to) -> None:
+    size = (60, 80)
+    photo = to_array(image_of(*size))[0]
+    picture = scaled(reader(to_tensor(photo)), size, to)
+    whole = picture(everything(to))
+    expected = np.array(Image.fromarray(photo).resize(to[::-1], Image.Resampling.LANCZOS))
+    assert (whole - to_tensor(expected)).abs().max() < 2 / 255  # Pillow rounds to bytes twice
+    for side in (7, 50):
+        assert (in_blocks(picture, side)(everything(to)) - whole).abs().max() < 1e-5
+
+
+def test_boxes_of_a_scaled_picture_ask_for_no_more_than_they_need() -> None:
+    asked = []
+
+    def picture(box: Box) -> Tensor:
+        asked.append([part.stop - part.start for part in box])
+        return torch.zeros(1, 3, *asked[-1])
+
+    for rows, columns in product((slice(0, 10), slice(40, 50)), (slice(0, 10), slice(90, 100))):
+        assert scaled(picture, (200, 400), (50, 100))((rows, columns)).shape == (1, 3, 10, 10)
+    assert max(max(sides) for sides in asked) <= 10 * 4 + 3 * 4
+
+
+def test_pieces_come_from_all_over_a_picture() -> None:
+    size = (700, 900)
+    rows, columns = torch.meshgrid(*(torch.arange(length) / length for length in size), indexing="ij")
+    places = torch.stack([rows, columns, rows])[None]
+    found = pieces(reader(places), size, 25)
+    assert found.shape == (25, 3, PIECE, PIECE)
+    for axis in (0, 1):
+        corners = sorted((found[:, axis, 0, 0] * size[axis]).round().int().tolist())
+        assert corners[0] == 0 and corners[-1] == size[axis] - PIECE
+        assert max(after - before for before, after in pairwise(corners)) < PIECE
+    assert torch.equal(pieces(reader(places), size, 60), places)  # no more pixels than 60 pieces
+    assert pieces(reader(places[..., :20, :]), (20, 900), 1).shape == (1, 3, 20, PIECE)
+
+
+def test_pieces_have_the_statistics_of_the_whole() -> None:
+    """Closer to those than a thumbnail, as far as noise of several scales can tell."""
+    network, photo = network_of("folded, deep"), image_of(900, 800)
+    whole = network(photo, STYLE)
+    thumbnail = scaled(reader(photo), (900, 800), (225, 200))(everything((225, 200)))
+    errors = [
+        (normalised_as(network, sample, STYLE)(photo, STYLE) - whole).square().mean().sqrt()
+        for sample in (pieces(reader(photo), (900, 800), 30), thumbnail)
+    ]
+    assert errors[0] < 0.02 and errors[0] < errors[1] / 4
+    strips = normalised_as(network, photo[..., :16, :].repeat(2, 1, 1, 1), STYLE)
+    assert all(norm.statistics[1].isfinite().all() for norm in strips.norms)
+
+
+@pytest.fixture
+def stylizer() -> Stylizer:
+    return stylizer_of(network_of("folded, deep"))
+
+
+def stylizer_of(network: TransformationNetwork) -> Stylizer:
+    return Stylizer(StyleFile(network, {"name": "wave", "styles": [{"name": "wave"}]}), device="cpu")
+
+
+def photo_of(*size: int, dtype: torch.dtype = torch.uint8) -> Tensor:
+    return to_levels(image_of(*size), dtype)
+
+
+def difference(first: Tensor, second: Tensor) -> float:
+    """The largest, in shares of the full scale."""
+    return (from_levels(first) - from_levels(second)).abs().max().item()
+
+
+@pytest.mark.parametrize("stroke", [1.0, 2.0, 3.0, 0.6])
+def test_a_small_photo_in_tiles_is_the_photo_as_a_whole(stylizer, stroke) -> None:
+    photo = photo_of(51, 1290)  # longer than a block, also when it is shrunk
+    whole = stylizer(photo, stroke=stroke, tile=0)
+    assert whole.shape == photo.shape and from_levels(whole).std() > 0.05
+    assert difference(stylizer(photo, stroke=stroke, tile=64), whole) < 1.1 / 255
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_paints_the_same_in_tiles(name) -> None:
+    torch.manual_seed(3)
+    stylizer, photo = stylizer_of(TransformationNetwork(**PRESETS[name]).eval()), photo_of(123, 171)
+    whole = stylizer(photo, tile=0)
+    assert from_levels(whole).std() > 0.05
+    assert difference(stylizer(photo, tile=96), whole) < 1.1 / 255
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_strength_colours_masks_and_opacity_are_the_same_in_tiles(stylizer, dtype) -> None:
+    photo = to_levels(torch.cat((image_of(50, 61), image_of(50, 61)[:, :1]), dim=1), dtype)
+    level = {torch.uint8: 1.1 / 255, torch.uint16: 3 / 65535, torch.float32: 1e-5}[dtype]
+    mask = (torch.arange(61) > 30).float().expand(1, 1, 50, 61)
+    for settings in ({}, {"strength": 0.4}, {"keep_colors": True}, {"strength": mask}):
+        whole, tiled = (stylizer(photo, tile=tile, **settings) for tile in (0, 24))
+        assert whole.dtype == dtype and torch.equal(tiled[:, 3], photo[:, 3])
+        assert difference(whole, tiled) < level
+        as_floats = stylizer(from_levels(photo)[:, :3], **settings)
+        assert difference(whole[:, :3], as_floats) < level
+    assert torch.equal(tiled[..., :31], photo[..., :31])
+    assert difference(tiled[..., 31:], photo[..., 31:]) > 0.1
+    assert torch.equal(stylizer(photo, strength=0.0, tile=64), photo)
+
+
+def test_each_photo_of_a_batch_has_its_own_statistics(stylizer) -> None:
+    photos = torch.cat((image_of(50, 61), image_of(50, 61).flip(3) ** 2))
+    strength = torch.tensor([0.3, 0.9]).view(2, 1, 1, 1).expand(2, 1, 50, 61)
+    for settings in ({}, {"stroke": 2.0}, {"strength": strength}, {"strength": 0.5}):
+        for tile in (0, 24):
+            both = stylizer(photos, tile=tile, **settings)
+            second = {**settings, "strength": strength[1:]} if settings.get("strength") is strength else settings
+            assert difference(both[1:], stylizer(photos[1:], **second)) < 1e-5
+
+
+def test_tiny_photos_take_strokes_and_tiles(stylizer) -> None:
+    assert stylizer(photo_of(50, 61)[..., :3, :5], stroke=4, tile=64).shape == (1, 3, 3, 5)
+
+
+def test_the_numbers_of_an_array_stay_in_its_layout(stylizer) -> None:
+    array = photo_of(40, 50)[0].permute(1, 2, 0).contiguous().numpy()
+    painted = stylizer(as_channels(array))[0].permute(1, 2, 0)
+    assert painted.is_contiguous() and painted.shape == array.shape
+
+
+def test_an_exported_file_paints_whole_pictures_only(stylizer) -> None:
+    stylizer._network = None  # as for an exported file
+    photo = photo_of(50, 61)
+    assert difference(stylizer(photo, stroke=2.0), stylizer(photo, stroke=2.0, tile=0)) == 0
+    with pytest.raises(ValueError, match="exported files paint pictures as a whole; for tiles use the style"):
+        stylizer(photo, tile=64)
+
+
+def test_large_strokes_are_painted_small_and_painted_over_at_most_twice_as_large() -> None:
+    network = network_of("folded")
+    stylizer, photo = stylizer_of(network), photo_of(128, 128)
+    sizes = []
+    network.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[-1]))
+    for stroke, expected in ((1, [128]), (2, [64, 128]), (5, [26, 51, 102, 128]), (0.5, [256])):
+        sizes.clear()
+        stylizer(photo, stroke=stroke)
+        assert sizes == expected
+
+
+def test_tiles_are_used_when_memory_asks_for_them(stylizer, monkeypatch) -> None:
+    photo = photo_of(200, 300)
+    counts = []
+
+    def watch(boxes):
+        counts.append(len(boxes))
+        return boxes
+
+    for free in (1e9, 1e5):
+        monkeypatch.setattr(module, "available_memory", lambda _, free=free: free)
+        stylizer(photo, watch=watch)
+        stylizer(photo, watch=watch, tile=0)
+        stylizer(photo, watch=watch, tile=100)
+    assert counts == [1, 1, 6, 6, 1, 6]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_tile_of_every_preset_fits_the_memory_that_it_is_meant_for(name, monkeypatch) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda _: 2**33)
+    network = TransformationNetwork(**PRESETS[name])
+    stylizer = stylizer_of(network)
+    for stroke in (1.0, 3.0, 0.5):
+        tile = stylizer._tile((1, 3, 8000, 12000), stroke)
+        side = tile / min(1.0, stroke) + 2 * network.reach
+        assert 400 * min(1.0, stroke) < tile
+        assert side**2 * 16 * network.values_per_pixel < module.TILE_PASS
+    assert stylizer._tile((1, 3, 1000, 1500), 1.0) == 0
+    assert stylizer._tile((20, 3, 1000, 1500), 1.0) > 0
+
+
+def test_the_bench_compares_what_is_painted(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "MOST_PIECES", 2)
+    network = network_of("folded")
+    info = {"name": "wave", "styles": [{"name": "wave"}], "network": {**NETWORKS["folded"], "num_styles": 1}}
+    save_style(tmp_path / "wave.safetensors", network, info)
+    settings = {"style": str(tmp_path / "wave.safetensors"), "size": 320, "tile": 128, "json": True}
+    sheet = tmp_path / "sheet.png"
+    (tmp_path / "sub").mkdir()
+    for name, sample in {"a.png": "coffee", "sub/a.png": "astronaut"}.items():
+        save_image(load_image(resolve_photo(f"sample:{sample}"), size=64), tmp_path / name)
+    photos = (str(tmp_path / "a.png"), str(tmp_path / "sub/a.png"))
+    assert bench_tiles(BenchTilesSettings(photo=photos, **settings))["photos"].keys() == set(photos)
+    result = bench_tiles(BenchTilesSettings(photo=("sample:coffee",), output=sheet, **settings))
+    assert 15 < result["photos"]["sample:coffee"]["psnr"] < 60
+    assert 0 < result["photos"]["sample:coffee"]["mean_shift"] < 0.1
+    assert sheet.exists()
+    same = torch.full((1, 3, 4, 4), 0.5)
+    assert compare(same, same + torch.tensor([0.1, 0, 0]).view(1, 3, 1, 1)) == {"psnr": 24.77, "mean_shift": 0.1}

@@ -1,0 +1,58 @@
+"""A run that is killed, not stopped: SIGKILL at random moments, then `--resume`, ends with the same weights."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fastnst.images.photos import sample_photos
+
+TRAIN = (
+    *("train", "--style", str(sample_photos()["coffee"]), "--crop-size", "64"),
+    *("--style-size", "96", "--save-every", "0.2s", "--device", "cpu", "--workers", "1", "--quiet"),
+)
+
+
+def fastnst(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "fastnst", *words], cwd=folder, stderr=subprocess.PIPE)
+
+
+def finish(process: subprocess.Popen[bytes]) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+
+
+def kill_at_random(folder: Path, name: str, new: tuple[str, ...], chance: random.Random) -> bool:
+    """Start or resume the run and kill it some time after it made progress; False if it was done before."""
+    checkpoint = folder / "runs" / name / "last.ckpt"
+    resume = checkpoint.exists()
+    process = fastnst(folder, *(("train", "--resume", "--quiet") if resume else new), "--name", name)
+    before = checkpoint.stat().st_mtime_ns if resume else 0
+    while process.poll() is None:
+        if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+            time.sleep(chance.uniform(0, 1))
+            process.kill()
+            process.communicate()
+            return process.returncode != 0
+        time.sleep(0.005)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return False
+
+
+@pytest.mark.parametrize(("kills", "steps"), [(1, 40), pytest.param(10, 600, marks=pytest.mark.slow)])
+def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, kills, steps) -> None:
+    new = (*TRAIN, "--steps", str(steps))
+    finish(fastnst(tmp_path, *new, "--name", "whole"))
+    chance, killed = random.Random(kills), 0
+    while killed < kills and kill_at_random(tmp_path, "killed", new, chance):
+        killed += 1
+    assert killed == kills, f"the run was done after {killed} kills: let it take longer"
+    finish(fastnst(tmp_path, "train", "--resume", "--name", "killed", "--quiet"))
+    whole, resumed = (load_file(tmp_path / "checkpoints" / f"{name}.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
