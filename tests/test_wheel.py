@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from project import ROOT
+from project import ROOT, tracked
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,10 @@ def wheel(tmp_path_factory) -> Path:
 def test_the_wheel_carries_recipes_styles_and_the_sample_but_no_tests(wheel) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("configs", "configs/optimize", "checkpoints"):
-        for path in (ROOT / folder).glob("*.*"):
-            assert f"fastnst/{folder}/{path.name}" in names
+        for path in tracked(folder):
+            assert f"fastnst/{path.relative_to(ROOT).as_posix()}" in names
+    styles = {name for name in names if name.endswith(".safetensors")}
+    assert styles == {f"fastnst/checkpoints/{path.name}" for path in tracked("checkpoints/*.safetensors")}
     assert {"fastnst/samples/wave.jpg", "fastnst/samples/draw_wave.py", "fastnst/py.typed"} <= names
     assert not [name for name in names if name.startswith(("tests/", "records/"))]
 

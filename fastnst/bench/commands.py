@@ -1,10 +1,14 @@
-"""`fastnst bench` and its subcommands."""
+"""`fastnst bench` and its subcommands.
+
+A mistake is told before torch is loaded.
+"""
 
 from typing import Annotated
 
 from cyclopts import App
 
 from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.bench.report import check_output
 from fastnst.bench.settings import (
     BenchApplySettings,
     BenchOptimizeSettings,
@@ -15,6 +19,9 @@ from fastnst.bench.settings import (
     ReferenceSettings,
     TargetsSettings,
 )
+from fastnst.images.photos import existing_photo
+from fastnst.networks.catalog import find_chosen
+from fastnst.training.sources import find_source
 
 bench = App(name="bench", help_epilogue="Example: fastnst bench --network johnson")
 
@@ -26,6 +33,7 @@ def bench_training(settings: Annotated[BenchSettings, Flat] = BenchSettings()) -
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
     from fastnst.bench.training import bench_training as run
 
     run(settings)
@@ -39,6 +47,8 @@ def bench_optimize(settings: Annotated[BenchOptimizeSettings, Flat] = BenchOptim
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
+    check_photos(*settings.photo)
     from fastnst.bench.optimize import bench_optimize as run
 
     run(settings)
@@ -52,6 +62,7 @@ def bench_apply(settings: Annotated[BenchApplySettings, Flat] = BenchApplySettin
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
     from fastnst.bench.apply import bench_apply as run
 
     run(settings)
@@ -65,6 +76,9 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
+    find_chosen(settings.style)
+    check_photos(*settings.photo)
     from fastnst.bench.tiles import bench_tiles as run
 
     run(settings)
@@ -78,6 +92,8 @@ def bench_video(settings: Annotated[BenchVideoSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
+    find_chosen(settings.style)
     from fastnst.bench.video import bench_video as run
 
     run(settings)
@@ -93,6 +109,8 @@ def bench_targets(settings: Annotated[TargetsSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
+    check_photos(str(settings.style))
+    find_source(settings.data, None)
     from fastnst.bench.targets import measure_targets
 
     quieten(settings.quiet)
@@ -109,6 +127,9 @@ def bench_quality(settings: Annotated[QualitySettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
+    check_output(settings.output)
+    check_photos(str(settings.style))
+    find_source(settings.data, None)
     from fastnst.bench.quality import bench_quality as run
 
     run(settings, started=STARTED)
@@ -122,9 +143,17 @@ def bench_reference(settings: Annotated[ReferenceSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
+    check_photos(str(settings.style))
+    find_source(settings.data, None)
     from fastnst.bench.reference import bench_reference as run
 
     quieten(settings.quiet)
     result = run(settings)
     tell(result, settings.json, "%s: %s", settings.output, result["curve"][-1])
     return DONE
+
+
+def check_photos(*names: str) -> None:
+    """Refuse pictures that are not there."""
+    for name in names:
+        existing_photo(name)

@@ -145,7 +145,7 @@ def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor)
         style: Weights `(1, num_styles)`.
     """
     # Differs from Chen et al. (2022), who take a thumbnail: its edges are steeper than the picture's, and so are its
-    # statistics others than those of the whole picture. Pieces of that come closer (table in docs/explanation/architecture.md).
+    # statistics others than those of the whole picture. Pieces of that come closer (docs/explanation/architecture.md).
     network = deepcopy(network)
     margin = MARGIN if len(images) > 1 else 0
 

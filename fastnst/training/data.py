@@ -60,7 +60,7 @@ class PhotoDataModule(pl.LightningDataModule):
     In a distributed run the trainer needs `use_distributed_sampler=False`: every process draws its own share.
 
     Args:
-        source: A folder (with its subfolders), "coco", a Hub id "owner/name" or "owner/name:split"; None for
+        source: A folder (with its subfolders), "coco", "hub:owner/name" or "hub:owner/name:split"; None for
             the sample photos of scikit-image.
         batch_size: Photos per step and process.
         crop_size: Side of the crops in pixels at a given step; asked in the main process, a few steps ahead.

@@ -34,9 +34,9 @@ class TrainSettings(ObjectiveSettings):
     style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
     """Style images; several make one file of styles."""
     data: Annotated[str | None, WHAT] = None
-    """Photos: a folder, `coco` or a Hub id [a few samples]."""
+    """Photos: a folder, `coco`, `hub:ID` [a few samples]."""
     max_photos: Annotated[PositiveInt | None, WHAT] = None
-    """Use so many at most [all; 20000 of a Hub id]."""
+    """Use so many at most [all; 20000 of the Hub]."""
     network: Annotated[NetworkName, WHAT, BRIEF] = "small"
     """`small`, `live` (video) or `johnson` (paper) [small]."""
     init_from: Annotated[str, WHAT, BRIEF] = "auto"
