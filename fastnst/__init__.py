@@ -1,7 +1,7 @@
 """Fast neural style transfer: train a style in minutes, paint any photo in one pass.
 
-The public names, listed with their types in `__init__.pyi`, are imported when they are asked for: torch takes a second
-that `fastnst --help` has not.
+The public names, listed with their types in `__init__.pyi`, are imported when first used: torch takes a second,
+which `fastnst --help` should not.
 
 Shapes in docstrings: B batch, C channels, H height, W width. Images are `(B, 3, H, W)`, sRGB in [0, 1].
 """

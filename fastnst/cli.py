@@ -1,6 +1,6 @@
 """The `fastnst` command: the wings' commands put together, and nothing else.
 
-A command is imported when it is asked for, and it imports torch when its arguments have been checked.
+A command is imported when it is called, and imports torch after its arguments are checked.
 """
 
 import logging
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
-    """Values of the `--config` or `--recipe` file, where a flag has not set them; an unknown key is an error."""
+    """Take values from the `--config` or `--recipe` file unless a flag sets them; an unknown key is an error."""
     for argument in arguments:
         for flag, kind in (("--config", ""), ("--recipe", "optimize")):
             if flag in argument.names and argument.tokens:
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _protected(words: list[str]) -> list[str]:
-    """What follows `--` are files, whatever their names begin with.
+    """The words, with those after `--` as files, whatever their names begin with.
 
     Example:
         >>> _protected(["apply", "--style", "wave", "--", "-beach.jpg"])
@@ -90,14 +90,14 @@ def _protected(words: list[str]) -> list[str]:
 
 
 def _exit(error: BaseException, code: int) -> None:
-    """One line on stderr, whatever `--quiet` says."""
+    """Print one line on stderr, also with `--quiet`, and exit."""
     text = " ".join(str(error).split()) or type(error).__name__
     print(f"fastnst: {text}", file=sys.stderr)
     sys.exit(code)
 
 
 def _log_to_stderr() -> None:
-    """Plain lines, as they are; a terminal that lacks a character shows its number."""
+    """Log plain lines to stderr; characters that the terminal lacks are escaped."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -1,10 +1,10 @@
-"""Base: what every wing stands on. Knows nothing of pictures and networks.
+"""Base: what all other wings use. Knows nothing of pictures and networks.
 
 errors.py    UserError: bad input, shown as one line; all else is a bug with its traceback
-files.py     files that are there whole or not at all
+files.py     files that are written whole or not at all
 recipes.py   YAML files of settings, by path or by name
 options.py   types of flags that all settings share
-commands.py  what all commands share: exit codes, how they speak
+commands.py  what all commands share: exit codes, JSON and log lines
 devices.py   CUDA, MPS or CPU, and what it is called in a record
 versions.py  versions of installed packages
 memory.py    how much memory there is, and how much a gradient needs

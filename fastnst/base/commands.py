@@ -1,4 +1,4 @@
-"""What the commands of all wings share: when the process began, exit codes, and how they speak.
+"""What the commands of all wings share: start of the process, exit codes, JSON and log lines.
 
 Imports neither torch nor anything that does.
 """
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from fastnst.base.options import SWITCH
 
-STARTED = time.monotonic()  # a training budget pays for the heavy imports too
+STARTED = time.monotonic()  # a training budget includes the heavy imports
 DONE, BAD_USAGE, SOME_FAILED, INTERRUPTED = 0, 2, 3, 130
 Flat = Parameter(name="*")
 Json = Annotated[bool, SWITCH]
@@ -21,7 +21,7 @@ log = logging.getLogger("fastnst")
 
 
 def tell(result: dict[str, Any], as_json: bool, summary: str, *values: object) -> None:
-    """The result as JSON on stdout, or in one line on stderr."""
+    """Print the result as JSON on stdout, or a summary line on stderr."""
     if as_json:
         print(json.dumps(result))
     else:
@@ -29,5 +29,5 @@ def tell(result: dict[str, Any], as_json: bool, summary: str, *values: object) -
 
 
 def quieten(quiet: bool) -> None:
-    """Errors only."""
+    """Log errors only."""
     log.setLevel(logging.ERROR if quiet else logging.INFO)

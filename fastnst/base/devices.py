@@ -1,4 +1,4 @@
-"""Which device to compute on, and what it is called in a record."""
+"""Devices: the choice of one, and its name in records."""
 
 import platform
 from pathlib import Path
@@ -14,7 +14,7 @@ def choose_device(name: str) -> torch.device:
     """The device of a name; `auto` takes CUDA, then MPS, then the CPU.
 
     Raises:
-        UserError: The device is not there.
+        UserError: No such device.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether products of bfloat16 numbers are faster than those of float32: they have instructions of their own."""
+    """Whether products of bfloat16 are faster than those of float32, by instructions of their own."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
@@ -33,7 +33,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def describe_device(device: torch.device) -> str:
-    """Name of a device, as style files and benchmarks state it."""
+    """Name of a device in style files and records."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     cpu = platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what tells one from another."""
+"""Files that are written whole or not at all, and their hashes."""
 
 import hashlib
 import json
@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parent.parent  # a wheel has configs and checkpoints in
 
 
 def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write beside and rename, so that no one ever sees half a file; makes the folder.
+    """Write under another name and rename, so that half a file is never seen; makes the folder.
 
-    The old file stays as it was if anything fails, and nothing is left beside it.
+    If anything fails, the old file is unchanged and nothing else is left.
 
     Raises:
-        FileExistsError: Without `replace`, a file that is there by now.
+        FileExistsError: Without `replace`, the file exists.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{secrets.token_hex(6)}.partial")
@@ -29,11 +29,11 @@ def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
 
 
 def give_name(partial: Path, path: Path, *, replace: bool = True) -> None:
-    """Give a finished file, which stands beside, its name.
+    """Rename a finished file in the same folder to its final name.
 
     Raises:
-        FileExistsError: Without `replace`, a file of that name is there by now: another process may have written it
-            since this one checked.
+        FileExistsError: Without `replace`, the name is taken: another process may have written the file since the
+            check.
     """
     if replace:
         os.replace(partial, path)
@@ -65,16 +65,16 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
-    """Refuse, before any work, a place for results that is no folder, or without `force` one that holds anything.
+    """Refuse a path for results that is not a folder, or without `force` a folder that is not empty, before any work.
 
     Raises:
-        OSError: One line that names it.
+        OSError: The path cannot be used.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder, found a file")

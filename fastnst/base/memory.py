@@ -1,4 +1,4 @@
-"""How much memory there is, and how much an objective needs for the gradient of an image. Knows nothing of losses."""
+"""Memory: how much is available, and how much the gradient of an image needs. Knows nothing of losses."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,14 +7,14 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-CGROUP = Path("/sys/fs/cgroup")  # where version 2 shows a container its own limit
+CGROUP = Path("/sys/fs/cgroup")  # where version 2 shows a container's own limit
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be allocated on a device without pushing anything out.
+    """Bytes that can still be allocated on a device without swapping.
 
     On a CPU the memory that the system calls available, or what the container's limit leaves if that is less. On
-    CUDA and MPS what torch holds in its cache counts as free.
+    CUDA and MPS the memory in torch's cache counts as free.
     """
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -35,17 +35,17 @@ def _left_in_container() -> int | None:
         return None
     if limit == "max":
         return None
-    return max(0, int(limit) - int(used) + int(stat["inactive_file"]))  # files in the cache make room when asked
+    return max(0, int(limit) - int(used) + int(stat["inactive_file"]))  # cached files are dropped when memory is needed
 
 
 def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:
-    """Bytes that autograd keeps between one evaluation of an objective and its gradient.
+    """Bytes that autograd keeps between one evaluation of a loss and its gradient.
 
-    They grow with the number of pixels, so a small image tells what a large one needs. Each storage counts once;
-    parameters are left out. Not counted is what the operations themselves need while they run.
+    They grow with the number of pixels, so that a small image shows what a large one needs. Each storage counts once;
+    parameters and the temporary memory of the operations are left out.
 
     Args:
-        objective: From an image to a scalar.
+        objective: Function from an image to a scalar.
         image: `(1, 3, H, W)`; it is not changed.
     """
     kept: dict[int, int] = {}  # bytes by address

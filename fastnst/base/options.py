@@ -5,7 +5,9 @@ win over the file, the file over the defaults written there. Imports neither tor
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
@@ -45,3 +47,27 @@ PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
 WORDS = Parameter(consume_multiple=True, negative=())
 OUTPUT_FILE = Parameter(name=("--output", "-o"))
 BRIEF = Parameter(show_default=False, show_choices=False, negative=())
+
+
+class Settings:
+    """The base of a command's settings: paths may be given as text, and one path where there may be several."""
+
+    def __post_init__(self) -> None:
+        """Make paths of what was given."""
+        for name, several in _path_fields(type(self)).items():
+            given = getattr(self, name)
+            if several:
+                paths = (given,) if isinstance(given, str | Path) else given
+                object.__setattr__(self, name, tuple(map(Path, paths)))
+            elif isinstance(given, str):
+                object.__setattr__(self, name, Path(given))
+
+
+def _path_fields(kind: type[Settings]) -> dict[str, bool]:
+    """The fields that hold a path, or several of them."""
+    found = {}
+    for name, hint in get_type_hints(kind).items():
+        choices = set(get_args(hint)) if isinstance(hint, UnionType) else {hint}
+        if choices & {Path, tuple[Path, ...]}:
+            found[name] = tuple[Path, ...] in choices
+    return found

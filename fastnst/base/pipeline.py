@@ -1,4 +1,4 @@
-"""Work in stages that go on side by side, with few items under way: a folder's photos are decoded, painted, encoded."""
+"""A bounded pipeline of threads: stages that run at once, with few items in memory."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -19,16 +19,16 @@ def in_threads(
     waiting: int | None = None,
     complete: bool = False,
 ) -> Generator[Result, None, None]:
-    """What `map` gives, in its order, made in other threads while the caller deals with the results before.
+    """Like `map`, in order, but computed in other threads while the caller handles earlier results.
 
-    An error of the function is raised when its item is due. Python 3.14 has this as `Executor.map(buffersize=...)`.
+    An error of the function is raised in place of its result. Python 3.14 has this as `Executor.map(buffersize=...)`.
 
     Args:
         function: Called in other threads.
-        items: Asked for in the caller's.
-        threads: So many.
-        waiting: As many items are taken before their results are asked for; by default as many as threads.
-        complete: After Ctrl-C, give what has begun before raising it again.
+        items: Iterated in the caller's thread.
+        threads: Number of threads.
+        waiting: Number of items started before their results are asked for; by default the number of threads.
+        complete: After Ctrl-C, yield the results of started items before raising it again.
     """
     executor = ThreadPoolExecutor(threads)
     begun: deque[Future[Result]] = deque()
@@ -50,4 +50,4 @@ def in_threads(
             yield from (each.result() for each in begun)
         raise
     finally:
-        executor.shutdown(cancel_futures=True)  # what has begun is finished
+        executor.shutdown(cancel_futures=True)  # started items are finished

@@ -1,11 +1,11 @@
-"""One line on stderr: what is being done, how far it is, and the time left."""
+"""Progress bar: one line on stderr with the task, its progress and the time left."""
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
-    """A bar that goes when it is done; each of its tasks has a text `state`."""
+    """A progress bar that disappears at the end; each of its tasks has a text `state`."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),

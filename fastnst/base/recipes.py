@@ -20,7 +20,7 @@ def find_recipe(name: str, kind: str = "") -> Path:
         kind: Subfolder of the configs: none for training, "optimize" for optimisation.
 
     Raises:
-        UserError: There is none; lists the known names.
+        UserError: No such recipe; lists the known names.
     """
     if Path(name).is_file():
         return Path(name)
@@ -34,10 +34,10 @@ def read_recipe(path: Path) -> dict[str, Any]:
     """The settings in a YAML file, by the names of the flags, and its `departures`.
 
     Raises:
-        UserError: It cannot be read or is no list of settings.
+        UserError: It cannot be read or is not a mapping of settings.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML that can be read: {error}") from None
     if not isinstance(values, dict):

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def installed_version(package: str) -> str | None:
-    """Of a distribution; None if it is not installed, or its modules came with another one."""
+    """Version of a distribution; None if it is not installed, or its modules came with another one."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,6 +1,6 @@
-"""Checks of the baseline's commands, before anything heavy is imported or changed.
+"""Checks of the settings and files of `fastnst optimize`, `reconstruct` and `compare`, before anything is changed.
 
-Imports neither torch nor anything that does, so that a mistake is told at once.
+Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
 import importlib.util
@@ -17,10 +17,10 @@ from fastnst.networks.catalog import file_part, find_mix
 
 
 def check_optimize(photo: str, settings: OptimizeSettings) -> tuple[Path, Path]:
-    """The photo, and where the result goes.
+    """The photo's file and the file of the result.
 
     Raises:
-        UserError: Settings or files that cannot end well.
+        UserError: Settings or files that cannot be used.
     """
     source, output = existing_photo(photo), output_of(photo, settings)
     if not settings.style:
@@ -43,7 +43,7 @@ def check_optimize(photo: str, settings: OptimizeSettings) -> tuple[Path, Path]:
 
 
 def output_of(photo: str, settings: OptimizeSettings) -> Path:
-    """Where the result goes: as asked, or beside the photo as `photo-style-optimized.png`; samples go here."""
+    """File of the result: as asked, or `photo-style-optimized.png` beside the photo (for samples, in this folder)."""
     if settings.output is not None:
         return settings.output
     source = resolve_photo(photo)
@@ -64,10 +64,10 @@ def _check_output(output: Path, inputs: set[Path], *, force: bool) -> None:
 
 
 def check_reconstruct(image: str, settings: ReconstructSettings) -> tuple[Path, Path]:
-    """The image, and the folder that the results go to.
+    """The image's file and the folder of the results.
 
     Raises:
-        UserError: There is no such image, or a folder that must not be written to.
+        UserError: No such image, or a folder that must not be written to.
     """
     path = existing_photo(image)
     folder = settings.output or Path(f"{path.stem}-{settings.kind}")
@@ -76,7 +76,7 @@ def check_reconstruct(image: str, settings: ReconstructSettings) -> tuple[Path, 
 
 
 def check_compare(photos: Sequence[str], settings: CompareSettings) -> Path:
-    """The folder that a comparison writes to.
+    """The folder of a comparison.
 
     Raises:
         UserError: No such style, image or photo, no matplotlib, or a folder that must not be written to.

@@ -1,4 +1,4 @@
-"""`fastnst optimize`, `fastnst reconstruct` and `fastnst compare`."""
+"""The commands `fastnst optimize`, `fastnst reconstruct` and `fastnst compare`."""
 
 import json
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastnst.baseline.settings import CompareSettings, OptimizeSettings, Reconst
 
 
 def optimize(photo: str, /, settings: Annotated[OptimizeSettings, Flat] = OptimizeSettings()) -> int:  # noqa: B008
-    """Paint one photo by optimising its pixels: the slow baseline after Gatys.
+    """Stylize one photo by optimising its pixels (Gatys et al., 2016): minutes per photo.
 
     Args:
         photo: A file, or `sample:astronaut`.
@@ -51,7 +51,7 @@ def reconstruct(
 
 
 def compare(*photo: str, settings: Annotated[CompareSettings, Flat]) -> int:
-    """Compare a trained network with the optimiser: time, losses, L-BFGS iterations it is worth.
+    """Compare a trained network with L-BFGS: times, losses, and iterations to as low a loss.
 
     Args:
         photo: Files, folders or samples.

@@ -1,6 +1,6 @@
-"""What a trained network is worth: its one pass, against the optimiser that minimises the same objective.
+"""`fastnst compare`: one pass of a trained network beside L-BFGS that minimises the same loss.
 
-After Johnson et al. (2016), figure 5 (how many iterations a pass is worth) and table 1 (how much faster it is).
+After Johnson et al. (2016), figure 5 (the iterations that reach as low a loss) and table 1 (how much faster a pass is).
 """
 
 import logging
@@ -38,36 +38,36 @@ from fastnst.images.write import save_image
 from fastnst.perception.perceptual_loss import Losses
 
 TABLE_1 = (100, 300, 500)  # iterations in Johnson et al. (2016), table 1
-ROUNDS = 7  # timed, after one that does not count
+ROUNDS = 7  # timed, after one that is not
 ON_SHEET = 8  # photos
-INSET = 56  # pixels: no feature of VGG19 at relu4_3 that lies further inside knows of the border
+INSET = 56  # pixels: features of VGG19 at relu4_3 that lie further inside do not depend on the border
 log = logging.getLogger("fastnst")
 
 
 class Photo(NamedTuple):
-    """A photo that can be read."""
+    """A readable photo."""
 
-    name: str  # without the folder that was asked for
+    name: str  # without the folder given
     path: Path
     sha256: str
-    short_side: int  # pixels; that of a large photo is not told, but that of the largest square asked for
+    short_side: int  # pixels; at most the largest size asked for
 
 
 def compare(photos: Sequence[str], settings: CompareSettings) -> dict[str, Any]:
-    """Measure a trained network against the optimiser; write tables, plots and contact sheets.
+    """Compare a trained network with the optimiser; write tables, plots and contact sheets.
 
     Args:
-        photos: Files, folders (with what is below them) or `sample:NAME`.
-        settings: See the class.
+        photos: Files, folders (with their subfolders) or `sample:NAME`.
+        settings: Settings of `fastnst compare`.
 
     Returns:
-        JSON values: what `compare.json` holds, and beside it `markdown`, the text of `compare.md`, and `output`, the
-        folder. `failed` counts the photos that could not be read; each has a line in the log.
+        JSON values: the content of `compare.json`, `markdown`, the text of `compare.md`, and `output`, the folder.
+        `failed` is the number of unreadable photos; each has a line in the log.
 
     Raises:
         UserError: Nothing was measured: no photo, no such style, another style image than that of the training, or a
             folder that must not be written to.
-        Interrupted: Ctrl-C; the sizes that were done are written.
+        Interrupted: Ctrl-C; the results of the finished sizes are written.
     """
     folder = check_compare(photos, settings)
     contest = load_contest(
@@ -114,14 +114,14 @@ def compare_losses(
 
     Args:
         contest: See `load_contest`.
-        photos: Their short sides have at least `size` pixels.
-        size: In pixels.
-        settings: For iterations, history and seed.
+        photos: Photos with short sides of at least `size` pixels.
+        size: Side in pixels.
+        settings: Iterations, history and seed are used.
         done: Called after each iteration.
 
     Returns:
         The size's entry in `compare.json`, and for the first photos a row of the sheet: the photo, the network's
-        picture, the optimiser's first that is as good on this photo (its last, if none is), and its last.
+        image, the optimiser's first image with as low a loss (its last, if there is none), and its last.
     """
     entries: list[dict[str, Any]] = []
     rows: list[list[Tensor]] = []
@@ -199,10 +199,10 @@ def time_both(
 ) -> dict[str, Any]:
     """Time an iteration of the optimiser and a pass of the network, in turn, on a square of `size` pixels.
 
-    A smaller photo is enlarged: times do not depend on what is to be seen. The first round does not count.
+    A smaller photo is enlarged: times do not depend on the content. The first round is not counted.
 
     Returns:
-        The size's entry in `compare.json`; the ratio is that of an iteration to the pass after it.
+        The size's entry in `compare.json`; each ratio is that of an iteration to the pass after it.
     """
     device = contest.stylizer.device
     square = _square(photo, size, contest)
@@ -234,7 +234,7 @@ def time_both(
 
 
 def _read_photos(names: Sequence[str], largest: int) -> tuple[list[Photo], int]:
-    """The photos that can be read, and how many cannot."""
+    """The readable photos, and the number of unreadable ones."""
     found = {path: shown for name in names for path, shown in _find(name)}
     photos = []
     for path, name in found.items():
@@ -250,7 +250,7 @@ def _read_photos(names: Sequence[str], largest: int) -> tuple[list[Photo], int]:
 
 
 def _find(name: str) -> Iterator[tuple[Path, str]]:
-    """The photos that an argument stands for, and their names without the folder."""
+    """The photos of an argument, and their names without the folder."""
     path = resolve_photo(name)
     if not path.exists():
         raise ImageError(f"{path}: no such file")
@@ -264,7 +264,7 @@ def _find(name: str) -> Iterator[tuple[Path, str]]:
 
 
 def _large_enough(photos: Sequence[Photo], sizes: Sequence[int]) -> dict[int, list[Photo]]:
-    """Photos by size, smallest first: an enlarged photo would tell nothing of quality."""
+    """The photos for each size, smallest size first; photos are not enlarged, which would distort the losses."""
     chosen = {size: [photo for photo in photos if photo.short_side >= size] for size in sorted(set(sizes))}
     for size, suitable in chosen.items():
         for photo in (photo for photo in photos if photo not in suitable):
@@ -275,7 +275,7 @@ def _large_enough(photos: Sequence[Photo], sizes: Sequence[int]) -> dict[int, li
 
 
 def _square(photo: Photo, size: int, contest: Contest) -> Tensor:
-    """The middle of a photo `(1, 3, size, size)`, cut as the training's held-out photos are."""
+    """The centre of a photo `(1, 3, size, size)`, cut like the training's validation photos."""
     pixels = decode_photo(photo.path, short_side=size)
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -285,7 +285,7 @@ def _square(photo: Photo, size: int, contest: Contest) -> Tensor:
 
 
 def _inset(size: int) -> int:
-    """Pixels on each side that are left out where borders shall not count: there a picture may be what it likes."""
+    """Pixels on each side that are left out in the losses without borders."""
     return min(INSET, size // 4)
 
 
@@ -303,12 +303,12 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _rounded(value: float | Tensor) -> float:
-    """Six digits: what is compared is what is written."""
+    """Rounded to six digits, so that the numbers compared are the numbers written."""
     return float(f"{float(value):.6g}")
 
 
 def _now(device: torch.device) -> float:
-    """Seconds, when the device has done what it was given."""
+    """Time in seconds, after the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

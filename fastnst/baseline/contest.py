@@ -1,6 +1,6 @@
-"""The objective that a style was trained for, and how far the optimiser gets with it, iteration by iteration.
+"""The loss that a style was trained with, and the curve of L-BFGS on it.
 
-Knows nothing of what is compared with it, or of how that is shown.
+Knows nothing of comparisons and reports.
 """
 
 import statistics
@@ -24,34 +24,34 @@ from fastnst.training.run import from_json, to_json
 
 
 class Contest(NamedTuple):
-    """A trained network and the objective that it was trained to minimise, on the same device."""
+    """A trained network and the loss that it was trained with, on the same device."""
 
     stylizer: Stylizer
     objective: PerceptualLoss
-    sources: dict[str, Any]  # what they come from, as JSON values
+    sources: dict[str, Any]  # style file and style image, as JSON values
 
 
 class Baseline(NamedTuple):
-    """What the optimiser made of one photo."""
+    """The result of the optimiser on one photo."""
 
-    curve: list[float]  # objective of the clamped picture after each iteration asked for
-    iterations: int  # that were run: fewer than asked for where no further step made the objective smaller
-    evaluations: int  # of the objective and its gradient
+    curve: list[float]  # loss of the clamped picture after each iteration asked for
+    iterations: int  # run; fewer than asked for if no further step lowered the loss
+    evaluations: int  # of the loss and its gradient
     losses: Losses  # of the last picture; scalars
     image: Tensor  # the last picture, (1, 3, H, W) in [0, 1]
 
 
 def load_contest(style: str, style_image: Path, *, loss_weights: Path | None = None, device: str = "auto") -> Contest:
-    """The network of a style file, and the objective that the file's settings describe.
+    """The network of a style file, and the loss that the file's settings describe.
 
     Args:
-        style: A name or a file; of a file with several styles, the one that the image belongs to.
-        style_image: The picture that it was trained on, byte for byte, or `sample:NAME`.
+        style: A name or a file; of a file with several styles, the one that was trained on the image.
+        style_image: The file that it was trained on, byte for byte, or `sample:NAME`.
         loss_weights: File with the loss network's weights; needed if the training was given one.
         device: `auto` or torch's name of a device.
 
     Raises:
-        UserError: Files that do not belong together, or that do not tell how the network was trained.
+        UserError: The files do not belong together, or do not say how the network was trained.
     """
     path, mix = find_mix(style)
     file, image = load_style(path), resolve_photo(str(style_image))
@@ -83,20 +83,20 @@ def baseline_curve(
     seed: int = 0,
     watch: Callable[[Iterate], object] = lambda _: None,
 ) -> Baseline:
-    """Let the optimiser paint a photo.
+    """Optimise a photo from noise.
 
     Args:
-        objective: On the photo's device.
+        objective: The loss, on the photo's device.
         photo: `(1, 3, H, W)`, sRGB in [0, 1].
         method: See `Method`; one round.
-        seed: Of the noise.
+        seed: Seed of the noise.
         watch: Called after each iteration.
 
     Returns:
-        A curve of `method.iterations` values: if the optimiser ends before, its last picture stays.
+        Its curve has `method.iterations` values; if the optimiser ends early, the last value is repeated.
 
     Raises:
-        DivergedError: The objective is not finite, or no step makes it smaller.
+        DivergedError: The loss is not finite, or no step lowers it.
     """
     curve: list[float] = []
     last: Iterate | None = None
@@ -110,7 +110,7 @@ def baseline_curve(
 
 
 def from_noise(objective: PerceptualLoss, photo: Tensor, method: Method, *, seed: int = 0) -> Iterator[Iterate]:
-    """The optimiser's way from noise, uniform in [0, 1], to a stylized photo `(1, 3, H, W)`."""
+    """The optimiser's iterates from noise, uniform in [0, 1], to a stylized photo `(1, 3, H, W)`."""
     noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(seed)).to(photo.device)
     targets = objective.content_targets(photo)
     yield from minimize(lambda image: objective(image, targets), noise, method)
@@ -127,7 +127,7 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> list[float]:
 
 
 def equivalent_iterations(curve: Sequence[float], value: float) -> int | None:
-    """The first iteration, from 1, after which the objective is at or below a value; None if there is none.
+    """The first iteration, from 1, after which the loss is at or below a value; None if there is none.
 
     Example:
         >>> equivalent_iterations([3.0, 2.0, 1.0], 2.5)
@@ -137,7 +137,7 @@ def equivalent_iterations(curve: Sequence[float], value: float) -> int | None:
 
 
 def _trained_on(image: Path, file: StyleFile, mix: Mapping[str, float] | None) -> str:
-    """The style that was trained on this image, of those that may be meant."""
+    """The style that was trained on this image, of the file's styles or of the one chosen."""
     if mix and len(mix) > 1:
         raise StyleFileError(f"a mix has no objective that it was trained for; name one style: {', '.join(mix)}")
     meant = {style["name"]: style.get("sha256") for style in file.info["styles"] if not mix or style["name"] in mix}

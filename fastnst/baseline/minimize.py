@@ -1,7 +1,7 @@
 """L-BFGS and Adam on the pixels of one image, one iteration at a time.
 
-Knows nothing of photos, styles or files: whatever gives `Losses` of an image can be minimised, and whoever asks for the
-iterations decides what to show of them and when to stop.
+Knows nothing of photos, styles or files: any function from an image to `Losses` can be minimised. The caller iterates,
+and decides what to show and when to stop.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,28 +18,28 @@ from fastnst.perception.perceptual_loss import Losses
 Objective = Callable[[Tensor], Losses]  # of an image (1, 3, H, W)
 FIRST_STEP = 0.01  # mean change of a pixel value that L-BFGS tries first
 LINE_SEARCH = 25  # evaluations at most
-SHORTEST_WAVE, LONGEST_WAVE = 8, 100  # pixels; waves shorter or longer than that are weighed alike
-REMEMBERED = 3  # evaluations; a line search almost always ends at one of its last
-ROUNDING = 1e-4  # in pixel values, of the way to what the optimiser sees and back
+SHORTEST_WAVE, LONGEST_WAVE = 8, 100  # pixels; the scale of waves is constant beyond these lengths
+REMEMBERED = 3  # evaluations; a line search almost always ends at one of its last points
+ROUNDING = 1e-4  # in pixel values, of the transform to the optimiser's values and back
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to minimise.
+    """Settings of the optimiser.
 
     Args:
         optimizer: `lbfgs` (Nocedal & Wright, 2006, algorithm 7.5, with a line search for the strong Wolfe conditions)
             or `adam` (Kingma & Ba, 2015).
-        iterations: At most so many; in each round, for L-BFGS in rounds.
-        history: Pairs of steps and gradient changes that L-BFGS remembers.
-        learning_rate: Of Adam, in pixel values from 0 to 1.
+        iterations: Largest number of iterations, in each round.
+        history: Pairs of steps and gradient changes that L-BFGS keeps.
+        learning_rate: Learning rate of Adam, in pixel values from 0 to 1.
         betas, epsilon: Of Adam; epsilon is added to gradients with respect to pixel values from 0 to 1.
-        rounds: L-BFGS starts anew so many times, forgetting its history.
-        evaluations: At most so many of the objective in each round.
-        clamp: `objective`: minimise the objective of the image clamped to [0, 1]; `step`: clamp the start and after
-            each iteration; `end`: minimise without bounds, what is seen is clamped.
-        precondition: Of L-BFGS: it sees the image with every wave of frequency f scaled by f to this power, so that
-            a step moves long waves further than short ones; 0 for pixels as they are. 0.5 saves a third of the
+        rounds: Number of times that L-BFGS starts, each time without history.
+        evaluations: Largest number of evaluations of the loss in each round.
+        clamp: `objective`: minimise the loss of the image clamped to [0, 1]; `step`: clamp the start and after each
+            iteration; `end`: minimise without bounds, and clamp the result.
+        precondition: L-BFGS sees the image with every wave of frequency f scaled by f to this power, so that a step
+            moves long waves further than short ones; 0 for plain pixels. 0.5 saves a third of the
             evaluations (records/LOG.md). Differs from Gatys et al. (2016), who take pixels as they are.
     """
 
@@ -57,15 +57,15 @@ class Method:
 
 @dataclass(frozen=True)
 class Iterate:
-    """Where a minimisation stands; images are made when they are asked for.
+    """State of a minimisation; images are computed when asked for.
 
     Args:
-        iteration: From 1; 0 for the start, where no step makes it better.
-        evaluations: Of the objective and its gradient, so far.
-        losses: Of the image (of Adam: of the image before its step); scalars, without gradients.
-        best_losses: The lowest total of all evaluations so far.
-        values, best_values: The images as the optimiser sees them.
-        seen: Makes images of them.
+        iteration: From 1; 0 for the start, if no step lowers the loss.
+        evaluations: Number of evaluations of the loss and its gradient so far.
+        losses: Losses of the image (with Adam: of the image before its step); scalars, without gradients.
+        best_losses: Losses with the lowest total so far.
+        values, best_values: The images as the optimiser's values.
+        seen: Function from the optimiser's values to an image.
     """
 
     iteration: int
@@ -88,23 +88,23 @@ class Iterate:
 
 
 class DivergedError(UserError):
-    """The objective is no number any more; `best` of the last iterate is still good."""
+    """The loss is not finite any more; `best` of the last iterate is still good."""
 
 
 def minimize(objective: Objective, start: Tensor, method: Method) -> Iterator[Iterate]:
-    """Minimise an objective over the pixels of an image.
+    """Minimise a loss over the pixels of an image.
 
     Args:
-        objective: Gives losses of an image; `total` is minimised.
+        objective: Function from an image to its losses; `total` is minimised.
         start: `(1, 3, H, W)`; it is not changed.
         method: See `Method`.
 
     Yields:
-        The state after each iteration, at least one. L-BFGS ends before `iterations` where no step makes the loss
-        smaller; where not even the first does, the start is the only state, with the iteration 0.
+        The state after each iteration, at least one. L-BFGS ends before `iterations` if no step lowers the loss; if
+        not even the first does, the start is the only state, as iteration 0.
 
     Raises:
-        DivergedError: The objective is not finite.
+        DivergedError: The loss is not finite.
     """
     pixels = _Pixels(objective, start, method)
     if method.optimizer == "adam":
@@ -125,7 +125,7 @@ def _adam(pixels: "_Pixels", method: Method) -> Iterator[Iterate]:
 
 
 def _lbfgs(pixels: "_Pixels", method: Method) -> Iterator[Iterate]:
-    """One iteration a call of torch's L-BFGS; the evaluation that each call begins with is remembered, not repeated."""
+    """One iteration per call of torch's L-BFGS; the evaluation that begins each call is cached, not repeated."""
     optimizer = torch.optim.LBFGS(
         [pixels.values],
         max_iter=1,
@@ -144,19 +144,19 @@ def _lbfgs(pixels: "_Pixels", method: Method) -> Iterator[Iterate]:
             if pixels.values.isfinite().all():
                 raise
             with torch.no_grad():
-                pixels.values.copy_(here)  # the line search overflowed, not the loss: nothing better is near
+                pixels.values.copy_(here)  # the line search overflowed, not the loss: there is no lower loss nearby
             pixels.evaluate()
         if torch.equal(pixels.values, here):
-            return  # the line search found nothing better
+            return  # the line search found no lower loss
         pixels.end_iteration()
-        pixels.evaluate()  # remembered, unless the image was clamped: then the next iteration remembers it
+        pixels.evaluate()  # cached, unless the image was clamped: then it is for the next iteration
         yield pixels.state()
         if method.evaluations is not None and pixels.evaluations - before >= method.evaluations:
             return
 
 
 class _Pixels:
-    """The image as an optimiser sees it, what has been evaluated, and the best of it.
+    """The optimiser's values of the image, the cached evaluations, and the best one.
 
     torch's L-BFGS tries a first step of length one in the sum of absolute values, which for an image is next to
     nothing: its line search then needs several evaluations. L-BFGS therefore sees pixel values divided by a `unit`,
@@ -175,7 +175,7 @@ class _Pixels:
         self.iteration = 0
         self._scale = 0.0 if lbfgs else 1.0  # 0: not known yet
         self._recent: list[tuple[Tensor, Tensor, Losses, Tensor]] = []  # values, scaled loss, losses, gradient
-        self._losses: Losses  # of the last image that was asked for
+        self._losses: Losses  # of the last evaluated image
         self._best: tuple[Losses, Tensor] | None = None
 
     def evaluate(self) -> Tensor:
@@ -198,7 +198,7 @@ class _Pixels:
         torch.autograd.backward(loss)
         self.evaluations += 1
         self._losses = losses = Losses(*(value.detach() for value in losses))
-        # Clamped after each step, an image that a line search tries outside the range is not one to end with.
+        # With `step`, an image outside of the range, which a line search may try, cannot be the best.
         valid = self._clamp != "step" or bool((image.detach() - 0.5).abs().max() <= 0.5 + ROUNDING)
         if self._best is None or (valid and total < self._best[0].total.item()):
             self._best = losses, self.values.detach().clone()
@@ -209,13 +209,13 @@ class _Pixels:
 
     @torch.no_grad()
     def end_iteration(self) -> None:
-        """Count it, and clamp, if so asked."""
+        """Count the iteration; clamp, with `step`."""
         self.iteration += 1
         if self._clamp == "step":
             self.values.copy_(self._values_of(self._seen(self.values)))
 
     def state(self) -> Iterate:
-        """Where the minimisation stands."""
+        """The current state."""
         if self._best is None:
             raise RuntimeError("nothing has been evaluated yet")
         best_losses, best = self._best
@@ -250,9 +250,9 @@ def _spectrum(image: Tensor, exponent: float) -> Tensor:
 
 
 class _Clamp(torch.autograd.Function):
-    """Clamp to [0, 1], with a gradient that may lead back into the range.
+    """Clamp to [0, 1], with a gradient that leads back into the range.
 
-    The gradient of a plain clamp is zero outside: a pixel that once left the range would stay there.
+    The gradient of a plain clamp is zero outside, so a pixel that left the range would stay there.
     """
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""Image optimisation after Gatys et al. (2016): the slow original, on the objective that networks are trained with.
+"""Image optimisation after Gatys et al. (2016), with the loss that networks are trained with.
 
-`optimize(photo, settings)` is the whole command: read and check everything, say what will be done, minimise from coarse
-to fine, write the best image.
+`optimize(photo, settings)` is the whole command: it reads and checks everything, logs what it will do, minimises from
+coarse to fine and writes the best image.
 """
 
 import json
@@ -44,8 +44,8 @@ from fastnst.images.write import save_image
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.video.frames import Frames
 
-PROBE = 256  # pixels, short side; where the memory of a large picture is estimated
-PEAK, FIXED = 1.5, 128 * 2**20  # of an evaluation: times what autograd keeps, and bytes besides (measured, VGG19)
+PROBE = 256  # pixels, short side of the image from which memory is estimated
+PEAK, FIXED = 1.5, 128 * 2**20  # of an evaluation: factor to the bytes that autograd keeps, bytes besides (measured)
 log = logging.getLogger("fastnst")
 
 
@@ -54,10 +54,10 @@ def optimize(photo: str, settings: OptimizeSettings) -> dict[str, Any]:
 
     Args:
         photo: A file, or `sample:NAME`.
-        settings: See the class.
+        settings: Settings of `fastnst optimize`.
 
     Returns:
-        JSON values: where the result is, its losses, iterations, evaluations and seconds, and all settings.
+        JSON values: the file of the result, its losses, iterations, evaluations and seconds, and all settings.
 
     Raises:
         UserError: Settings or files that cannot be used; nothing was written.
@@ -80,10 +80,10 @@ def optimize(photo: str, settings: OptimizeSettings) -> dict[str, Any]:
     except KeyboardInterrupt:
         kept = f"; the best image so far is {output}" if way.last else " before the first; nothing was written"
         raise Interrupted(f"stopped after {way.iterations} iterations{kept}") from None
-    finally:  # whatever ended it: a full disk under the frames must not cost the image
+    finally:  # also after an error: a disk full of frames must not lose the image
         if way.last is not None:
             _save(way.last.best, picture, output, settings)
-    assert way.last is not None  # minimize gives at least one
+    assert way.last is not None  # minimize yields at least one
     height, width = picture.pixels.shape[-2:]
     return {
         "photo": photo,
@@ -102,7 +102,7 @@ def optimize(photo: str, settings: OptimizeSettings) -> dict[str, Any]:
 
 
 def _save(image: Tensor, picture: Picture, output: Path, settings: OptimizeSettings) -> None:
-    """Write the image with what the photo's file had beside its pixels; of a coarse scale, enlarged."""
+    """Write the image with the photo's metadata; enlarge it if it is of a coarse scale."""
     image = resized(image.cpu(), picture.pixels.shape)
     if settings.keep_colors == "luminance":
         image = with_colors_of(picture.pixels, image)
@@ -121,7 +121,7 @@ def _save(image: Tensor, picture: Picture, output: Path, settings: OptimizeSetti
 
 
 class _Way:
-    """What is shown and kept of the iterations: progress bar, frames, the last iterate, counts over all scales."""
+    """Record of the iterations: progress bar, frames, the last iterate, counts over all scales."""
 
     def __init__(self, settings: OptimizeSettings, *, total: int) -> None:
         self.last: Iterate | None = None
@@ -133,14 +133,14 @@ class _Way:
         self._task = self._bar.add_task("optimising", total=total, state="")
 
     def show(self, stack: ExitStack, *, shape: torch.Size) -> None:
-        """Begin to show and to write frames; the stack ends both."""
+        """Open progress bar and frames; the stack closes both."""
         if self._settings.frames is not None:
             frames = Frames(self._settings.frames, size=(shape[-1], shape[-2]), force=self._settings.force)
             self._frames = stack.enter_context(frames)
         stack.enter_context(self._bar)
 
     def begin_scale(self, size: int) -> None:
-        """Tell of the scale that comes."""
+        """Show the next scale."""
         self._bar.update(self._task, description=f"optimising at {size} px")
         self._evaluations_before = self.evaluations
 
@@ -168,7 +168,7 @@ def _descend(
             coarse, photo = photo, resized(inputs.photo, shape_of(inputs.photo, size))
             if image is None:
                 image = start_image(inputs, photo, settings)
-            else:  # what was painted so far, with the photo's detail that the smaller size could not show
+            else:  # the result so far, with the photo's detail that the smaller size lacks
                 image = resized(image, photo.shape) + photo - resized(coarse, photo.shape)
             for iterate in minimize(objective_of(loss_network, inputs, photo, settings), image, method_of(settings)):
                 way.add(iterate)
@@ -180,12 +180,12 @@ def _descend(
 
 
 def _check_memory(loss_network: LossNetwork, inputs: Inputs, settings: OptimizeSettings) -> None:
-    """Say beforehand that an image will not fit, and which size would.
+    """Refuse an image that does not fit into memory, and name the size that does.
 
-    What autograd keeps grows with the number of pixels, so it is measured on a small image.
+    The bytes that autograd keeps grow with the number of pixels, so they are measured on a small image.
 
     Raises:
-        UserError: It will not fit.
+        UserError: The image does not fit.
     """
     height, width = inputs.photo.shape[-2:]
     scale = PROBE / min(height, width)
@@ -194,7 +194,7 @@ def _check_memory(loss_network: LossNetwork, inputs: Inputs, settings: OptimizeS
     probe = resized(inputs.photo, torch.Size((1, 3, round(height * scale), round(width * scale))))
     objective = objective_of(loss_network, inputs, probe, settings)
     kept = saved_bytes(lambda image: objective(image).total.sum(), probe)
-    images = 2 * settings.history + 20 if settings.optimizer == "lbfgs" else 12  # that the optimiser keeps
+    images = 2 * settings.history + 20 if settings.optimizer == "lbfgs" else 12  # kept by the optimiser
     per_pixel = (kept * PEAK + images * probe.numel() * probe.element_size()) / probe[0, 0].numel()
     needed, free = per_pixel * height * width, available_memory(inputs.photo.device) - FIXED
     if needed > free:
@@ -207,7 +207,7 @@ def _check_memory(loss_network: LossNetwork, inputs: Inputs, settings: OptimizeS
 
 
 def _announce(photo: str, inputs: Inputs, sizes: Sequence[int], settings: OptimizeSettings) -> None:
-    """Say what will happen, with the defaults taken, before it does."""
+    """Log what will be done, defaults included."""
     height, width = inputs.photo.shape[-2:]
     log.info(
         "optimising '%s' at %dx%d px%s, %s, %s from %s",

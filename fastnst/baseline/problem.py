@@ -1,7 +1,7 @@
-"""What the settings of an optimisation stand for: inputs, losses, start and method, at every scale.
+"""Builders of inputs, losses, start and method from the settings of an optimisation, at every scale.
 
-Numbers meant for pixels from 0 to 255 (`pixel_range`) become numbers for images in [0, 1] here and in the total
-variation of `losses.py`. Knows nothing of progress, frames or results.
+Numbers meant for pixels from 0 to 255 (`pixel_range`) become numbers for images in [0, 1] here and, for the total
+variation, in `PerceptualLoss`. Knows nothing of progress, frames or results.
 """
 
 import math
@@ -23,19 +23,19 @@ from fastnst.images.read import load_on_white, read_picture
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
 
-COARSE_ABOVE = 512  # pixels; larger results begin smaller
-COARSEST = 256  # pixels, long side, where the number of scales is left to us
-SMALLEST = 16  # pixels, long side of the coarsest scale
+COARSE_ABOVE = 512  # pixels; larger results start at a smaller size
+COARSEST = 256  # pixels, shortest long side of the first scale by default
+SMALLEST = 16  # pixels, shortest long side that can be asked for
 MASK_TOLERANCE = 0.02  # of the ratio of the sides
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is read from files, at the final size, on the device.
+    """Images read from files, at the final size, on the device.
 
     Args:
         photo: `(1, 3, H, W)`, sRGB in [0, 1].
-        styles: Paths, read again for each scale.
+        styles: Files of the style images, read again for each scale.
         regions: `(num_styles, 1, H, W)` in [0, 1], or None.
         init: An image `(1, 3, H, W)` to start from, or None.
     """
@@ -52,10 +52,10 @@ class Inputs:
 
 
 def read_inputs(picture: Picture, settings: OptimizeSettings, device: torch.device) -> Inputs:
-    """Photo, masks and start, each checked.
+    """Read and check photo, masks and start.
 
     Raises:
-        UserError: A number of masks that does not fit, a mask of another shape, or a file that cannot be read.
+        UserError: A wrong number of masks, a mask of another shape, or an unreadable file.
     """
     photo = picture.pixels.to(device)
     if settings.keep_colors == "luminance":
@@ -65,12 +65,12 @@ def read_inputs(picture: Picture, settings: OptimizeSettings, device: torch.devi
         init = resized(load_on_white(resolve_photo(settings.init)).to(device), photo.shape)
     styles = [resolve_photo(str(path)) for path in settings.style]
     for path in styles:
-        read_picture(path, size=COARSEST)  # a style that cannot be read is told of before any work
+        read_picture(path, size=COARSEST)  # an unreadable style image is an error before any work
     return Inputs(photo, styles, _regions(settings.mask, photo, len(styles)), init)
 
 
 def _regions(masks: Sequence[Path], photo: Tensor, num_styles: int) -> Tensor | None:
-    """Where each style counts; the last style has what the masks leave, unless there is one for each."""
+    """The region of each style; the last style gets what the masks leave, unless it has a mask too."""
     if not masks:
         return None
     if len(masks) not in (num_styles, num_styles - 1):
@@ -94,7 +94,7 @@ def _regions(masks: Sequence[Path], photo: Tensor, num_styles: int) -> Tensor | 
 
 
 def loss_network_of(settings: OptimizeSettings, device: torch.device) -> LossNetwork:
-    """The loss network, as deep as the settings need it."""
+    """The loss network, no deeper than the settings need."""
     layers = (*layer_weights(settings.content_layers), *layer_weights(settings.style_layers))
     network = LossNetwork(
         layers,
@@ -109,10 +109,10 @@ def loss_network_of(settings: OptimizeSettings, device: torch.device) -> LossNet
 
 
 def scales(size: int, count: int | None) -> list[int]:
-    """Long sides in pixels, each half the next; by default one, or for a large result as many as begin at 256 or more.
+    """Long sides in pixels, each half the next. By default one; for a large result as many as start at 256 or more.
 
     Raises:
-        UserError: More than the size has room for.
+        UserError: More scales than the size allows.
 
     Example:
         >>> scales(512, None), scales(1500, None), scales(400, 2)
@@ -127,9 +127,9 @@ def scales(size: int, count: int | None) -> list[int]:
 
 
 def method_of(settings: OptimizeSettings) -> Method:
-    """How to minimise, in the unit of images in [0, 1]: here numbers meant for other pixels are converted.
+    """Settings of the optimiser for images in [0, 1], converted from the settings' `pixel_range`.
 
-    A gradient by a pixel value of 0 to 255 is 255 times smaller than one by a value of 0 to 1.
+    A gradient with respect to pixels from 0 to 255 is 255 times smaller than one with respect to [0, 1].
     """
     unit = settings.pixel_range or 1.0
     return Method(
@@ -149,10 +149,10 @@ def method_of(settings: OptimizeSettings) -> Method:
 def perceptual_loss(
     loss_network: LossNetwork, styles: Sequence[Tensor], regions: Tensor | None, settings: OptimizeSettings
 ) -> PerceptualLoss:
-    """The loss that the settings stand for, with the style images `(1, 3, H, W)`.
+    """The loss of the settings, with the style images `(1, 3, H, W)`.
 
-    Features divided by k make a content loss, a square of features, k^2 times smaller, and a style loss, a square of
-    their products, k^4 times: the weights are divided instead.
+    Features divided by k (`feature_scale`) make the content loss k^2 times smaller and the style loss k^4 times. The
+    weights are divided instead.
     """
     return PerceptualLoss(
         loss_network,
@@ -173,7 +173,7 @@ def layer_weights(words: Sequence[str]) -> dict[str, float]:
     """Layers and their weights, from `name` or `name:weight`.
 
     Raises:
-        UserError: A weight that is no number, or a layer twice.
+        UserError: A weight that is not a number, or a layer given twice.
 
     Example:
         >>> layer_weights(["conv1_1:0.5", "conv2_1"])
@@ -193,7 +193,7 @@ def layer_weights(words: Sequence[str]) -> dict[str, float]:
 
 
 def start_image(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> Tensor:
-    """Where the optimisation begins, `(1, 3, H, W)` of the size of `photo`; noise is the same on every device."""
+    """The initial image `(1, 3, H, W)`, of the size of `photo`; noise is the same on every device."""
     generator = torch.Generator().manual_seed(settings.seed)
     first, second = (bound / (settings.pixel_range or 1.0) for bound in settings.noise)
     if settings.init == "noise":
@@ -204,7 +204,7 @@ def start_image(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> Te
 
 
 def style_images(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> list[Tensor]:
-    """The style images `(1, 3, H, W)` for a photo that may be at a smaller scale: they shrink along."""
+    """The style images `(1, 3, H, W)` for a photo at some scale, scaled down like it."""
     share = max(photo.shape[-2:]) / inputs.size
     images = []
     for path in inputs.styles:
@@ -234,14 +234,14 @@ def objective_of(loss_network: LossNetwork, inputs: Inputs, photo: Tensor, setti
 
 
 def resized(image: Tensor, shape: torch.Size) -> Tensor:
-    """Bicubic, with antialiasing where it shrinks; the same image where the size is the same."""
+    """An image resized with bicubic interpolation, antialiased if it shrinks; unchanged at its own size."""
     if image.shape[-2:] == shape[-2:]:
         return image
     return F.interpolate(image, shape[-2:], mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def shape_of(image: Tensor, size: int) -> torch.Size:
-    """The shape of an image `(1, 3, H, W)` brought to a long side in pixels."""
+    """The shape of an image `(1, 3, H, W)` after resizing to a long side in pixels."""
     height, width = image.shape[-2:]
     scale = size / max(height, width)
     return torch.Size((*image.shape[:2], max(1, round(height * scale)), max(1, round(width * scale))))

@@ -1,7 +1,7 @@
-"""Figure 1 of Gatys et al. (2016): images found from noise that share an image's content or style, layer by layer.
+"""Figure 1 of Gatys et al. (2016): images optimised from noise to match an image's content or style, layer by layer.
 
-`reconstruct(image, settings)` is the whole command: check everything, find an image for each layer or set of layers,
-write the images, a contact sheet of them and their losses.
+`reconstruct(image, settings)` is the whole command: it checks everything, optimises an image for each layer or set of
+layers, and writes the images, a contact sheet and their losses.
 """
 
 import os
@@ -41,7 +41,7 @@ FIGURE = {
     "style": ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
 }
 
-# The same walk through other networks: the first ReLU, then the ends of blocks.
+# The corresponding layers of other networks: the first ReLU, then the ends of blocks.
 OTHER_FIGURES = {
     "densenet121": (
         *("conv1_relu", "conv2_block6_concat", "conv3_block12_concat", "conv4_block24_concat"),
@@ -52,34 +52,34 @@ OTHER_FIGURES = {
 
 
 class Reconstruction(NamedTuple):
-    """The best image so far for some layers, and how far from the target it is."""
+    """The best image so far for some layers, and its distance from the target."""
 
     layers: tuple[str, ...]
     image: Tensor  # (1, 3, H, W) in [0, 1]
     loss: float  # with total variation
     distance: float  # relative, of content or style alone
-    noise_distance: float  # where it began
+    noise_distance: float  # of the noise that it started from
     iterations: int
     evaluations: int
     seconds: float
 
 
 def reconstruct(image: str, settings: ReconstructSettings) -> dict[str, Any]:
-    """Find an image for each layer or set of layers, and write them into a folder.
+    """Optimise an image for each layer or set of layers, and write the images into a folder.
 
-    The folder gets `01_conv1_2.png` and so on, each as soon as it is found, and at the end `sheet.png` and
-    `losses.json`. Whatever ends the work early, it holds all that was found by then.
+    The folder gets `01_conv1_2.png` and so on, each as soon as it is finished, and at the end `sheet.png` and
+    `losses.json`. If the work ends early, the folder has everything up to then.
 
     Args:
         image: A file, or `sample:NAME`.
-        settings: See the class; the words in `layers` are those of `expand`.
+        settings: Settings of `fastnst reconstruct`; `layers` may have the words of `expand`.
 
     Returns:
-        What `losses.json` holds, and the folder as `output`.
+        The content of `losses.json`, and the folder as `output`.
 
     Raises:
         UserError: Settings or files that cannot be used; nothing was changed.
-        Interrupted: Ctrl-C; what was found is written.
+        Interrupted: Ctrl-C; all images so far are written.
     """
     path, folder = check_reconstruct(image, settings)
     device = choose_device(settings.device)
@@ -92,13 +92,13 @@ def reconstruct(image: str, settings: ReconstructSettings) -> dict[str, Any]:
     )
     loss_network = loss_network.to(device).to(memory_format=torch.channels_last)
     with torch.no_grad():
-        loss_network(photo)  # refuses a photo that is too small for one of the layers
+        loss_network(photo)  # a UserError if the photo is too small for one of the layers
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise UserError(f"{folder} cannot be written to")
     record = {**_settings(image, photo, settings), "complete": False}
     files = layer_sets(layers, settings.kind)
-    found: dict[str, Reconstruction] = {}  # by file, in the order they are found
+    found: dict[str, Reconstruction] = {}  # by file, in the order of optimisation
     try:
         with _progress(len(files) * settings.iterations, shown=not settings.quiet and not settings.json) as show:
             for index, (file, chosen) in enumerate(files.items()):
@@ -114,17 +114,17 @@ def reconstruct(image: str, settings: ReconstructSettings) -> dict[str, Any]:
             title = f"{path.name}: {settings.kind}, {settings.loss_network}"
             record["layers"] = [_entry(file, one, settings.kind) for file, one in found.items()]
             file, last = list(found.items())[-1]
-            save_image(last.image, folder / file)  # may be under way
+            save_image(last.image, folder / file)  # may be unfinished
             save_image(sheet(photo, list(found.values()), title), folder / "sheet.png")
             write_json(folder / "losses.json", record)
     return {**record, "output": str(folder)}
 
 
 def expand(words: Sequence[str], network: str) -> list[str]:
-    """The layers that words stand for, in their order.
+    """The layers for words, in their order.
 
-    `all` and the names in `blocks` stand for several layers; any other word is a layer's name, or one that
-    `LossNetwork` refuses. Of names for the same layer the first stays.
+    `all` and the names in `blocks` stand for several layers; any other word is the name of a layer, or `LossNetwork`
+    refuses it. Of several names for one layer the first is kept.
 
     Example:
         >>> expand(["relu1_1", "block1", "block1_conv2"], "vgg19")
@@ -160,9 +160,9 @@ def blocks(network: str) -> dict[str, list[str]]:
 
 
 def layer_sets(layers: Sequence[str], kind: str) -> dict[str, tuple[str, ...]]:
-    """For each image its file and the layers that it is to match.
+    """For each image its file and the layers that it should match.
 
-    Content: each layer on its own. Style: all layers up to it, as they grow in Gatys et al. (2016), figure 1.
+    Content: one layer. Style: all layers up to one, as in Gatys et al. (2016), figure 1.
     """
     digits = max(2, len(str(len(layers))))
     return {
@@ -174,7 +174,7 @@ def layer_sets(layers: Sequence[str], kind: str) -> dict[str, tuple[str, ...]]:
 def search(
     photo: Tensor, loss_network: LossNetwork, layers: tuple[str, ...], settings: ReconstructSettings
 ) -> Iterator[Reconstruction]:
-    """The best image so far after each iteration from noise, the same noise for all layers.
+    """The best image so far, after each iteration from noise; the noise is the same for all layers.
 
     Differs from Gatys et al. (2016): losses are relative, so that one number tells how near an image is at any layer,
     and the layers of a style count alike whatever the size of their Gram matrices.
@@ -211,9 +211,9 @@ def search(
 
 
 def sheet(photo: Tensor, found: Sequence[Reconstruction], title: str) -> Tensor:
-    """The photo and the images found, `(1, 3, H, W)`, with layers and distances as captions.
+    """A sheet `(1, 3, H, W)` of the photo and the reconstructions, with layers and distances as captions.
 
-    Under `+ conv2_1` stands the image for that layer and all before it.
+    The caption `+ conv2_1` means that layer and all before it.
     """
     images, captions = [photo], ["original"]
     for one in found:
@@ -228,7 +228,7 @@ def sheet(photo: Tensor, found: Sequence[Reconstruction], title: str) -> Tensor:
 
 
 def _settings(image: str, photo: Tensor, settings: ReconstructSettings) -> dict[str, Any]:
-    """What repeats the numbers."""
+    """The settings and versions that repeat the numbers."""
     return {
         "image": image if image.startswith("sample:") else Path(image).name,
         "kind": settings.kind,
@@ -269,7 +269,7 @@ def _stopped(found: Sequence[Reconstruction], wanted: int, folder: Path) -> str:
 
 @contextmanager
 def _progress(total: int, *, shown: bool) -> Iterator[Callable[[int, str], None]]:
-    """One line on stderr with the layer and its loss; gives what moves it."""
+    """A line on stderr with the layer and its loss; yields a function that updates it."""
     bar = progress_bar(shown=shown)
     task = bar.add_task("reconstructing", total=total, state="")
     with bar:

@@ -1,6 +1,6 @@
-"""A comparison of network and optimiser to look at: tables in Markdown, plots, contact sheets.
+"""Report of a comparison of network and optimiser: tables in Markdown, plots, contact sheets.
 
-Everything is drawn from what `compare.json` holds; knows nothing of networks or losses.
+Everything is made from the content of `compare.json`. Knows nothing of networks or losses.
 """
 
 import io
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from fastnst.images.sheet import contact_sheet
 
-FEW = 10  # photos whose own curves are drawn
+FEW = 10  # largest number of photos whose own curves are drawn
 SHEET_SIDES = 64, 384  # pixels of a picture on the sheet, at least and at most
 BLUE, RED, GREY = "#1f4e79", "#c0392b", "#8a8a8a"
 
 
 def draw_curve(entry: Mapping[str, Any]) -> bytes:
-    """The optimiser's objective against its iterations, with the network's as a line, as PNG.
+    """A PNG plot of the optimiser's loss by iteration, with the network's loss as a line.
 
     Args:
         entry: One of `sizes` in `compare.json`.
     """
-    from matplotlib.figure import Figure  # a second, and an extra
+    from matplotlib.figure import Figure  # takes a second, and is an extra
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     mean, curve, reached = entry["mean"], entry["curve"], entry["equivalent_iterations"]
@@ -61,7 +61,7 @@ def draw_sheet(entry: Mapping[str, Any], rows: Sequence[Sequence[Tensor]]) -> Te
 
     Args:
         entry: One of `sizes` in `compare.json`.
-        rows: For its first photos: photo, network, optimiser when it is as good, optimiser at its end.
+        rows: For its first photos: photo, network, optimiser at the network's loss, optimiser at its end.
     """
     photos = entry["photos"][: len(rows)]
     end = f"L-BFGS, {len(entry['curve'])} iterations"
@@ -74,16 +74,16 @@ def draw_sheet(entry: Mapping[str, Any], rows: Sequence[Sequence[Tensor]]) -> Te
 
 
 def worth(entry: Mapping[str, Any], key: str = "equivalent_iterations") -> str:
-    """How many iterations a pass is worth, on average or on one photo."""
+    """The iterations that reach as low a loss as a pass, on average or on one photo, in words."""
     reached = entry[key]
     return f"> {len(entry['curve'])}" if reached is None else str(reached)
 
 
 def to_markdown(result: Mapping[str, Any]) -> str:
-    """The tables, ready for a record.
+    """The tables in Markdown, for a record.
 
     Args:
-        result: What `compare.json` holds.
+        result: The content of `compare.json`.
     """
     return "\n".join(_lines(result)) + "\n"
 
@@ -179,7 +179,7 @@ def _times(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _worth_in_passes(compared: Mapping[str, Any], ratio: float) -> str:
-    """How many passes take as long as the iterations that one is worth."""
+    """The time of the iterations to as low a loss, in passes of the network, in words."""
     reached = compared["equivalent_iterations"]
     count = len(compared["curve"]) if reached is None else reached
     return f"{'> ' if reached is None else ''}{count * ratio:,.0f}"

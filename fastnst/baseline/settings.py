@@ -8,13 +8,26 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import BRIEF, LENGTH, LOOK, OUTPUT, OUTPUT_FILE, PATHS, SWITCH, WHAT, WORDS, Device, Size
+from fastnst.base.options import (
+    BRIEF,
+    LENGTH,
+    LOOK,
+    OUTPUT,
+    OUTPUT_FILE,
+    PATHS,
+    SWITCH,
+    WHAT,
+    WORDS,
+    Device,
+    Settings,
+    Size,
+)
 from fastnst.perception.settings import LossNetworkName, NormalizationName, ObjectiveSettings, Padding, Pooling
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizeSettings:
-    """Settings of `fastnst optimize`; defaults stand in brackets, so that the help fits a screen."""
+class OptimizeSettings(Settings):
+    """Settings of `fastnst optimize`; defaults are in brackets, so that the help fits a screen."""
 
     style: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
     """Style images; several are blended, or one a mask."""
@@ -25,7 +38,7 @@ class OptimizeSettings:
     style_shares: Annotated[tuple[PositiveFloat, ...], WHAT, PATHS] = ()
     """How much of each of several styles [equal]."""
     mask: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
-    """White where its style goes; the last takes the rest."""
+    """White where its style goes; the last gets the rest."""
 
     size: Annotated[Size, LENGTH, BRIEF] = 512
     """Long side of the result in pixels [512]."""
@@ -55,7 +68,7 @@ class OptimizeSettings:
     noise: Annotated[tuple[float, float], LOOK, BRIEF] = (0.0, 1.0)
     """Its range, or mean and deviation [0 1]."""
     pixel_range: Annotated[PositiveFloat | None, LOOK] = None
-    """Full scale of the pixels that numbers mean [1]."""
+    """Full scale of pixels in the other settings [1]."""
     clamp: Annotated[Literal["objective", "step", "end"], LOOK, BRIEF] = "objective"
     """To range: in the [objective], each `step`, the `end`."""
     style_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 8.0
@@ -92,13 +105,13 @@ class OptimizeSettings:
     """Of noise [0]."""
 
     frames: Annotated[Path | None, OUTPUT] = None
-    """The way there: a folder of PNGs or a video file."""
+    """Iterations as a folder of PNGs or a video file."""
     frame_every: Annotated[PositiveInt, OUTPUT, BRIEF] = 5
     """Iterations between frames [5]."""
     force: Annotated[bool, OUTPUT, SWITCH] = False
     """Replace existing files."""
     device: Annotated[Device, OUTPUT, BRIEF] = "auto"
-    """`cpu`, `cuda` or `mps` [the fastest there is]."""
+    """`cpu`, `cuda` or `mps` [the fastest available]."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
@@ -106,7 +119,7 @@ class OptimizeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReconstructSettings:
+class ReconstructSettings(Settings):
     """Settings of `fastnst reconstruct`."""
 
     kind: Annotated[Literal["content", "style"], WHAT] = "content"
@@ -122,11 +135,11 @@ class ReconstructSettings:
     history: Annotated[PositiveInt, LENGTH] = 20
     """Steps that L-BFGS remembers."""
     seed: Annotated[int, LENGTH, Parameter(validator=Number(gte=0, lt=2**32))] = 0
-    """Of the noise that it starts from."""
+    """Seed of the noise that it starts from."""
     tv_weight: Annotated[NonNegativeFloat, LOOK] = 0.0
     """Weight of total variation, which smooths."""
     loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
-    """Network whose layers are looked into."""
+    """Network whose layers are used."""
     loss_weights: Annotated[Path | None, LOOK] = None
     """File with its weights."""
     pooling: Annotated[Pooling, LOOK] = "max"
@@ -142,7 +155,7 @@ class ReconstructSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareSettings:
+class CompareSettings(Settings):
     """Settings of `fastnst compare`."""
 
     style: Annotated[str, WHAT]
@@ -154,7 +167,7 @@ class CompareSettings:
     sizes: Annotated[tuple[Size, ...], LENGTH, WORDS] = (256, 512)
     """Short sides in pixels at which losses are compared."""
     timed_sizes: Annotated[tuple[Size, ...], LENGTH, WORDS] = (256, 512, 1024)
-    """Short sides at which times are taken."""
+    """Short sides in pixels at which times are taken."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
     """Of L-BFGS from noise."""
     history: Annotated[PositiveInt, LENGTH] = 20

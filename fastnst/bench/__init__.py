@@ -8,7 +8,7 @@ tiles.py      what painting in tiles changes
 targets.py    what L-BFGS reaches on the photos held out from training
 quality.py    a training, and the L-BFGS iterations that reach the same loss
 reference.py  the pytorch/examples recipe: a curve to compare with
-report.py     what every bench does with its times and its result
+report.py     medians and ratios of times; the result as JSON or as a table
 settings.py   the settings of all of them
 commands.py   `fastnst bench` and its subcommands
 """

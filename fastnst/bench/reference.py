@@ -1,7 +1,7 @@
-"""The recipe that everybody copies, as something to compare time to quality with.
+"""The pytorch/examples recipe: a training curve to compare time to quality with.
 
-The paper's network, 256 px, four photos a step, Adam at a constant 1e-3, the whole VGG for both pictures, float32. What
-it minimises is the objective that it is judged by, where everybody's has borders of zeros.
+The paper's network, 256 px, four photos a step, Adam at a constant 1e-3, the whole VGG for both pictures, float32. It
+minimises the loss by which fastnst is judged, by default with replicated borders; the original pads with zeros.
 """
 
 import io
@@ -30,15 +30,15 @@ BATCH, CROP = 4, 256
 
 
 def bench_reference(settings: ReferenceSettings) -> dict[str, Any]:
-    """Train and evaluate by turns; after each evaluation the state is kept beside the JSON, and gone on with.
+    """Train and evaluate in turn; after each evaluation the state is saved beside the JSON, to resume from.
 
     Returns:
-        JSON values: `curve`, a list of `seconds` (of training, evaluations left out), `steps` and the mean `objective`
-        of the held-out photos.
+        JSON values: `curve`, a list of `seconds` (of training, without evaluations), `steps` and `objective`, the
+        validation loss.
 
     Raises:
         UserError: The file holds a run of another style.
-        Interrupted: Ctrl-C; what was done up to the last evaluation is kept.
+        Interrupted: Ctrl-C; the state of the last evaluation is kept.
     """
     training = TrainSettings(style_size=STYLE_SIDE, padding=settings.padding)
     path = resolve_photo(str(settings.style))
@@ -76,7 +76,7 @@ def bench_reference(settings: ReferenceSettings) -> dict[str, Any]:
                 progress.update(task, state=f"objective {value:.3f}")
         write_json(
             settings.output, result
-        )  # also where an earlier command did all, and was killed before it wrote this
+        )  # also where an earlier run was killed after its last evaluation, before it wrote this
     except KeyboardInterrupt:
         raise Interrupted(
             f"stopped; {settings.output} has {len(curve)} evaluations, the same command goes on"
@@ -86,18 +86,18 @@ def bench_reference(settings: ReferenceSettings) -> dict[str, Any]:
 
 @torch.no_grad()
 def evaluate(network: nn.Module, objective: PerceptualLoss, photos: Tensor) -> float:
-    """The mean objective of photos `(B, 3, H, W)`, four at a time."""
+    """The mean loss of photos `(B, 3, H, W)`, four at a time."""
     totals = [objective(network(few), objective.content_targets(few)).total for few in torch.split(photos, 4)]
     return torch.cat(totals).mean().item()
 
 
 def _state(output: Path) -> Path:
-    """Beside the JSON: all that a run goes on from."""
+    """The file beside the JSON from which a run is resumed."""
     return output.with_suffix(".pt")
 
 
 def _save(output: Path, result: dict[str, Any], loop: Loop) -> None:
-    """The state first, with the curve in it: a kill before the JSON is written loses nothing."""
+    """Write the state first, with the curve in it: a kill before the JSON is written loses nothing."""
     state = {"result": result, "network": loop.network.state_dict(), "optimizer": loop.optimizer.state_dict()}
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -106,7 +106,7 @@ def _save(output: Path, result: dict[str, Any], loop: Loop) -> None:
 
 
 def _resume(output: Path, wanted: dict[str, Any], loop: Loop) -> list[dict[str, Any]]:
-    """The curve of an earlier command, whose weights the loop gets."""
+    """Load the state of an earlier run into the loop; returns its curve."""
     if not (output.exists() or _state(output).exists()):
         return []
     try:

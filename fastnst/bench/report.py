@@ -1,4 +1,4 @@
-"""What every bench does with its result: a file that is not overwritten, and JSON or a table on stdout."""
+"""Reports of measurements: medians and ratios of times, a JSON file that is never overwritten, a table on stdout."""
 
 import json
 import statistics
@@ -25,17 +25,17 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
 
 
 def check_output(output: Path | None) -> None:
-    """Refuse, before any work, a file that is there.
+    """Refuse an existing file before any work.
 
     Raises:
-        UserError: One line that names it.
+        UserError: The file exists.
     """
     if output is not None and output.exists():
         raise UserError(f"{output} exists: choose another --output")
 
 
 def report(result: dict[str, Any], *shown: RenderableType, output: Path | None, as_json: bool) -> None:
-    """Write the result as JSON, if a file is wanted, and print it: as one JSON object, or what is shown of it."""
+    """Write the result as JSON if `output` is given; print it as one JSON object, or print `shown`."""
     if output is not None:
         write_json(output, result)
     if as_json:

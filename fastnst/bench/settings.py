@@ -1,4 +1,4 @@
-"""The settings of `fastnst bench` and of its subcommands. Imports neither torch nor anything that does."""
+"""Settings of `fastnst bench` and its subcommands. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import FILES, LENGTH, OUTPUT, OUTPUT_FILE, PATHS, SWITCH, WHAT, Duration, Size
+from fastnst.base.options import FILES, LENGTH, OUTPUT, OUTPUT_FILE, PATHS, SWITCH, WHAT, Duration, Settings, Size
 from fastnst.networks.presets import NetworkName
 from fastnst.painting.settings import TileSide
 from fastnst.perception.settings import Padding
@@ -16,7 +16,7 @@ from fastnst.training.settings import TrainSettings
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchSettings:
+class BenchSettings(Settings):
     """Settings of `fastnst bench`."""
 
     network: NetworkName = "johnson"
@@ -34,7 +34,7 @@ class BenchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchOptimizeSettings:
+class BenchOptimizeSettings(Settings):
     """Settings of `fastnst bench optimize`."""
 
     photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
@@ -52,7 +52,7 @@ class BenchOptimizeSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchApplySettings:
+class BenchApplySettings(Settings):
     """Settings of `fastnst bench apply`."""
 
     size: Size = 512
@@ -64,7 +64,7 @@ class BenchApplySettings:
     frames: Annotated[int, Parameter(validator=Number(gte=2))] = 96
     """Pictures of the rendered video."""
     rounds: PositiveInt = 9
-    """Timed pictures of each way, in turn."""
+    """Timed pictures of each candidate, in turn."""
     output: Annotated[Path | None, OUTPUT_FILE] = None
     """Write the JSON here too."""
     json: Annotated[bool, SWITCH] = False
@@ -72,7 +72,7 @@ class BenchApplySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchVideoSettings:
+class BenchVideoSettings(Settings):
     """Settings of `fastnst bench video`."""
 
     style: str
@@ -90,7 +90,7 @@ class BenchVideoSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchTilesSettings:
+class BenchTilesSettings(Settings):
     """Settings of `fastnst bench tiles`."""
 
     style: str
@@ -108,13 +108,13 @@ class BenchTilesSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TargetsSettings:
+class TargetsSettings(Settings):
     """Settings of `fastnst bench targets`."""
 
     style: Annotated[Path, WHAT]
     """Style image, or `sample:NAME`."""
     data: Annotated[str | None, WHAT] = None
-    """Photos of the training; their held-out ones are painted [a few samples]."""
+    """Photos of the training; the validation photos are used [a few samples]."""
     output: Annotated[Path, WHAT, OUTPUT_FILE] = Path("targets.json")
     """JSON file; one that is there is gone on with."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
@@ -128,7 +128,7 @@ class TargetsSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class QualitySettings:
+class QualitySettings(Settings):
     """Settings of `fastnst bench quality`."""
 
     style: Annotated[Path, WHAT]
@@ -140,7 +140,7 @@ class QualitySettings:
     network: Annotated[NetworkName, WHAT] = "small"
     """As for `train`."""
     init_from: Annotated[str, WHAT] = "none"
-    """As for `train`, but from nothing by default."""
+    """As for `train`; `none`: from random weights."""
     seed: Annotated[int, WHAT, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Of the training."""
     iterations: Annotated[PositiveInt, LENGTH] = 100
@@ -150,19 +150,19 @@ class QualitySettings:
     margin: Annotated[int, LENGTH, Parameter(validator=Number(gte=0))] = TrainSettings.margin
     """Around crops, as for `train`."""
     targets: Annotated[Path | None, FILES] = None
-    """What L-BFGS reaches; measured if it is not there [targets-STYLE.json]."""
+    """Losses of L-BFGS; measured if missing [targets-STYLE.json]."""
     folder: Annotated[Path | None, FILES] = None
     """For the trained style [quality-STYLE-...]."""
     output: Annotated[Path | None, FILES, OUTPUT_FILE] = None
     """Write the JSON here too."""
     force: Annotated[bool, FILES, SWITCH] = False
-    """Train anew into a folder that is there."""
+    """Train anew into an existing folder."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object instead of a table."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceSettings:
+class ReferenceSettings(Settings):
     """Settings of `fastnst bench reference`."""
 
     style: Annotated[Path, WHAT]

@@ -1,6 +1,7 @@
-"""What a trained network is measured against: how far L-BFGS gets with the same objective on the same held-out photos.
+"""Targets: the loss that L-BFGS reaches on the photos held out from training, to measure a trained network against.
 
-Q25, Q50 and Q100 are the mean objectives after so many iterations from noise, as in Johnson et al. (2016), figure 5.
+They are means over the photos after 25, 50 and 100 iterations from noise, as in Johnson et al. (2016), figure 5. In the
+records they are called Q25, Q50 and Q100.
 """
 
 import json
@@ -30,18 +31,18 @@ DIGITS = 6
 
 
 def measure_targets(settings: TargetsSettings) -> dict[str, Any]:
-    """Let L-BFGS paint the held-out photos; the file is written after each, and gone on with if it is there.
+    """Optimise the held-out photos with L-BFGS; the file is written after each photo, and an existing one is continued.
 
-    The objective is that of a training by default, at its final crop size. Plain pixels, uniform noise in [0, 1] from
-    seed 0, strong Wolfe conditions, the objective of the clamped picture.
+    The loss is that of a training with default settings, at its final crop size. Plain pixels, uniform noise in [0, 1]
+    from seed 0, strong Wolfe conditions, the loss of the clamped picture.
 
     Returns:
-        What the file holds: `style_image`, `objective`, `photos` with their SHA-256 and curves, and `mean` with the
-        objective of the untouched photos and after each number of iterations in `TOLD`.
+        The content of the file: `style_image`, `objective` (the settings of the loss), `photos` with their SHA-256 and
+        curves, and `mean` with the loss of the untouched photos and after each number of iterations in `TOLD`.
 
     Raises:
         UserError: The file holds other measurements.
-        Interrupted: Ctrl-C; what was done is kept.
+        Interrupted: Ctrl-C; finished photos are kept.
     """
     training = TrainSettings(style_size=STYLE_SIDE, padding=settings.padding)
     style = resolve_photo(str(settings.style))
@@ -100,7 +101,7 @@ def _mean(photos: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def _done_before(file: Path, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """The photos that an earlier command measured in the same way."""
+    """The photos that an earlier run measured with the same settings."""
     if not file.exists():
         return []
     try:

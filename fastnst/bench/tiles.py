@@ -1,4 +1,4 @@
-"""What painting in tiles changes: each photo as a whole and in tiles, compared."""
+"""`fastnst bench tiles`: photos stylized as a whole and in tiles, compared."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ MIDDLE = 360  # pixels, side of the parts of the sheet
 
 
 def bench_tiles(settings: BenchTilesSettings) -> dict[str, Any]:
-    """Paint photos, enlarged or shrunk to one size, as a whole and in tiles; print a table or JSON.
+    """Stylize photos, resized to one size, as a whole and in tiles; print a table or JSON.
 
-    The difference is that of the norms' statistics: of the whole picture, or of pieces of it. See `tiles.py`.
+    They differ in the norms' statistics: of the whole picture, or of pieces of it. See `painting/tiles.py`.
 
     Returns:
-        For each photo the PSNR in dB, and the largest shift of a colour's mean in shares of the full scale.
+        For each photo the PSNR in dB, and the largest shift of a channel's mean, where the full scale is 1.
     """
     check_output(settings.output)
     stylizer = Stylizer(settings.style, device="cpu")

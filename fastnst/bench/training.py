@@ -1,7 +1,7 @@
-"""Measured numbers, side by side in one run: a ratio says something, a time on its own does not.
+"""`fastnst bench`: a training step of fastnst beside two plain PyTorch loops with the same network, batch and losses.
 
-`bench_training` times one training step of fastnst against two plain loops with the same network, batch and losses:
-the one that most code copies, and a competent one.
+The *usual* loop is the pytorch/examples one. The *competent* loop computes nothing that it does not need. All are timed
+side by side in one run: a ratio can be compared between machines, a time cannot.
 """
 
 import time
@@ -43,20 +43,19 @@ class Loop(NamedTuple):
     network: nn.Module
     optimizer: torch.optim.Optimizer
     step: Callable[[Tensor], Tensor]  # photos (B, 3, H, W) to the loss before the step
-    visits: int = 1  # steps that a call makes of these photos
+    visits: int = 1  # steps that one call makes with these photos
 
 
 def bench_training(settings: BenchSettings) -> dict[str, Any]:
     """Time a training step of fastnst and of two plain loops; print a table or JSON.
 
-    The plain loops share network, weights, batch and loss, with what torch offers ready-made: its instance norm, a Gram
-    matrix of two lines, its ordinary memory layout, float32. Where a training multiplies in bfloat16, the fastnst step
-    does, and the competent loop is timed in both. The plain loops have everybody's borders: zeros in the loss network,
-    no margin around a crop. With these the losses are the same. A crop comes several times in a training of fastnst,
-    and the photo's pass through the loss network is made once: all its steps are timed, and their mean counts.
+    The plain loops share network, weights, batch and loss, but use torch's own instance norm, a Gram matrix of two
+    lines, the ordinary memory layout and float32. Where a training multiplies in bfloat16, the fastnst step does, and
+    the competent loop is timed in both. The plain loops have the usual borders: zeros in the loss network, no margin
+    around a crop. With the same borders fastnst has the same loss, which is checked. In a training of fastnst a crop
+    comes several times and its content features are computed once, so all steps of a crop are timed and averaged.
 
-    The loops take turns, so that whatever else the machine does falls on all of them. The first step of each is not
-    counted.
+    The loops take turns, so that other work on the machine slows all of them. The first step of each is not counted.
 
     Returns:
         Medians, spreads, ratios to the fastnst step, hardware and versions.
@@ -94,7 +93,7 @@ def bench_training(settings: BenchSettings) -> dict[str, Any]:
 
 
 def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = False) -> Loop:
-    """The step as a training makes it, without Lightning's loop, logs and the decoding of photos."""
+    """The training step of fastnst, without Lightning's loop, logging and the decoding of photos."""
     network = _network(name)
     padding: Padding = "zeros" if plain_borders else TrainSettings().padding
     margin, visits = (0, 1) if plain_borders else (TrainSettings().margin, TrainSettings().visits)
@@ -120,7 +119,7 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
 
 
 def competent_step(name: NetworkName, style: Tensor, *, bfloat16: bool = False) -> Loop:
-    """Stops at the deepest layer used, keeps the style's Gram matrices; the photo's pass has no gradient."""
+    """A plain loop that stops at the deepest layer used and needs no gradient for the photo's features."""
     network = plain_network(name)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS))
@@ -138,7 +137,7 @@ def competent_step(name: NetworkName, style: Tensor, *, bfloat16: bool = False) 
 
 
 def usual_step(name: NetworkName, style: Tensor, *, padding: Padding = "zeros") -> Loop:
-    """What most code does: the whole VGG for both pictures; the style's Gram matrices are kept."""
+    """The pytorch/examples loop: the whole VGG for both pictures; the style's Gram matrices are computed once."""
     network = plain_network(name)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG), padding=padding)
@@ -153,7 +152,7 @@ def usual_step(name: NetworkName, style: Tensor, *, padding: Padding = "zeros") 
 
 
 class PlainInstanceNorm(nn.InstanceNorm2d):
-    """torch's own, for one style."""
+    """torch's own instance norm, for one style."""
 
     def forward(self, input: Tensor, style: Tensor | None = None) -> Tensor:
         """Normalise maps `(B, C, H, W)`."""
@@ -171,7 +170,7 @@ class PlainUpsampleConvNorm(UpsampleConvNorm):
 
 
 def plain_gram_matrix(features: Tensor) -> Tensor:
-    """Johnson et al. (2016), eq. 3, as most code has it."""
+    """Johnson et al. (2016), eq. 3, in two lines."""
     maps = features.flatten(2)
     return torch.bmm(maps, maps.transpose(1, 2)) / maps[0].numel()
 
@@ -195,7 +194,7 @@ def _network(name: NetworkName) -> TransformationNetwork:
 
 
 def plain_network(name: NetworkName) -> nn.Module:
-    """The same network with the same weights, with the norm and the upsampling that torch offers."""
+    """The same network with the same weights, with torch's own norm, upsampling and convolution."""
     network = _network(name)
     for layer in network.modules():
         if isinstance(layer, ConvNorm | UpsampleConvNorm):

@@ -1,7 +1,7 @@
-"""`fastnst bench video`: how much `--steady` takes from the flicker of a painted clip, and what it costs.
+"""`fastnst bench video`: flicker and time of a stylized clip, with and without `--steady`.
 
-The clip is rendered, so that its motion is known: a photo under a camera that pans, zooms and turns, and before it a
-part of another photo that moves on its own.
+The clip is rendered, so that its motion is known: a camera pans, zooms and turns over a photo, and a part of another
+photo moves in front of it.
 """
 
 import math
@@ -47,7 +47,7 @@ class Clip(NamedTuple):
 
 
 def bench_video(settings: BenchVideoSettings) -> dict[str, Any]:
-    """Measure the warping error and the time of a clip, painted plainly and steadily; print a table or JSON.
+    """Measure warping error and time of a clip, with and without `--steady`; print a table or JSON.
 
     Returns:
         Errors, seconds a picture, frames per second from file to file, hardware and versions.
@@ -55,7 +55,7 @@ def bench_video(settings: BenchVideoSettings) -> dict[str, Any]:
     check_output(settings.output)
     stylizer = Stylizer(settings.style)
     clip = render_clip(settings.frames, settings.width, settings.height)
-    for photo in clip.photos:  # the runtime changes over to what a long video has
+    for photo in clip.photos:  # warms up: `auto` changes to the runtime that a long video gets
         stylizer(photo)
     pictures, seconds = _paint_in_turn({"plain": stylizer, "steady": Steady(stylizer)}, clip.photos)
     errors = {name: warping_error(painted, clip.motions) for name, painted in pictures.items()}
@@ -73,7 +73,7 @@ def bench_video(settings: BenchVideoSettings) -> dict[str, Any]:
 
 
 def render_clip(num_photos: int, width: int, height: int) -> Clip:
-    """The clip, and its true motion, which is not trusted where something was hidden and at the object's soft edge."""
+    """The clip and its true motion, which is not trusted where something was hidden and at the object's soft edge."""
     layers = [load_image(resolve_photo(name)) for name in (BACKGROUND, OBJECT)]
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(np.float64)  # (H, W, 2)
     noise = torch.Generator().manual_seed(0)
@@ -92,7 +92,7 @@ def render_clip(num_photos: int, width: int, height: int) -> Clip:
 
 
 def _views(time: float, layers: list[Tensor], width: int, height: int) -> list[Matrix]:
-    """Where the background and the object are seen at a time: from pixels of a picture to those of their photos."""
+    """Matrices from pixels of a picture to pixels of the background's and the object's photo, at a time."""
     views = []
     for layer, zoom, angle, across, down in (
         (layers[0], 0.62 + 0.11 * time, 0.1 * time, 0.42 + 0.16 * time, 0.56 - 0.1 * time),
@@ -137,7 +137,7 @@ def _true_motion(pixels: Points, cover: NDArray[np.float64], views: list[Matrix]
 
 
 def _paint_in_turn(painters: dict[str, Paint], photos: list[Tensor]) -> tuple[dict[str, list[Tensor]], Seconds]:
-    """All painted pictures and their seconds; the painters take turns, so that other work falls on all of them."""
+    """All stylized pictures and their seconds; the painters take turns, so that other work slows all of them."""
     pictures: dict[str, list[Tensor]] = {name: [] for name in painters}
     seconds: Seconds = {name: [] for name in painters}
     with progress_bar() as bar:
@@ -150,7 +150,7 @@ def _paint_in_turn(painters: dict[str, Paint], photos: list[Tensor]) -> tuple[di
 
 
 def file_to_file(painters: Mapping[str, Paint], photos: list[Tensor]) -> dict[str, float]:
-    """Pictures per second from a video file to a video file, decoding and encoding included."""
+    """Frames per second from a video file to a video file, decoding and encoding included."""
     rates = {}
     with tempfile.TemporaryDirectory() as folder, progress_bar() as bar:
         source, target = Path(folder, "clip.mp4"), Path(folder, "painted.mp4")
@@ -165,7 +165,7 @@ def file_to_file(painters: Mapping[str, Paint], photos: list[Tensor]) -> dict[st
 
 
 def _detail(pictures: list[Tensor]) -> float:
-    """Mean difference between neighbouring pixels: what blending takes away."""
+    """Mean difference between neighbouring pixels, which blending lowers."""
     return sum(float(picture.diff(dim=-1).abs().mean()) for picture in pictures) / len(pictures)
 
 

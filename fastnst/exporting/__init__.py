@@ -2,7 +2,7 @@
 
 formats.py   the formats, their precisions and packages, and where their files go
 writers.py   one style of a network as a graph, and the graph as a file of each format
-export.py    export: writes a file, proves it against the network, then names it
+export.py    export: writes a file, compares it with the network, then gives it its name
 settings.py  the settings of `fastnst export`
 commands.py  `fastnst export`
 """

@@ -1,4 +1,4 @@
-"""`fastnst export`."""
+"""The command `fastnst export`."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger("fastnst")
 
 
 def export(settings: Annotated[ExportSettings, Flat]) -> int:
-    """Write a style as files that run without fastnst, each proved against the network.
+    """Write a style as files that run without fastnst, each compared with the network.
 
     Args:
         settings: Flags.

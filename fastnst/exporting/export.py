@@ -1,6 +1,7 @@
-"""`fastnst export`: one style or mix as a file that runs without fastnst, proved before it gets its name.
+"""`fastnst export`: one style or mix as a file that runs without fastnst.
 
-Each file is run again by its own runtime, at sizes that are not the example's, and compared with the network.
+Before it gets its name, each file is run by its own runtime, at other sizes than the example's, and compared with the
+network.
 """
 
 import json
@@ -40,19 +41,19 @@ CONTRACT = {
 
 
 class ProofError(ExportedFileError):
-    """An exported file that does not paint what the network paints."""
+    """An exported file whose images differ from the network's."""
 
 
 def export(settings: ExportSettings) -> dict[str, Any]:
-    """Write a style as one file for each format, each proved against the network.
+    """Write a style as one file for each format, each compared with the network.
 
     Returns:
-        JSON values: `style`, `files` (for each format its `path`, `bytes` and `proof`, or the `error`) and how many
-        `failed`.
+        JSON values: `style`, `files` (for each format its `path`, `bytes` and `proof`, or the `error`) and the number
+        of `failed` ones.
 
     Raises:
-        UserError: No such style, a combination that cannot be had, a file that exists, a package that is missing.
-        ProofError: Not one of the files passed its proof.
+        UserError: No such style, an impossible combination, an existing file, a missing package.
+        ProofError: No file agrees with the network.
     """
     result = write_files(settings)
     if result["failed"] == len(result["files"]):
@@ -61,12 +62,12 @@ def export(settings: ExportSettings) -> dict[str, Any]:
 
 
 def errors_of(result: dict[str, Any]) -> str:
-    """Why files of an export are not there, in one line."""
+    """The errors of an export, in one line."""
     return "; ".join(file["error"] for file in result["files"] if "error" in file)
 
 
 def write_files(settings: ExportSettings) -> dict[str, Any]:
-    """As `export`, but no error where not one file passed its proof."""
+    """As `export`, but without an error if no file agrees with the network."""
     targets = plan(settings)
     path, weights = find_mix(settings.style)
     style = load_style(path)
@@ -111,21 +112,21 @@ def export_file(
     description: dict[str, Any],
     replace: bool = True,
 ) -> list[dict[str, Any]]:
-    """Write and prove one file; it has its name only then, and nothing else is left.
+    """Write one file, compare it with the network, and only then give it its name.
 
     Args:
-        graph: What is written.
-        network: What it shall paint, images to stylized ones.
+        graph: The graph to write.
+        network: Function from images to stylized images, to compare with.
         target: Ends in the suffix of the format.
         format: A key of `FORMATS`.
-        description: JSON values that travel in the file; `precision` says in which it is written.
-        replace: Whether a file that is there may be replaced.
+        description: JSON values that are stored in the file; `precision` is that of the file.
+        replace: Whether to replace an existing file.
 
     Returns:
-        What `prove` measured.
+        The result of `prove`.
 
     Raises:
-        ProofError: The file does not paint what the network paints.
+        ProofError: The file's images differ from the network's.
     """
     precision = str(description["precision"])
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,13 +141,13 @@ def export_file(
 
 @torch.inference_mode()
 def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> list[dict[str, Any]]:
-    """Run a file again at five sizes, on photos, and compare it with the network that it was made of.
+    """Run a file at five sizes, on photos, and compare its images with the network's.
 
     Returns:
         For each size the largest difference of a pixel value and the peak signal-to-noise ratio in dB.
 
     Raises:
-        ProofError: They differ more than the precision allows.
+        ProofError: They differ by more than the precision allows.
     """
     exported = load_exported(path)
     proof = []
@@ -159,7 +160,7 @@ def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> li
         difference = float((painted - expected).abs().max())
         ratio = psnr(painted, expected)
         proof.append({"size": [batch, height, width], "largest_difference": difference, "psnr": round(ratio, 1)})
-        # Written so that a difference that is no number does not pass.
+        # Written so that a difference of NaN does not pass.
         if precision == "float32" and not difference <= LARGEST_DIFFERENCE:
             raise ProofError(
                 f"{path.name} differs by {difference:.2g} from the network at {size}, "
@@ -174,6 +175,6 @@ def prove(path: Path, network: Callable[[Tensor], Tensor], precision: str) -> li
 
 
 def _photo(name: str, size: tuple[int, int]) -> Tensor:
-    """A sample photo, squeezed to a size."""
+    """A sample photo, stretched to a size."""
     photo = load_image(resolve_photo(name), size=512)
     return F.interpolate(photo, size, mode="bilinear", antialias=True).clamp(0, 1)

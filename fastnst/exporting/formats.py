@@ -1,6 +1,6 @@
-"""Formats that a style is exported to, and where their files go.
+"""Export formats, and where their files go.
 
-Imports neither torch nor anything that does, so that a mistake is told at once.
+Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from fastnst.networks.exported_formats import ExportedFileError, require
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its suffix, the precisions in which there is one, and the packages that write and prove it."""
+    """A format: its suffix, its precisions, and the packages that write and run it."""
 
     suffix: str
     precisions: tuple[str, ...]
@@ -30,14 +30,13 @@ FORMATS: dict[ExportFormat, Format] = {
 
 
 def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
-    """The file of each format.
+    """Check the settings; returns the file of each format.
 
-    Without an output it stands in the current folder as `wave.onnx` or `wave-int8.onnx`. An output is a file if its
-    suffix is that of an exported file, else a folder.
+    Without `--output`, it is `wave.onnx` or `wave-int8.onnx` in the current folder. An output is a file if its suffix
+    is that of an exported file, else a folder.
 
     Raises:
-        UserError: Whatever can be known before the work begins: no such style, a combination that cannot be had, a
-            package that is missing, a file that exists.
+        UserError: No such style, an impossible combination, a missing package, an existing file.
     """
     path, _ = find_chosen(settings.style)
     if path.suffix != SUFFIX:
@@ -65,5 +64,5 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
 
 
 def parts(target: Path) -> list[Path]:
-    """The files that an exported file consists of; the one that names the other comes last."""
+    """The files of one export; the one that refers to the other comes last."""
     return [target.with_suffix(".bin"), target] if target.suffix == ".xml" else [target]

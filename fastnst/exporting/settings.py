@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from fastnst.base.options import OUTPUT, OUTPUT_FILE, SWITCH, WHAT, WORDS
+from fastnst.base.options import OUTPUT, OUTPUT_FILE, SWITCH, WHAT, WORDS, Settings
 
 ExportFormat = Literal["onnx", "pt2", "torchscript", "openvino"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings:
+class ExportSettings(Settings):
     """Settings of `fastnst export`."""
 
     style: Annotated[str, WHAT]

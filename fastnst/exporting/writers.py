@@ -1,6 +1,6 @@
-"""One style of a network as a graph, and the graph as a file: ONNX, torch.export, TorchScript, OpenVINO.
+"""Writers of one style of a network as a file: ONNX, torch.export, TorchScript, OpenVINO.
 
-Knows nothing of style files, and does not judge what it writes: `export.py` does.
+Knows nothing of style files; `export.py` checks what is written.
 """
 
 import copy
@@ -36,7 +36,7 @@ CALIBRATION_PHOTOS = tuple(
 
 
 class OneStyle(nn.Module):
-    """A network with one style or mix baked in: what a graph is made of.
+    """A network with one style or mix as constants, from which graphs are made.
 
     Args:
         network: It is not changed.
@@ -53,7 +53,7 @@ class OneStyle(nn.Module):
         self.network.to(torch.float16 if half else torch.float32).requires_grad_(False).eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        """Paint images `(B, 3, H, W)`, sRGB in [0, 1]; the name of the argument is that of the graph's input."""
+        """Stylize images `(B, 3, H, W)`, sRGB in [0, 1]; the argument's name is that of the graph's input."""
         stylized: Tensor = self.network(image.half()).float() if self.half_precision else self.network(image)
         return stylized
 
@@ -100,7 +100,7 @@ class BakedBlockConv2d(nn.Module):
 
 
 def _bake(module: nn.Module, style: Tensor) -> None:
-    """Put constants in place of all that is computed from weights alone."""
+    """Replace everything that is computed from weights alone by constants."""
     for name, child in module.named_children():
         if isinstance(child, ConditionalInstanceNorm):
             setattr(module, name, BakedNorm(child, style))
@@ -113,7 +113,7 @@ def _bake(module: nn.Module, style: Tensor) -> None:
 
 
 class Graph:
-    """One style of a network, recorded once for all the formats that are made of the record.
+    """One style of a network as a graph, recorded once for all formats.
 
     Args:
         network: It is not changed.
@@ -126,7 +126,7 @@ class Graph:
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
-        """With free batch, height and width."""
+        """The `torch.export` program, with free batch, height and width."""
         free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
         program = torch.export.export(self.module, (torch.zeros(EXAMPLE),), dynamic_shapes=(free,))
         for node in program.graph.nodes:

@@ -7,13 +7,13 @@ No wing above knows of 255, EXIF, ICC profiles, opacity or 16 bit.
     picture.py         Picture: an image and what its file said beside the pixels
     read.py            load_image, read_picture: a file to a tensor
     write.py           save_image, save_picture: a tensor to a file
-    marks.py           how a stylized file says that it is one
+    marks.py           the mark of a stylized file in its metadata
     levels.py          whole numbers of 8 or 16 bit to [0, 1], and back
     types.py           images of Pillow, NumPy and PyTorch to tensors, and back
     colors.py          lightness, and the colours of one image for another
-    masks.py           where a photo is painted
+    masks.py           masks: where a photo is stylized
     sheet.py           labelled contact sheets
-    decoders.py        Pillow, where it needs help
+    decoders.py        additions to Pillow: HEIC, limits, palettes
     deep_color.py      PNG and TIFF files of 16 bit
     color_profiles.py  ICC profiles to sRGB
     metadata.py        EXIF, dots per inch, quality of a JPEG file

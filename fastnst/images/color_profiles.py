@@ -1,4 +1,4 @@
-"""ICC profiles: pixels of any profile become sRGB. Knows nothing of files or tensors."""
+"""ICC profiles: conversion of pixels to sRGB. Knows nothing of files or tensors."""
 
 import functools
 import io
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 FULL_SCALE = 65535  # of 16 bit
-_NO_PROFILE = (ImageCms.PyCMSError, OSError, TypeError, ValueError)  # what LittleCMS says to a broken or unfit one
+_NO_PROFILE = (ImageCms.PyCMSError, OSError, TypeError, ValueError)  # LittleCMS, for a broken or unsuitable profile
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB, or RGBA where there is an alpha channel, of 8 bit; a profile that is broken or does not fit is ignored."""
+    """An 8-bit image as sRGB, RGB or with an alpha channel RGBA; a broken or unsuitable profile is ignored."""
     alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
     image = converted(image, {"LA": "L", "RGBA": "RGB"}.get(image.mode, image.mode))
     try:
@@ -27,7 +27,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def converted(image: Image.Image, mode: str) -> Image.Image:
-    """As Pillow converts, but no copy of an image that has this mode already: a large one takes half a gigabyte."""
+    """Pillow's `convert` without a copy if the image has the mode already: a large one takes half a gigabyte."""
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -60,7 +60,7 @@ def to_srgb_floats(values: NDArray[np.uint16], profile: bytes | None) -> NDArray
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """The profile of every file that is written."""
+    """The sRGB profile, which every written file gets."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     created = np.array([2000, 1, 1, 0, 0, 0], dtype=">u2").tobytes()  # not now: same image, same bytes
     return profile[:24] + created + profile[36:]

@@ -1,4 +1,4 @@
-"""Luminance and colours: how a stylized image keeps those of its photo. Knows nothing of files or networks."""
+"""Luminance and colours of images, to keep those of a photo. Knows nothing of files or networks."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Pillow, where it needs help: HEIC, its settings of the whole process, reasons in plain words, palettes."""
+"""Additions to Pillow: HEIC, its process-wide settings, plain words for its errors, palettes."""
 
 import threading
 import warnings
@@ -19,8 +19,8 @@ def open_image(file: Path | BinaryIO) -> ImageFile.ImageFile:
     """An image file, opened and not yet decoded.
 
     Raises:
-        ModuleNotFoundError: HEIC, and pillow-heif is not installed.
-        Exception: Whatever Pillow's decoders stumble over.
+        ModuleNotFoundError: A HEIC file, and pillow-heif is not installed.
+        Exception: Any error of Pillow's decoders.
     """
     try:
         return Image.open(file)
@@ -32,7 +32,7 @@ def open_image(file: Path | BinaryIO) -> ImageFile.ImageFile:
 
 
 def register_heif() -> None:
-    """Pillow reads and writes HEIC from now on; a ModuleNotFoundError names what has to be installed."""
+    """Let Pillow read and write HEIC; a ModuleNotFoundError names the package to install."""
     try:
         import pillow_heif
     except ModuleNotFoundError:
@@ -41,9 +41,9 @@ def register_heif() -> None:
 
 
 def load_upright(image: Image.Image) -> None:
-    """Decode it, in place, and turn it as its EXIF says."""
+    """Decode an image in place, and turn it as its EXIF says."""
     image.load()
-    with suppress(Exception):  # EXIF written by hand fails in any way, and a photo is good without it
+    with suppress(Exception):  # broken EXIF raises any error, and the photo is good without it
         ImageOps.exif_transpose(image, in_place=True)
 
 
@@ -66,7 +66,7 @@ def reason(error: Exception) -> str:
 
 
 def with_palette(image: Image.Image) -> Image.Image:
-    """RGB or RGBA in its best 256 colours, dithered; one of them is transparent if there is an alpha channel."""
+    """An RGB or RGBA image in 256 colours, dithered; one of them is transparent if there is an alpha channel."""
     colors, has_alpha = image.convert("RGB"), image.mode == "RGBA"
     palette = colors.quantize(NUM_COLORS - has_alpha)
     indices = colors.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
@@ -88,7 +88,7 @@ def _is_heif(file: Path | BinaryIO) -> bool:
 
 
 class _Aside:
-    """Warnings and Pillow's own pixel limit belong to the process: the first reader sets them aside, the last back."""
+    """Warnings and Pillow's pixel limit, which are process-wide: the first reader disables, the last restores them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,7 +97,7 @@ class _Aside:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Pillow neither warns of oddities of files that it can read all the same nor refuses large ones."""
+        """Disable Pillow's warnings about readable files and its limit for large ones."""
         with self._lock:
             self._readers += 1
             if self._readers == 1:

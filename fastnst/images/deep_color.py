@@ -1,8 +1,8 @@
-"""Files of 16 bit a channel, which Pillow opens as 8: numbers from 0 to 65535 in and out. Knows nothing of colour.
+"""PNG and TIFF files of 16 bit per channel, which Pillow opens as 8 bit. Knows nothing of colour.
 
-Pillow decodes them all the same, and can be told which byte of each number to keep. So a file is decoded twice, for the
-high bytes and for the low ones, and no other library is needed. Pillow cannot write them; but a PNG file is little more
-than zlib, and a TIFF file is strips of zlib behind a directory that Pillow writes.
+Pillow can be told which byte of each number to keep, so a file is decoded twice, for the high and the low bytes, and no
+other library is needed. Pillow cannot write such files; but a PNG file is little more than zlib, and a TIFF file is
+strips of zlib behind a directory that Pillow writes.
 """
 
 import io
@@ -30,10 +30,10 @@ _OTHER_ORDER = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "
 
 
 def read_values(image: ImageFile.ImageFile) -> Values | None:
-    """The numbers of an open file that is not yet decoded, turned upright.
+    """The 16-bit values of an opened, not yet decoded file, turned upright.
 
     Returns:
-        `(H, W, C)`, C = 2 (grey and alpha), 3 (RGB) or 4 (RGBA); None if the file holds something else than these.
+        `(H, W, C)`, C = 2 (grey and alpha), 3 (RGB) or 4 (RGBA); None for other files.
 
     Raises:
         NotImplementedError: A layout that Pillow would decode into noise.
@@ -83,7 +83,7 @@ def shrunk(channels: Values, size: int | None) -> Values:
 
 
 def scaled_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Width and height, at least 1."""
+    """Scaled width and height, at least 1."""
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
@@ -123,7 +123,7 @@ def _decoded(data: bytes, raw_mode: str) -> NDArray[np.uint8]:
 
 
 def _raw_mode(arguments: tuple[Any, ...] | str | None) -> str:
-    """Pillow's name of how pixels lie in the file: a decoder's only argument, or its first."""
+    """Pillow's raw mode, the layout of pixels in the file: a decoder's only argument, or its first."""
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
@@ -132,14 +132,14 @@ def _with_raw_mode(arguments: tuple[Any, ...] | str | None, raw_mode: str) -> tu
 
 
 def _straight(values: Values) -> Values:
-    """Colours that the file holds multiplied by their opacity, as they are."""
+    """Undo the multiplication of colours by their opacity."""
     colors, alpha = values[..., :3].astype(np.float32), values[..., 3:]
     colors = (colors * FULL_SCALE / np.maximum(alpha, 1)).round().clip(0, FULL_SCALE)
     return np.concatenate((colors.astype(np.uint16), alpha), axis=2)
 
 
 def _png(values: Values, profile: bytes, exif: bytes | None, dpi: tuple[float, float] | None) -> bytes:
-    """What Pillow writes around one pixel of 8 bit, with the header and the pixels of this image."""
+    """A PNG file: what Pillow writes for one 8-bit pixel, with the header and pixels of this image."""
     height, width, channels = values.shape
     one_pixel = io.BytesIO()
     Image.new("RGB", (1, 1)).save(one_pixel, "PNG", icc_profile=profile, exif=exif or b"", dpi=dpi)

@@ -25,7 +25,7 @@ class ImageError(UserError):
 
 
 def check_suffix(path: Path) -> str:
-    """The format in which a file of this name is saved; an ImageError for a name that tells none."""
+    """The format in which a file of this name is saved; an ImageError for an unknown suffix."""
     if path.suffix.lower() not in FORMATS:
         found = repr(path.suffix) if path.suffix else "no suffix"
         raise ImageError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {found}")
@@ -41,7 +41,7 @@ def check_suffix(path: Path) -> str:
 
 
 def format_of(target: Path | BinaryIO, format: str | None) -> str:
-    """Pillow's name of the format asked for, or else of what the suffix of the file says."""
+    """Pillow's name of the format asked for, or else of the format of the file's suffix."""
     if format is not None:
         return check_suffix(Path(f"image.{format.lower()}"))
     if isinstance(target, Path):
@@ -56,5 +56,5 @@ def check_sides(target: Path | BinaryIO, name: str, shape: Sequence[int]) -> Non
 
 
 def name_of(source: Path | BinaryIO) -> str:
-    """What messages call a file or stream."""
+    """The name of a file or stream in messages."""
     return str(source) if isinstance(source, Path) else str(getattr(source, "name", "image"))

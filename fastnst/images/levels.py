@@ -1,4 +1,4 @@
-"""Numbers of pixels: levels, as files and screens hold them, uint8 or uint16, and floats in [0, 1], and back."""
+"""Conversion of pixel values between levels, uint8 or uint16 as in files, and floats in [0, 1]."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def on_white(channels: Tensor) -> Tensor:
-    """`(1, 3 or 4, H, W)` in [0, 1] as `(1, 3, H, W)`."""
+    """An image `(1, 3 or 4, H, W)` in [0, 1] on white, `(1, 3, H, W)`."""
     alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
     return channels[:, :3] * alpha + (1 - alpha)
 
@@ -22,9 +22,9 @@ ROWS = 256  # of a large image are computed at once
 
 
 def from_levels(values: Tensor) -> Tensor:
-    """The one way from whole numbers to [0, 1]: uint8 or uint16 of any shape on any device becomes float32.
+    """Levels, uint8 or uint16 of any shape on any device, as float32 in [0, 1].
 
-    Floats are in [0, 1] already.
+    Floats are returned unchanged.
     """
     if values.is_floating_point():
         return values.float()
@@ -32,7 +32,7 @@ def from_levels(values: Tensor) -> Tensor:
 
 
 def to_levels(images: Tensor, dtype: torch.dtype) -> Tensor:
-    """The one way back: numbers in [0, 1], clamped and rounded, become uint8 or uint16, or floats of another type."""
+    """Floats in [0, 1] as levels: clamped and rounded to uint8 or uint16, or cast to another float type."""
     if dtype.is_floating_point:
         return images.to(dtype)
     return images.detach().float().clamp(0, 1).mul_(torch.iinfo(dtype).max).round_().to(dtype)

@@ -1,4 +1,4 @@
-"""Marks: a stylized file says in its metadata that it is one, so that a folder can be painted again.
+"""Marks in the metadata of stylized files, so that a folder can be stylized again.
 
 Imports neither torch nor anything that does.
 """
@@ -16,7 +16,7 @@ TAGS = (ExifTags.Base.ProcessingSoftware, ExifTags.Base.Software)
 
 
 def marked(exif: bytes | None) -> bytes:
-    """EXIF with the mark in it, beside what it says already."""
+    """EXIF with the mark added."""
     found = Image.Exif()
     if exif:
         found.load(exif)
@@ -35,5 +35,5 @@ def has_mark(path: Path) -> bool:
         with pillow_aside(), open_image(path) as image:
             exif = image.getexif()
             return any(is_mark(text) for text in (*map(exif.get, TAGS), image.info.get("comment")))
-    except Exception:  # Pillow's decoders stumble in any way; whoever paints the file tells of it
+    except Exception:  # any error of Pillow's decoders; it is reported when the file is stylized
         return False

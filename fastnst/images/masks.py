@@ -1,4 +1,4 @@
-"""Masks say where a photo is painted: white is, black and transparent are not, and the edge between them is soft."""
+"""Masks: where a photo is stylized. White is, black and transparent are not, and the edge is soft."""
 
 import math
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ BLUR = 4.0  # pixels of standard deviation; softer edges are blurred at a smalle
 
 @dataclass(frozen=True)
 class Mask:
-    """How much is painted where, for photos of any size and one shape.
+    """A mask for photos of any size and one shape.
 
     Attributes:
-        name: Of the file, for messages.
-        values: `(1, 1, H, W)` in [0, 1]; 1 is painted.
+        name: Name of the file, for messages.
+        values: `(1, 1, H, W)` in [0, 1]; 1 is stylized.
         feather: Pixels of the photo over which the edge fades, to each side; None for a share of its long side.
     """
 
@@ -49,10 +49,10 @@ class Mask:
 
 
 def read_mask(path: Path, *, feather: float | None = None) -> Mask:
-    """Reads an image file as a mask.
+    """Read an image file as a mask.
 
     Raises:
-        ImageError: It cannot be read, or paints nothing.
+        ImageError: It cannot be read, or nothing in it is white.
     """
     values = torch.cat([_values(from_levels(rows)) for rows in row_blocks(read_picture(path).levels)], dim=2)
     if not values.any():

@@ -1,4 +1,4 @@
-"""What an image file says beside its pixels: camera, time, place and author, dots per inch, quality of a JPEG file."""
+"""Metadata of image files: camera, time, place and author (EXIF), dots per inch, quality of a JPEG file."""
 
 import functools
 import io
@@ -20,7 +20,7 @@ _STALE_EXIF = (
 
 
 def camera_exif(image: Image.Image) -> bytes | None:
-    """What is true of the photo whatever its pixels become; None where there is nothing or it is broken.
+    """The EXIF that stays true when the pixels change; None if there is none or it is broken.
 
     The orientation is left out, because the pixels are turned; so is the thumbnail.
     """
@@ -54,7 +54,7 @@ def _coarseness(quality: int) -> int:
 
 
 def dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
-    """Across and down; None where the file says nothing or nonsense."""
+    """Dots per inch, across and down; None if the file has none or invalid ones."""
     try:
         across, down = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""Finding photos: in folders, and by the names of the samples. Imports neither torch nor anything that does."""
+"""Photos in folders, and sample photos by name. Imports neither torch nor anything that does."""
 
 import importlib.util
 import os
@@ -39,7 +39,7 @@ def existing_photo(name: str) -> Path:
     """The file a name stands for.
 
     Raises:
-        ImageError: There is none.
+        ImageError: No such file.
     """
     path = resolve_photo(name)
     if not path.exists():

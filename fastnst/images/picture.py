@@ -1,4 +1,4 @@
-"""`Picture`: an image and what its file said beside the pixels."""
+"""`Picture`: an image with the metadata of its file."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from fastnst.images.levels import from_levels
 
 @dataclass(frozen=True)
 class Picture:
-    """An image and what its file said beside the pixels, so that the stylized image can keep it.
+    """An image with the metadata of its file, which the stylized image keeps.
 
     Attributes:
-        levels: `(1, 3 or 4, H, W)`, sRGB and, where the file has one, opacity, as its viewer sees it (turned); uint8,
-            or uint16 for a file of more than 8 bit a channel.
+        levels: `(1, 3 or 4, H, W)`, sRGB and, if the file has it, opacity, turned upright; uint8, or uint16 for a file
+            of more than 8 bit per channel.
         format: Pillow's name of the file format, such as "JPEG".
-        exif: Camera, time, place and author, without the orientation; None where there is nothing.
-        quality: Of a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
+        exif: Camera, time, place and author, without the orientation; None if there is none.
+        quality: For a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
         dpi: Dots per inch, across and down, if the file says.
-        frames: Pictures in the file; `levels` are the first. See `animation.py` for the others.
+        frames: Pictures in the file; `levels` are the first. See `painting/animation.py` for the others.
     """
 
     levels: Tensor
@@ -40,5 +40,5 @@ class Picture:
 
     @property
     def depth(self) -> int:
-        """Bits a channel, 8 or 16."""
+        """Bits per channel, 8 or 16."""
         return 8 * self.levels.element_size()

@@ -1,7 +1,7 @@
-"""Image files to tensors `(B, 3, H, W)`, sRGB in [0, 1].
+"""Readers of image files: `load_image`, `read_picture`, photos for training.
 
-Every oddity of image files (16 bit, EXIF, ICC, alpha, grey, CMYK) ends here. Pixels stay the whole numbers that they
-are in the file until someone asks for floats, which take up to four times the memory.
+All special cases of image files (16 bit, EXIF, ICC, alpha, grey, CMYK) are handled here. Pixels stay integers as in the
+file until floats are asked for, which take up to four times the memory.
 """
 
 import io
@@ -40,17 +40,17 @@ def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor
 
 
 def read_picture(source: Path | BinaryIO, *, size: int | None = None) -> Picture:
-    """Reads an image file of any kind, turned upright and converted to sRGB.
+    """Read an image file of any kind, turned upright and converted to sRGB.
 
-    Files of 16 bit keep their levels, also through an ICC profile of curves and a matrix, which those of cameras and
-    screens are; one of tables (some scanners) is applied with 8 bit.
+    Files of 16 bit keep their levels, also with an ICC profile of curves and a matrix, as cameras and screens have. A
+    profile of tables (some scanners) is applied in 8 bit.
 
     Args:
         source: A file, or a stream open for reading bytes.
         size: Longest side in pixels; a larger image is shrunk (Lanczos), a smaller one stays as it is.
 
     Raises:
-        ImageError: There is no such file, it is damaged, not an image, or has more than `MAX_PIXELS`.
+        ImageError: No such file, or it is damaged, not an image, or has more than `MAX_PIXELS`.
     """
     if size is not None and size < 1:
         raise ImageError(f"size must be at least 1 pixel, got {size}")
@@ -82,19 +82,19 @@ def crop_photo(photo: Bytes, box: tuple[float, float, float, float], size: int) 
 
 @contextmanager
 def opened(source: Path | BinaryIO) -> Iterator[ImageFile.ImageFile]:
-    """An image file open for decoding; whatever goes wrong inside is told in one line."""
+    """An image file open for decoding; any error inside becomes an ImageError of one line."""
     try:
         with pillow_aside(), open_image(source if isinstance(source, Path) else io.BytesIO(source.read())) as image:
             check_pixels(image.size)
             yield image
     except ImageError as error:
         raise ImageError(f"{name_of(source)}: {error}") from None
-    except Exception as error:  # a broken file makes Pillow's decoders stumble in any way
+    except Exception as error:  # a broken file can raise any error in Pillow's decoders
         raise ImageError(f"{name_of(source)}: {reason(error)}") from error
 
 
 def check_pixels(size: tuple[int, int], frames: int = 1) -> None:
-    """Refuse what would not fit into memory, before it is decoded."""
+    """Refuse an image of too many pixels before it is decoded."""
     if (pixels := size[0] * size[1] * frames) > MAX_PIXELS:
         each = f"{frames} frames of " if frames > 1 else ""
         limit = f"{MAX_PIXELS / 1e6:,.0f} megapixels"

@@ -1,7 +1,4 @@
-"""Contact sheets: rows of images with captions, to be looked at side by side.
-
-Knows nothing of where the images come from.
-"""
+"""Contact sheets: rows of images with captions. Knows nothing of where the images come from."""
 
 from collections.abc import Sequence
 
@@ -24,15 +21,15 @@ def contact_sheet(
     side: int = 256,
     title: str = "",
 ) -> Tensor:
-    """Images in rows on white paper, with captions that are wrapped where they are long.
+    """Images in rows on white, with captions, which are wrapped if they are long.
 
     All columns are as wide as the widest image, but at least `side / 2`, and a row is as high as its highest image.
     The font, Pillow's own, holds ASCII; any other letter of a caption is drawn as a box.
 
     Args:
         rows: Images `(1, 3, H, W)`, sRGB in [0, 1], of any size, shrunk or enlarged; rows may differ in length.
-        columns: A caption above each column, or none at all.
-        labels: A line above each row, or none at all.
+        columns: A caption above each column, or none.
+        labels: A line above each row, or none.
         side: Longest side of each image on the sheet, in pixels, at least 64.
         title: A line above everything.
 

@@ -1,4 +1,4 @@
-"""Images as others hold them, Pillow's, NumPy's and PyTorch's, to a tensor and back to what they were."""
+"""Conversion of images of Pillow, NumPy and PyTorch to a tensor and back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,18 +25,18 @@ Back = Callable[[Tensor], Any]
 
 
 def to_channels(image: object) -> tuple[Tensor, Back]:
-    """An image or a batch as a tensor, and the way back.
+    """An image or a batch as a tensor, and the function back.
 
     Args:
-        image: As `TAKEN` says, or with a fourth channel, opacity.
+        image: One of the types in `TAKEN`, optionally with a fourth channel, opacity.
 
     Returns:
-        `(B, 3 or 4, H, W)`, sRGB, of the image's own type of numbers and on its device; and a function that makes of
-        such a tensor what the image was.
+        `(B, 3 or 4, H, W)`, sRGB, with the image's type of numbers, on its device; and a function from such a tensor to
+        the type of the image.
 
     Raises:
-        TypeError: Something else, or numbers of another type.
-        ValueError: Another shape, no pixels, or floats that are not from 0 to 1.
+        TypeError: Not an image of these types, or numbers of another type.
+        ValueError: Another shape, no pixels, or floats outside of [0, 1].
     """
     if isinstance(image, Image.Image):
         return _from_pillow(image)
@@ -49,7 +49,7 @@ def to_channels(image: object) -> tuple[Tensor, Back]:
 
 
 def _from_pillow(image: Image.Image) -> tuple[Tensor, Back]:
-    """Upright, as its EXIF says; the way back keeps mode, EXIF and dots per inch."""
+    """A PIL image, turned as its EXIF says; the function back keeps mode, EXIF and dots per inch."""
     if 0 in image.size:
         raise ValueError(f"expected an image with pixels, got {image.width} x {image.height}")
     upright = image.copy()

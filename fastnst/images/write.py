@@ -1,4 +1,4 @@
-"""Tensors to image files, whole or not at all."""
+"""Writers of image files: `save_image`, `save_picture`. A file is written whole or not at all."""
 
 import io
 from pathlib import Path
@@ -21,7 +21,7 @@ LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would ho
 _ENCODING: dict[str, dict[str, Any]] = {
     "JPEG": {"subsampling": 0, "optimize": True},
     "TIFF": {"compression": "tiff_deflate"},
-    "GIF": {"optimize": False},  # or Pillow drops the transparent colour of frames that have no holes yet
+    "GIF": {"optimize": False},  # otherwise Pillow drops the transparent colour of frames without holes
     "AVIF": {"subsampling": "4:4:4"},
     "HEIF": {"chroma": 444},
 }
@@ -49,7 +49,7 @@ def save_image(
     stylized: bool = False,
     replace: bool = True,
 ) -> None:
-    """Writes an image `(1, 3, H, W)`, sRGB in [0, 1], with opacity `(1, 1, H, W)` or without; see `save_picture`.
+    """Write an image `(1, 3, H, W)`, sRGB in [0, 1], with opacity `(1, 1, H, W)` or without; see `save_picture`.
 
     Raises:
         ImageError: As `save_picture`, or a wrong shape.
@@ -73,22 +73,22 @@ def save_picture(
     stylized: bool = False,
     replace: bool = True,
 ) -> None:
-    """Writes a picture with an sRGB profile; a file appears whole or not at all, with its folder.
+    """Write a picture with an sRGB profile; a file appears whole or not at all, with its folder.
 
-    PNG and TIFF hold 16 bit a channel, the others 8. JPEG has no opacity: the image is put on white. EXIF is left out
-    where it does not fit into a JPEG file.
+    PNG and TIFF hold 16 bit per channel, the others 8. JPEG has no opacity: the image is put on white. EXIF that does
+    not fit into a JPEG file is left out.
 
     Args:
-        picture: What to write; its `format` and `frames` do not matter.
+        picture: The picture; its `format` and `frames` are ignored.
         target: A file, or a stream open for writing bytes (which needs `format`).
         quality: Of JPEG, AVIF, HEIC (never with subsampled colour) and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
-        stylized: The metadata say that it is; see `marks.py`.
-        replace: Whether a file that is there may be replaced.
+        stylized: Mark it as stylized in its metadata; see `marks.py`.
+        replace: Whether to replace an existing file.
 
     Raises:
         ImageError: The format is unknown or cannot hold an image of this size.
-        FileExistsError: Without `replace`, a file that is there.
+        FileExistsError: Without `replace`, the file exists.
     """
     name = format_of(target, format)
     check_sides(target, name, picture.levels.shape[-2:])
@@ -114,7 +114,7 @@ def encoding(
     dpi: tuple[float, float] | None = None,
     stylized: bool = False,
 ) -> dict[str, Any]:
-    """What Pillow's `save` is told of a format, see `save_picture`."""
+    """Arguments of Pillow's `save` for a format; see `save_picture`."""
     options: dict[str, Any] = {"icc_profile": srgb_profile(), **_ENCODING.get(name, {})}
     if exif and len(exif) > _LONGEST_EXIF:
         exif = None

@@ -1,4 +1,4 @@
-"""Networks: the transformation network, the style file that holds one, and what runs it.
+"""Networks: the transformation network, its style file, and its runtimes.
 
 Knows nothing of losses and training.
 
@@ -6,7 +6,7 @@ Knows nothing of losses and training.
     presets.py           the sizes `small`, `live` and `johnson`, by name
     style_file.py        StyleFile, load_style, save_style
     catalog.py           style files by name, their headers, and mixes of styles
-    runtime.py           what runs a network: torch or OpenVINO
+    runtime.py           the runtimes of a network: torch or OpenVINO
     exported.py          runs an exported file: ONNX, torch.export, TorchScript, OpenVINO
     exported_formats.py  their suffixes, and what each needs installed
 """

@@ -1,6 +1,7 @@
-"""Style files by name: where they are looked up, what their headers say, and mixes of one file's styles.
+"""Style files by name: their folders, their headers, and mixes of one file's styles.
 
-Imports neither torch nor anything that does: a header is read without the weights, and a wrong name refused at once.
+Imports neither torch nor anything that does: a header is read without the weights, and an unknown name is refused at
+once.
 """
 
 import json
@@ -19,20 +20,20 @@ from fastnst.networks.presets import PRESETS
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
-BASE = "base_"  # how the names of files begin that are there as a start for other styles
+BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 SOURCE_TREE = PACKAGE.parent / "checkpoints"  # in an editable installation
 
 
 class StyleFileError(UserError):
-    """A style that is missing, broken or no style."""
+    """A style file that is missing, broken or not a style file."""
 
 
 def read_info(path: Path) -> dict[str, Any]:
     """The description in a style file's header.
 
     Raises:
-        StyleFileError: The file is missing, no style file, or of a later format.
+        StyleFileError: The file is missing, not a style file, or of a later format.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -58,7 +59,7 @@ def read_info(path: Path) -> dict[str, Any]:
 
 
 def style_folders() -> list[Path]:
-    """Where styles are looked up by name, in this order: `./checkpoints`, then the shipped ones."""
+    """Folders in which styles are looked up by name, in this order: `./checkpoints`, then the shipped ones."""
     folders = (Path("checkpoints"), SHIPPED, SOURCE_TREE)
     unique = {folder.resolve(): folder for folder in reversed(folders) if folder.is_dir()}
     return [folder for folder in folders if folder in unique.values()]
@@ -75,7 +76,7 @@ def list_styles() -> Iterator[Path]:
 
 
 def names_in(path: Path) -> list[str]:
-    """The styles in a file; none of a file that is no style file."""
+    """The styles in a file; none if it is not a style file."""
     try:
         return [str(style["name"]) for style in read_info(path)["styles"]]
     except StyleFileError:
@@ -86,7 +87,7 @@ def find_style_file(name: str) -> Path:
     """The style file of a name or path.
 
     Raises:
-        StyleFileError: There is none; the message lists what there is, or says how to train a picture.
+        StyleFileError: No such style; the message lists the known ones, or says how to train on a picture.
     """
     path = Path(name).expanduser()
     if path.suffix == SUFFIX or path.is_file():
@@ -105,7 +106,7 @@ def find_style_file(name: str) -> Path:
 
 
 def _is_base(path: Path) -> bool:
-    """Whether a file is there as a start for other styles."""
+    """Whether a file is a start for other styles."""
     return path.stem in {f"{BASE}{network}" for network in PRESETS}
 
 
@@ -129,12 +130,12 @@ def _refuse_pictures(path: Path) -> None:
 
 
 def is_exported(style: str | Path) -> bool:
-    """Whether a style is an exported file such as `wave.onnx`, and not a trained style whose name ends like one."""
+    """Whether a style is an exported file such as `wave.onnx`, not a trained style with such a name."""
     return Path(style).suffix in EXPORTED and (Path(style).is_file() or not _is_known(str(style)))
 
 
 def usable_name(stem: str) -> str:
-    """A picture's name as the name of a style that flags, mixes and every file system take.
+    """A picture's name as a style name that works in flags, mixes and every file system.
 
     Example:
         >>> usable_name("Photo 12:30"), usable_name("-beach"), usable_name("wave.safetensors")
@@ -145,7 +146,7 @@ def usable_name(stem: str) -> str:
 
 
 def _is_known(name: str) -> bool:
-    """Whether a style file, or a style in one, is called so."""
+    """Whether a style file, or a style in one, has this name."""
     return any(path.stem == name or name in names_in(path) for path in list_styles())
 
 
@@ -153,10 +154,10 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     """The file and the weights that `wave`, `wave.safetensors`, `night` or `day:0.6,night:0.4` stand for.
 
     A name stands for the file of this name, or else for the style of this name in a file with several. The names of a
-    mix stand for styles of one file that has them all, if there is one.
+    mix stand for styles of one file that has them all.
 
     Raises:
-        StyleFileError: Unknown name, a weight that is no number, or styles of different files.
+        StyleFileError: Unknown name, a weight that is not a number, or styles of different files.
     """
     if ":" not in text or Path(text).is_file() or _is_known(text):
         return _find_style(text)
@@ -178,7 +179,7 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
 
 
 def find_chosen(text: str) -> tuple[Path, dict[str, float] | None]:
-    """As `find_mix`, and an error where a file has several styles of which none is chosen."""
+    """As `find_mix`, with an error if a file has several styles and none is chosen."""
     path, mix = find_mix(text)
     if mix is None and path.suffix == SUFFIX and len(names := names_in(path)) > 1:
         raise StyleFileError(f"{path.stem} has several styles, choose or mix: {', '.join(names)}")
@@ -197,7 +198,7 @@ def _parse_term(term: str) -> tuple[str, float]:
 
 
 def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
-    """The file called so, or the file with several styles of which one is called so."""
+    """The file with this name, or the file with a style of this name."""
     try:
         return find_style_file(name), None
     except StyleFileError:
@@ -207,7 +208,7 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
 
 
 def _file_with(names: set[str]) -> Path | None:
-    """The first file that has styles of all these names; those of a base are there as a start for others."""
+    """The first file that has styles of all these names; bases are left out."""
     files = (path for path in list_styles() if not _is_base(path))
     return next((path for path in files if names <= set(names_in(path))), None)
 

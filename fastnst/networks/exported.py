@@ -1,4 +1,4 @@
-"""Run an exported file: ONNX, torch.export, TorchScript or OpenVINO. Knows nothing of styles or of how to export."""
+"""Runtimes of exported files: ONNX, torch.export, TorchScript, OpenVINO. Knows nothing of styles or exporting."""
 
 import json
 import warnings
@@ -15,14 +15,14 @@ from torch import Tensor
 
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
 
-DESCRIPTION = "fastnst"  # the key under which a file carries its description, a JSON object
+DESCRIPTION = "fastnst"  # the key of a file's description, a JSON object
 INPUT, OUTPUT = "image", "stylized"
 Paint = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to stylized ones
 
 
 @dataclass(frozen=True)
 class ExportedNetwork:
-    """An exported file, loaded; threads may share it.
+    """A loaded exported file; threads may share it.
 
     Args:
         info: The description in the file: its `name`, `precision`, the contract of `input` and `output`, and more.
@@ -33,7 +33,7 @@ class ExportedNetwork:
     paint: Paint
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
+        """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
         return self.paint(images)
 
 
@@ -53,7 +53,7 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
         return LOADERS[path.suffix](path)
     except ExportedFileError:
         raise
-    except Exception as error:  # each runtime has classes of its own for a file that it cannot read
+    except Exception as error:  # each runtime has its own errors for an unreadable file
         raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
 
 
@@ -88,11 +88,11 @@ def _load_openvino(path: Path) -> ExportedNetwork:
 
 @cache
 def openvino_core() -> Any:
-    """The one `openvino.Core` of the process.
+    """The only `openvino.Core` of the process.
 
-    Each gives the thread that made it a stack for signals and takes it back when it is destroyed, in whatever order: of
-    two, the second may put back that of the first, which is gone, and the next signal, a Ctrl-C or a child that ends,
-    crashes the process.
+    Each core gives its thread a stack for signals, and restores the previous stack when it is destroyed. Of two cores,
+    the second may restore the stack of the first, which is gone. The next signal (Ctrl-C, the end of a child process)
+    then crashes the process.
     """
     import openvino
 
@@ -102,16 +102,16 @@ def openvino_core() -> Any:
 def compile_openvino(model: Any) -> Paint:
     """An `openvino.Model` ready for the CPU, in float32; threads may share it."""
     settings = {
-        # Where the processor has bfloat16, OpenVINO would compute in it unasked.
+        # By default, OpenVINO computes in bfloat16 on processors that have it.
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        # What is kept for sizes of photos seen before: with the default of 5000, 0.4 MB more for each new size.
+        # The cache for sizes seen before: with the default of 5000, each new size takes 0.4 MB more.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     compiled = openvino_core().compile_model(model, "CPU", settings)
 
     def paint(images: Tensor) -> Tensor:
-        # A request for each call: threads must not share one.
+        # A request per call: threads must not share one.
         request = compiled.create_infer_request()
         return torch.from_numpy(request.infer(images.contiguous().numpy(), share_inputs=True)[0])
 
@@ -119,7 +119,7 @@ def compile_openvino(model: Any) -> Paint:
 
 
 def _extra_file(path: Path) -> dict[str, Any]:
-    """The description in an archive of PyTorch, which keeps extra files in a folder of that name; runs nothing."""
+    """The description in an archive of PyTorch, from its folder of extra files; runs no code."""
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"/extra/{DESCRIPTION}")]
         return _parse(archive.read(names[0]).decode() if names else None, path)
@@ -131,7 +131,7 @@ def _parse(description: str | None, path: Path) -> dict[str, Any]:
     return dict(json.loads(description))
 
 
-#: How a file is loaded, by suffix.
+#: Loaders by suffix.
 LOADERS: dict[str, Callable[[Path], ExportedNetwork]] = {
     ".onnx": _load_onnx,
     ".pt2": _load_pt2,

@@ -1,4 +1,4 @@
-"""Formats of exported files: their suffixes, and what each needs installed to run.
+"""Formats of exported files: their suffixes, and the packages that run them.
 
 Imports neither torch nor anything that does.
 """
@@ -7,7 +7,7 @@ import importlib.util
 
 from fastnst.base.errors import UserError
 
-#: By suffix: the packages that run such a file, beside torch.
+#: By suffix: the packages that run such a file, besides torch.
 EXPORTED: dict[str, tuple[str, ...]] = {".onnx": ("onnxruntime",), ".pt2": (), ".pt": (), ".xml": ("openvino",)}
 
 
@@ -16,10 +16,10 @@ class ExportedFileError(UserError):
 
 
 def require(packages: tuple[str, ...], what: str) -> None:
-    """Refuse to begin what needs packages that are not installed; each is named as the extra that brings it.
+    """Check that packages are installed.
 
     Raises:
-        ExportedFileError: With the line that installs them.
+        ExportedFileError: Some are not; the message has the pip line that installs them.
     """
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:

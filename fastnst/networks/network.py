@@ -1,7 +1,7 @@
 """The transformation network f_W: a photo goes in, a stylized image of the same size comes out.
 
-Johnson et al. (2016) with the changes that the field has settled on since, each declared at its line, and with
-several styles in one network (Dumoulin et al., 2017). The file stands alone: it imports torch and nothing else.
+Johnson et al. (2016) with later changes, each declared at its line, and with several styles in one network (Dumoulin et
+al., 2017). The file stands alone: it imports torch and nothing else.
 """
 
 import torch
@@ -86,12 +86,12 @@ class UpsampleConvNorm(nn.Module):
         return normed
 
     def kernels(self) -> Tensor:
-        """What `upsample_and_convolve` wants: 2x2 kernels `(4 outputs, inputs, 2, 2)`."""
+        """Kernels `(4 outputs, inputs, 2, 2)` for `upsample_and_convolve`."""
         return torch.einsum("pay,qbx,oiyx->opqiab", self.taps, self.taps, self.conv.weight).flatten(0, 2)
 
 
 def upsample_and_convolve(maps: Tensor, kernels: Tensor) -> Tensor:
-    """Both in one, at the low resolution and with 4/9 of the products; exactly equal but for rounding.
+    """Nearest upsampling and 3x3 convolution in one, with 4/9 of the products; equal but for rounding.
 
     A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places that it can
     have above a pixel. Each 2x2 pixels yield the four around their corner, so the first comes one pixel too early.
@@ -108,7 +108,7 @@ class BlockConv2d(nn.Conv2d):
         return convolve_in_blocks(maps, *self.kernels())
 
     def kernels(self) -> tuple[Tensor, Tensor | None]:
-        """What `convolve_in_blocks` wants: kernels one larger, `(4 outputs, inputs, ...)`, and the bias of each."""
+        """Kernels, one larger, `(4 outputs, inputs, ...)`, and biases for `convolve_in_blocks`."""
         # One for each of the four places: the kernel with a row and a column of zeros.
         places = [F.pad(self.weight, (x, 1 - x, y, 1 - y)) for y in (0, 1) for x in (0, 1)]
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
@@ -116,10 +116,10 @@ class BlockConv2d(nn.Conv2d):
 
 
 def convolve_in_blocks(maps: Tensor, kernels: Tensor, bias: Tensor | None) -> Tensor:
-    """Four outputs for each 2x2 pixels in place of one for each pixel; exactly equal but for rounding.
+    """A convolution with four outputs for each 2x2 pixels instead of one for each pixel; equal but for rounding.
 
-    A processor computes as many outputs at once as a vector has numbers, and three would leave most of it empty: for
-    the paper's last layer, 9x9 to 3 channels, a third of the time.
+    A processor computes as many outputs at once as a vector has numbers, and three channels leave most of it empty. The
+    paper's last layer, 9x9 to 3 channels, takes a third of the time.
     """
     return F.pixel_shuffle(F.conv2d(maps, kernels, bias, stride=2), 2)
 
@@ -142,7 +142,7 @@ class ResidualBlock(nn.Module):
 
 
 def mean_2x2(maps: Tensor) -> Tensor:
-    """Mean of each 2x2 places of maps `(B, C, H, W)`; `(B, C, H - 1, W - 1)`. A checkerboard becomes flat."""
+    """Mean of each 2x2 places of maps `(B, C, H, W)`, `(B, C, H - 1, W - 1)`; it removes a checkerboard."""
     return F.avg_pool2d(maps, 2, stride=1)
 
 
@@ -223,12 +223,12 @@ class TransformationNetwork(nn.Module):
             self.painter = BlockConv2d(full, 3, 9)
 
     def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
-        """Paint images.
+        """Stylize images.
 
         Args:
             images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
             style: Weights `(1, num_styles)` for all images or `(B, num_styles)`, one row for each; a row that
-                sums to one mixes styles. May be left out where the network has one style.
+                sums to one mixes styles. Optional if the network has one style.
 
         Returns:
             Stylized images `(B, 3, H, W)` in [0, 1].
@@ -275,7 +275,7 @@ class TransformationNetwork(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many pixels to each side of a pixel matter for it; what is further away acts through the norms alone."""
+        """Reach of the receptive field to each side in pixels; what is further away acts only through the norms."""
         folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
         layers += sum(block.smooth_pad * self.stride for block in self.blocks if isinstance(block, DeepBlock))
@@ -283,7 +283,7 @@ class TransformationNetwork(nn.Module):
 
     @property
     def values_per_pixel(self) -> float:
-        """Values that the input and the output of the widest layer have together, for each pixel of the photo."""
+        """Values in input and output of the widest layer together, per pixel of the photo."""
         convs = [(layer.conv, before, after) for layer, before, after in self._layers()]
         return max(conv.in_channels / before**2 + conv.out_channels / after**2 for conv, before, after in convs)
 

@@ -1,4 +1,4 @@
-"""Names of the network sizes and runtimes, as flags and files use them. Imports nothing heavy."""
+"""Network sizes and runtimes by the names that flags and files use. Imports nothing heavy."""
 
 from typing import Literal
 

@@ -1,7 +1,7 @@
-"""What runs a network: torch anywhere, OpenVINO on a CPU where it is installed and the work is worth its start.
+"""Runtimes of a network: torch anywhere, OpenVINO on a CPU if it is installed and the work is worth its start-up.
 
-Knows nothing of style files. OpenVINO's graph is written operation by operation, method for class of `network.py`: that
-takes milliseconds, where a conversion of torch's takes seconds and needs onnx.
+Knows nothing of style files. OpenVINO's graph is built operation by operation, one method for each class of
+`network.py`: this takes milliseconds, where a conversion from torch takes seconds and needs onnx.
 """
 
 import importlib.util
@@ -29,24 +29,24 @@ from fastnst.networks.network import (
 )
 from fastnst.networks.presets import RuntimeName
 
-#: Pixels in all from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
+#: Total pixels from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
 #: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.54 s with `johnson`.
 PAYS_FROM = 4_000_000
 log = logging.getLogger("fastnst")
 
 
 class Runtime:
-    """One style or mix of a network, ready to paint; threads may share it.
+    """One style or mix of a network on a device; threads may share it.
 
     Args:
         network: It is moved to the device.
         style: Weights `(1, num_styles)`.
-        device: Where to paint.
-        name: `torch`, `openvino`, or `auto`: torch, until so many pixels are painted that OpenVINO's start pays.
+        device: Where to compute.
+        name: `torch`, `openvino`, or `auto`: torch, until OpenVINO's start-up pays for the number of pixels.
 
     Raises:
-        UserError: OpenVINO is wanted and not installed, or for another device than the CPU; when it first paints, that
-            it is broken (with `auto` a warning).
+        UserError: OpenVINO is asked for and not installed, or not on a CPU. If it is broken, the first call raises this
+            error (with `auto`, warns).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Runtime:
         self._lock = Lock()
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Paint images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16."""
+        """Stylize images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16."""
         by_openvino = self._openvino_if_it_pays(images)
         return by_openvino(images) if by_openvino else self._by_torch(images)
 
@@ -94,15 +94,15 @@ class Runtime:
 
 
 def reduced_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Convolutions in float16 on CUDA, whose autocast keeps norms in float32; float32 elsewhere.
+    """Convolutions in float16 on CUDA, with norms in float32 by autocast; float32 elsewhere.
 
-    Against float32 a picture then has 71 to 81 dB, 58 to 62 dB in bfloat16; norms keep maps in the range of float16.
+    The PSNR to float32 is 71 to 81 dB (in bfloat16 58 to 62 dB); norms keep maps in the range of float16.
     """
     return torch.autocast("cuda", torch.float16) if device.type == "cuda" else nullcontext()
 
 
 def _suits_openvino(device: torch.device) -> bool:
-    """On a CPU of the kind that it is made for and was measured on."""
+    """Whether the device is a CPU of the kind for which OpenVINO is made and was measured."""
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     return device.type == "cpu" and is_x86 and importlib.util.find_spec("openvino") is not None
 
@@ -120,14 +120,14 @@ class OpenVINONetwork:
         self._paint = compile_openvino(_Graph(style).of(network))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Paint images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
+        """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
         height, width = images.shape[-2:]
         right, below = ((side // self._stride + 1) * self._stride - side for side in (width, height))  # as the network
         return self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
 
 
 class _Graph:
-    """A network as operations of OpenVINO, with all that depends on weights and style alone as constants."""
+    """Builder of a network from OpenVINO's operations; what depends only on weights and style is a constant."""
 
     def __init__(self, style: Tensor) -> None:
         from openvino import opset13

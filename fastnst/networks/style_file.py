@@ -1,4 +1,4 @@
-"""The style file: weights, and everything needed to use and to repeat them, in one safetensors file.
+"""The style file: weights, and everything needed to use them and to repeat the training, in one safetensors file.
 
 The header holds one JSON text under the key `fastnst`, so that a style can be described without reading its
 weights, and loading runs no code from the file.
@@ -22,8 +22,8 @@ class StyleFile:
     """A trained network with its description.
 
     Args:
-        network: In eval mode, on the CPU.
-        info: What `save_style` was given, with `format_version`.
+        network: The network, in eval mode, on the CPU.
+        info: The `info` given to `save_style`, with `format_version`.
     """
 
     network: TransformationNetwork
@@ -39,7 +39,7 @@ def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any])
     """Write a style file, completely or not at all.
 
     Args:
-        path: Ends in `.safetensors`; parents are made.
+        path: Ends in `.safetensors`; missing folders are made.
         network: Its weights are stored as float16, which halves the file and changes no pixel of a picture by 1/255.
         info: JSON values; needs `name`, `network` (the arguments of `TransformationNetwork`) and `styles` (a list
             of objects with a `name`).

@@ -4,7 +4,7 @@ Knows nothing of losses and training.
 
     stylizer.py   Stylizer: a style, ready to paint images
     tiles.py      pictures of any size, box by box
-    jobs.py       what `fastnst apply` will paint, and where each result goes
+    jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side
     animation.py  GIF, WebP, APNG and AVIF, frame by frame
     live.py       what a camera sees, in a window

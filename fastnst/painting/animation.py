@@ -1,4 +1,4 @@
-"""Moving pictures in image files (GIF, WebP, APNG, AVIF): painted frame by frame, with their times and transparency."""
+"""Animations (GIF, WebP, APNG, AVIF): stylized frame by frame, with their times and transparency."""
 
 import io
 import itertools
@@ -20,12 +20,12 @@ from fastnst.images.write import encoding, to_pillow
 
 @dataclass(frozen=True)
 class Animation:
-    """The frames of a file as a viewer shows them, each with everything that stays of the frames before it.
+    """The frames of a file as a viewer shows them: each is complete, with what stays of earlier frames.
 
     Attributes:
         frames: RGB, or RGBA if the file has transparency; upright, sRGB.
-        durations: Milliseconds that each is shown.
-        plays: How often all are shown; 0 for ever.
+        durations: Milliseconds for which each frame is shown.
+        plays: Number of plays; 0 for ever.
     """
 
     frames: list[Image.Image]
@@ -34,7 +34,7 @@ class Animation:
 
 
 def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Animation:
-    """Reads all frames.
+    """Read all frames.
 
     Args:
         source: A file, or a stream open for reading bytes.
@@ -47,7 +47,7 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Anima
     with opened(source) as image:
         check_pixels(image.size, count_frames(image))
         plays = _plays(image)
-        skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: for viewers that know no frames
+        skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):
             frame.load()  # WebP and AVIF tell the duration with the pixels
             if frame.tell() >= skipped:
@@ -67,17 +67,17 @@ def paint_animation(
     exif: bytes | None = None,
     replace: bool = True,
 ) -> tuple[int, int]:
-    """Paints each frame and writes them with the times, the number of plays and the transparency of the source.
+    """Stylize each frame, and write them with the times, the number of plays and the transparency of the source.
 
     Args:
         source: A file with several frames, or a stream of its bytes.
-        target: A file, which appears whole or not at all, or a stream open for writing bytes.
-        paint: From sRGB, maybe with opacity, `(1, 3 or 4, H, W)`, uint8, to the same.
+        target: A file, written whole or not at all, or a stream open for writing bytes.
+        paint: Function from an image `(1, 3 or 4, H, W)`, sRGB, uint8, with or without opacity, to the same.
         format: One of `images.formats.ANIMATED`.
         size: Longest side in pixels; larger frames are shrunk.
-        quality: Of WebP and AVIF, 1 to 100.
+        quality: Quality of WebP and AVIF, 1 to 100.
         exif: As in `images.picture.Picture`.
-        replace: Whether a file that is there may be replaced.
+        replace: Whether to replace an existing file.
 
     Returns:
         Width and height in pixels.
@@ -99,7 +99,7 @@ def _painted(frame: Image.Image, paint: Callable[[Tensor], Tensor], format: str)
 
 
 def _plays(image: Image.Image) -> int:
-    """A GIF file says how often it starts again, or nothing if never; the others how often it is shown."""
+    """Number of plays. A GIF file holds the number of repeats, or nothing for none; the others hold the plays."""
     loop = image.info.get("loop")
     if image.format == "GIF":
         return 1 if loop is None else loop + 1 if loop else 0
@@ -107,15 +107,15 @@ def _plays(image: Image.Image) -> int:
 
 
 def _times(format: str, animation: Animation, *, transparent: bool) -> dict[str, Any]:
-    """Durations and plays as Pillow's writer of the format wants them."""
+    """Durations and plays as arguments of Pillow's writer of the format."""
     if format == "GIF":
         again = {} if animation.plays == 1 else {"loop": max(0, animation.plays - 1)}
-        cleared = {"disposal": 2} if transparent else {}  # or the frame before would shine through
+        cleared = {"disposal": 2} if transparent else {}  # otherwise the frame before would show through
         return {"duration": _rounded(animation.durations, 10), **again, **cleared}
     return {"duration": _rounded(animation.durations, 1), "loop": animation.plays}
 
 
 def _rounded(durations: list[float], unit: int) -> list[int]:
-    """Multiples of so many milliseconds, whose sum does not drift away."""
+    """Durations rounded to multiples of so many milliseconds, without a drift of their sum."""
     ends = [unit * round(end / unit) for end in itertools.accumulate(durations)]
     return [end - start for start, end in itertools.pairwise([0, *ends])]

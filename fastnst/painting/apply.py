@@ -1,4 +1,4 @@
-"""Paint photo and video files: one, many, folders, standard input; each result appears whole or not at all."""
+"""The work of `fastnst apply`: photo and video files, folders, standard input. Results appear whole or not at all."""
 
 import json
 import logging
@@ -41,27 +41,27 @@ Item = TypeVar("Item")
 
 
 def apply(photos: Sequence[str], settings: ApplySettings) -> int:
-    """Paint photos: `plan` and `paint`.
+    """Stylize photos and videos: `plan`, then `paint`.
 
     Args:
-        photos: Files, folders (with what is below them), `sample:NAME`, or `-` for standard input.
-        settings: See the class.
+        photos: Files, folders (with their subfolders), `sample:NAME`, or `-` for standard input.
+        settings: Settings of `fastnst apply`.
 
     Returns:
-        How many of them failed; each with a line in the log (or in the JSON).
+        Number of photos that failed; each has a line in the log (or in the JSON).
 
     Raises:
-        UserError: Nothing was painted: no photo, no such style, or an output that must not be written.
-        Interrupted: Ctrl-C; what was done stays.
+        UserError: Nothing was written: no photo, no such style, or an output that must not be replaced.
+        Interrupted: Ctrl-C; finished results stay.
     """
     return paint(plan(photos, settings), settings)
 
 
 def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
-    """Paint what was planned, and say what was written; see `apply`."""
+    """Stylize the photos of the jobs and log what was written; see `apply`."""
     started = time.perf_counter()
     choose_device(settings.device)
-    # The last fitted mask is kept: the pictures of a video are all of one size.
+    # The last fitted mask is kept: all pictures of a video have one size.
     mask = lru_cache(1)(read_mask(settings.mask, feather=settings.feather).fitted) if settings.mask else None
     todo = [job for job in jobs if not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
@@ -91,7 +91,7 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
 
 
 def _told(written: Sequence[Path], seconds: float) -> str:
-    """What was written, in one line.
+    """The written files, in one line.
 
     Example:
         >>> _told([Path("out/a.jpg"), Path("out/b/c.jpg")], 3.21)
@@ -107,13 +107,13 @@ def _told(written: Sequence[Path], seconds: float) -> str:
 
 @dataclass
 class Work:
-    """A job on its way through the stages, with what the last one made of it.
+    """A job on its way through the stages, with the result of the last stage.
 
     Attributes:
-        picture: What is to be painted, then what is to be written; None of videos and animations, and when it is done.
+        picture: The photo, then its stylized image; None for videos and animations, and when the job is finished.
         size: Width and height in pixels, once they are known.
-        error: Why it goes no further.
-        seconds: That the stages took, without waiting for each other.
+        error: Why the job failed.
+        seconds: Time in the stages, without waiting.
     """
 
     job: Job
@@ -124,7 +124,7 @@ class Work:
     seconds: float = 0.0
 
     def report(self) -> dict[str, Any]:
-        """For `--json`."""
+        """The job's JSON object for `--json`."""
         about: dict[str, Any] = {"photo": str(self.job.photo), "output": str(self.job.output)}
         if self.error is not None:
             about["error"] = self.error
@@ -135,11 +135,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Studio:
-    """Reads, paints and writes; three stages, so that a photo is decoded and one encoded while one is painted.
+    """Three stages that run at once: one photo is read while another is stylized and a third is written.
 
     Attributes:
-        mask: From height and width of a photo to its mask.
-        told: What is to be told once.
+        mask: Function from height and width of a photo to its mask.
+        told: Warnings that are given once.
     """
 
     stylizer: Stylizer
@@ -149,8 +149,8 @@ class Studio:
     told: list[str] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
-        """The work on the jobs, done or failed, in their order; few pictures are in memory at a time."""
-        # A GPU paints faster than one thread decodes. Painting stays in this thread: there Ctrl-C can stop it.
+        """The finished or failed jobs, in their order; few pictures are in memory at a time."""
+        # A GPU stylizes faster than one thread decodes. Stylizing stays in this thread, where Ctrl-C can stop it.
         threads = 1 if self.stylizer.device.type == "cpu" else GPU_READERS
         with (
             closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
@@ -163,7 +163,7 @@ class Studio:
             yield from done
 
     def _stage(self, stage: Callable[["Studio", Work], None], work: Work) -> Work:
-        """The work after a stage, if there was no error before."""
+        """Run one stage, unless an earlier one failed."""
         if work.error is None:
             started = time.perf_counter()
             try:
@@ -238,17 +238,17 @@ class Studio:
 
     @property
     def _replace(self) -> bool:
-        """Whether a file that appeared since the check may be replaced."""
+        """Whether to replace a file that appeared after the check."""
         return self.settings.force
 
     def _format(self, job: Job) -> str:
         return format_of(job.output, (self.settings.format or "png") if job.output == STDIO else None)
 
     def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
-        """Paints the pictures of one video or animation."""
+        """A function that stylizes the pictures of one video or animation."""
         if not self.settings.steady:
             return partial(self._painted, work)
-        steady = Steady(partial(self._painted, work, full=True))  # what stays of the photo must not be blended
+        steady = Steady(partial(self._painted, work, full=True))  # the part that stays photo must not be blended
 
         def look(photo: Tensor) -> Tensor:
             painted = steady(from_levels(photo[:, :3]), self._strength(work, photo))
@@ -257,7 +257,7 @@ class Studio:
         return look
 
     def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
-        """One image `(1, 3 or 4, H, W)`, whole numbers or floats, in the style; if not in full, as strong as wanted."""
+        """An image `(1, 3 or 4, H, W)`, integers or floats, stylized: in full, or with strength and mask."""
         work.size = photo.shape[-1], photo.shape[-2]
         return self.stylizer.paint(
             photo,
@@ -279,25 +279,25 @@ class Studio:
 
 
 def _begun(job: Job) -> Work:
-    """Standard input is read here, in the main thread, where Ctrl-C ends the wait for it."""
+    """Start a job. Standard input is read here, in the main thread, where Ctrl-C ends the wait for it."""
     return Work(job, BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo, error=job.error)
 
 
 def _flush(target: Path | BytesIO) -> None:
-    """Standard output gets its picture whole."""
+    """Write a picture for standard output, in one piece."""
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
         sys.stdout.buffer.flush()
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch has a class for CUDA's memory; for the CPU's it has only words, and so have ONNX Runtime and OpenVINO."""
+    """Whether memory ran out. PyTorch has a class for CUDA only; on CPUs, also of other runtimes, the text tells."""
     words = ("allocate memory", "bad_alloc", "bad allocation")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:
-    """The items, with a line in the progress bar while they last, where there are several."""
+    """The items; if there are several, with a line in the progress bar."""
     task = progress.add_task(description, total=total, visible=total > 1, state="")
     try:
         for item in items:

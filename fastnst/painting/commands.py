@@ -1,4 +1,4 @@
-"""`fastnst apply`, `fastnst styles` and `fastnst info`."""
+"""The commands `fastnst apply`, `fastnst styles` and `fastnst info`."""
 
 from typing import Annotated, Any
 
@@ -9,7 +9,7 @@ from fastnst.painting.settings import ApplySettings
 
 
 def _no_option(_: Any, word: str) -> None:
-    """`-` is standard input; any other word with a hyphen was meant as an option."""
+    """Refuse a word with a hyphen as a photo; only `-` is one, standard input."""
     if word.startswith("-") and word != "-":
         raise ValueError(f"unknown option {word}; see fastnst apply --help")
 
@@ -42,7 +42,7 @@ def styles(name: str | None = None, /, *, json: Json = False) -> int:
     """List the styles in ./checkpoints and the shipped ones, or describe one.
 
     Args:
-        name: Of a style or a style file, for all that is known of it.
+        name: A style or a style file, to print its description.
         json: Print one JSON object a style file.
     """
     from fastnst.painting.styles import describe_style, print_styles

@@ -1,6 +1,6 @@
-"""Jobs of `fastnst apply`: which photos the arguments stand for, and where each result goes.
+"""Jobs of `fastnst apply`: the photos that the arguments stand for, and where each result goes.
 
-Imports neither torch nor anything that does, so that a mistake is told at once.
+Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
 import logging
@@ -35,7 +35,7 @@ class Job:
     """A photo and where its stylized image goes; `-` is standard input or output.
 
     Attributes:
-        error: Why it cannot be done, where that is known before the work begins.
+        error: Why the job cannot be done, if that is known beforehand.
     """
 
     photo: Path
@@ -44,19 +44,19 @@ class Job:
 
 
 def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
-    """The jobs that the inputs stand for, each checked.
+    """The jobs for the inputs, each checked.
 
-    A photo that is named twice is painted once. What was found in a folder and is the result of another photo there is
-    left out, so that a folder can be painted again.
+    A photo that is named twice is one job. A file in a folder that is the result of another photo there is left out, so
+    that a folder can be stylized again.
 
     Args:
-        photos: Files, folders (with what is below them), `sample:NAME`, or `-` for standard input.
-        settings: See the class.
+        photos: Files, folders (with their subfolders), `sample:NAME`, or `-` for standard input.
+        settings: Settings of `fastnst apply`.
 
     Raises:
-        UserError: No photo, no such style, settings that contradict each other, or an output that must not be written.
+        UserError: No photo, no such style, contradictory settings, or an output that must not be replaced.
     """
-    find_chosen(settings.style)  # a wrong style is the commonest mistake: say so before anything else
+    find_chosen(settings.style)  # first, because an unknown style is the most common mistake
     _check_settings(settings)
     jobs = _without_results(photos, _told_apart(_once(_planned(photos, settings))))
     _check_outputs(jobs, settings)
@@ -81,8 +81,8 @@ def _check_settings(settings: ApplySettings) -> None:
 def _planned(photos: Sequence[str], settings: ApplySettings) -> Iterator[Job]:
     """One job for each file.
 
-    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
-    An output is a folder if it is one, or if its name has no suffix of a picture.
+    Without `--output`, the result is written beside its photo as `photo-style.jpg` (in the current folder for
+    samples). An output is a folder if it exists as one, or if its name has no suffix of a picture.
     """
     found = list(_find_all(photos))
     samples = {resolve_photo(name) for name in photos if name.startswith("sample:")}
@@ -117,7 +117,7 @@ def _planned(photos: Sequence[str], settings: ApplySettings) -> Iterator[Job]:
 
 
 def _find_all(names: Sequence[str]) -> Iterator[Job]:
-    """The photos that the inputs stand for; of several inputs, one that is none does not stop the others."""
+    """The photos of all inputs; of several inputs, a bad one does not stop the others."""
     for name in names:
         try:
             yield from _find(name)
@@ -128,7 +128,7 @@ def _find_all(names: Sequence[str]) -> Iterator[Job]:
 
 
 def _find(name: str) -> Iterator[Job]:
-    """Photos that an input stands for; as output, each has its path relative to that input."""
+    """The photos of one input, each with its path relative to the input as its output."""
     path = resolve_photo(name)
     if name == "-":
         yield Job(STDIO, Path("stdin.png"))
@@ -152,7 +152,7 @@ def _once(jobs: Iterable[Job]) -> list[Job]:
 
 
 def _told_apart(jobs: list[Job]) -> list[Job]:
-    """Where photos would become the same file, as `a.jpg` and `a.bmp` may, each keeps its own suffix in the name."""
+    """Keep the photo's suffix in the name where two photos, such as `a.jpg` and `a.bmp`, would get one output."""
     count = Counter(job.output for job in jobs)
 
     def own(job: Job) -> Path:
@@ -163,9 +163,9 @@ def _told_apart(jobs: list[Job]) -> list[Job]:
 
 
 def _without_results(photos: Sequence[str], jobs: list[Job]) -> list[Job]:
-    """The jobs without those of photos that were found in a folder and are results: of these jobs, or of earlier ones.
+    """The jobs without photos that were found in a folder and are results of these jobs or of earlier ones.
 
-    An earlier result has the name of a photo beside it and more, and says in its metadata that it is one.
+    The name of an earlier result begins with that of a photo beside it, and its metadata say that it is stylized.
     """
     named = {resolve_photo(name).resolve() for name in photos}
     places = [(job.photo.resolve(), job.output.resolve()) for job in jobs]
@@ -187,7 +187,7 @@ def _without_results(photos: Sequence[str], jobs: list[Job]) -> list[Job]:
 
 
 def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
-    """Refuse, before any work, to write over photos, the mask or each other, or unasked over existing files."""
+    """Refuse outputs that are photos, the mask or each other's files, or exist (without `--force`), before any work."""
     photos = {job.photo.resolve() for job in jobs if job.photo != STDIO}
     mask = settings.mask.resolve() if settings.mask else None
     taken: dict[Path, Path] = {}

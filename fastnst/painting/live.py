@@ -1,4 +1,4 @@
-"""Paint what a camera sees, in a window; a video file or the address of a stream can take the camera's place."""
+"""`fastnst apply --camera`: the stylized picture of a camera, a video file or a stream, in a window."""
 
 import logging
 import os
@@ -26,29 +26,29 @@ from fastnst.video.steady import Steady
 from fastnst.video.writer import VideoWriter
 
 NEEDS = "a camera needs OpenCV and pygame: pip install 'fastnst[live]'"
-SILENCE = 10.0  # seconds without a picture after which a camera is given up
-LAST_READ = 2.0  # seconds that a picture under way gets when the camera is let go
+SILENCE = 10.0  # seconds without a picture, after which the camera counts as gone
+LAST_READ = 2.0  # seconds to wait for the last picture when the camera is closed
 RATE_OVER = 30  # pictures
 
-# Flags that a camera has no use for.
+# Flags that do not apply to a camera.
 OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")
 MILLISECOND = Fraction(1, 1000)
 log = logging.getLogger("fastnst")
 
 
 def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
-    """Paint what a camera sees, in a window, until it is closed or `q` or Esc is pressed.
+    """Show the stylized pictures of a camera in a window until it is closed or `q` or Esc is pressed.
 
     Args:
-        photos: None; they are an error.
-        settings: `camera` holds a number, a file or an address, or nothing for camera 0; what is shown also goes
-            into the video file `output`, if there is one.
+        photos: Must be empty.
+        settings: `camera` has a number, a file or an address, or is empty for camera 0. The pictures are also written
+            to the video file `output`, if it is given.
 
     Returns:
-        How many pictures were shown.
+        Number of pictures shown.
 
     Raises:
-        UserError: No such camera, no screen, an output that must not be written, or a flag that is for files.
+        UserError: No such camera, no screen, an output that must not be replaced, or a flag that is for files.
     """
     if photos:
         raise UserError(f"--camera takes no photos, got {photos[0]}")
@@ -72,7 +72,7 @@ def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
         closing(Camera(source, size=settings.size)) as camera,
         closing(Window(settings.style)) as window,
         closing(Recording(settings.output)) as recording,
-        suppress(KeyboardInterrupt),  # one more way to end
+        suppress(KeyboardInterrupt),  # Ctrl-C ends it too
     ):
         for number, photo in enumerate(camera, 1):
             picture = paint(photo)
@@ -86,19 +86,19 @@ def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
 
 
 class Camera:
-    """Photos `(1, 3, H, W)` in [0, 1]: the newest of a camera each time, or all of a file.
+    """Photos `(1, 3, H, W)` in [0, 1]: always the newest of a camera, or all of a file.
 
     Args:
         source: The number of a camera, a video file, or the address of a stream.
-        size: Long side in pixels, where they are larger.
+        size: Long side in pixels; larger photos are shrunk.
 
     Raises:
-        UserError: There is none, or OpenCV is missing.
+        UserError: No such camera, or OpenCV is missing.
     """
 
     def __init__(self, source: str, *, size: int | None = None) -> None:
         self._cv2: Any = load_opencv(NEEDS)
-        self._cv2.utils.logging.setLogLevel(self._cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is told below
+        self._cv2.utils.logging.setLogLevel(self._cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are reported below
         self._source, self._size = source, size
         self._stopped = Event()
         self._thread: Thread | None = None
@@ -107,7 +107,7 @@ class Camera:
             raise UserError(f"camera {source}: cannot be opened")
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The photos, until the camera is gone."""
+        """Iterate over the photos, until the camera is gone."""
         pictures = self._all() if Path(self._source).is_file() else self._newest()
         for picture in pictures:
             scale = min(1.0, self._size / max(picture.shape)) if self._size else 1.0
@@ -116,7 +116,7 @@ class Camera:
             yield to_tensor(picture[..., ::-1])  # from BGR
 
     def close(self) -> None:
-        """Let the camera go, when nothing reads from it any more."""
+        """Release the camera, after the last read."""
         self._stopped.set()
         if self._thread:
             self._thread.join(LAST_READ)
@@ -127,7 +127,7 @@ class Camera:
             yield answer[1]
 
     def _newest(self) -> Iterator[Bytes]:
-        """A thread keeps reading and only the last picture waits, so that nothing old is shown."""
+        """The newest pictures: a thread reads on and only the last picture is kept, so that nothing old is shown."""
         waiting: Queue[Bytes | None] = Queue(1)
 
         def read() -> None:
@@ -151,10 +151,10 @@ class Window:
     """A window on the screen.
 
     Args:
-        title: What stands above it, with the state.
+        title: The title, which is followed by the state.
 
     Raises:
-        UserError: There is no screen, or pygame is missing.
+        UserError: No screen, or pygame is missing.
     """
 
     def __init__(self, title: str) -> None:
@@ -174,7 +174,7 @@ class Window:
         self._surface: Any = None
 
     def show(self, picture: Tensor, state: str) -> bool:
-        """Show a picture `(1, 3, H, W)` in [0, 1]; False when the window was closed or `q` or Esc pressed."""
+        """Show a picture `(1, 3, H, W)` in [0, 1]; False after the window was closed or `q` or Esc was pressed."""
         pygame, (height, width) = self._pygame, picture.shape[-2:]
         if self._surface is None:
             self._surface = pygame.display.set_mode((width, height), pygame.RESIZABLE)
@@ -186,7 +186,7 @@ class Window:
         return not any(map(self._ends, pygame.event.get()))
 
     def close(self) -> None:
-        """Take the window away."""
+        """Close the window."""
         self._pygame.display.quit()
 
     def _ends(self, event: Any) -> bool:
@@ -196,14 +196,14 @@ class Window:
 
 
 class Recording:
-    """The pictures and their times as a video file, if one is wanted; it appears when it is closed."""
+    """A video file of the pictures and their times, if one was asked for; it appears when it is closed."""
 
     def __init__(self, target: Path | None) -> None:
         self._target = target
         self._writer: VideoWriter | None = None
 
     def add(self, picture: Tensor, seconds: float) -> None:
-        """The next picture, `(1, 3, H, W)` in [0, 1], so many seconds after the beginning."""
+        """Add the next picture, `(1, 3, H, W)` in [0, 1], at so many seconds after the beginning."""
         if self._target is None:
             return
         form = Form(width=picture.shape[-1], height=picture.shape[-2], rate=Fraction(30), unit=MILLISECOND)
@@ -211,6 +211,6 @@ class Recording:
         self._writer.write(Shot(picture, round(seconds / MILLISECOND)))
 
     def close(self) -> None:
-        """End the file properly."""
+        """Finish the file."""
         if self._writer:
             self._writer.finish()

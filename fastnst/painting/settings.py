@@ -8,10 +8,10 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, SWITCH, WHAT, Device
+from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, SWITCH, WHAT, Device, Settings
 from fastnst.networks.presets import RuntimeName
 
-SMALLEST_TILE = 64  # pixels; smaller ones are little but overlap
+SMALLEST_TILE = 64  # pixels; smaller tiles are mostly overlap
 
 
 def _tile(_: Any, side: int | None) -> None:
@@ -23,7 +23,7 @@ TileSide = Annotated[int, Parameter(validator=_tile)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ApplySettings:
+class ApplySettings(Settings):
     """Settings of `fastnst apply`."""
 
     style: Annotated[str, WHAT]
@@ -39,11 +39,11 @@ class ApplySettings:
     steady: Annotated[bool, LOOK, SWITCH] = False
     """Less flicker in videos, by optical flow."""
     stroke: Annotated[float, LOOK, Parameter(validator=Number(gte=0.1, lte=16))] = 1.0
-    """Strokes so many times as large."""
+    """Factor by which strokes get larger."""
     size: Annotated[PositiveInt | None, LOOK] = None
     """Shrink to this long side in pixels first."""
     mask: Annotated[Path | None, LOOK] = None
-    """Image of the photo's shape; only white is painted."""
+    """Image of the photo's shape; only white is stylized."""
     feather: Annotated[NonNegativeFloat | None, LOOK] = None
     """Pixels of its soft edge [1 % of the long side]."""
     tile: Annotated[TileSide | None, LOOK] = None
@@ -55,9 +55,9 @@ class ApplySettings:
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     skip_existing: Annotated[bool, FILES, SWITCH] = False
-    """Leave out photos whose result is there."""
+    """Leave out photos whose result exists."""
     device: Annotated[Device, OUTPUT] = "auto"
-    """Where to paint [CUDA, then MPS, then CPU]."""
+    """Where to compute [CUDA, then MPS, then CPU]."""
     runtime: Annotated[RuntimeName, OUTPUT, BRIEF] = "auto"
     """`torch`, `openvino` (CPU) [the faster for so much work]."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False

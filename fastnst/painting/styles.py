@@ -1,6 +1,6 @@
-"""`fastnst styles` and `fastnst info`: what is there to paint with, and what this machine has.
+"""`fastnst styles` and `fastnst info`: the styles that can be used, and versions and devices of this machine.
 
-Imports torch only where it is asked for devices.
+Imports torch only for `info --devices`.
 """
 
 import json
@@ -18,12 +18,12 @@ from fastnst.networks.presets import PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
-#: What each size of network is for.
+#: The purpose of each network size.
 PURPOSES = {"small": "photos", "live": "video, camera", "johnson": "the paper's"}
 
 
 def print_styles(*, as_json: bool) -> None:
-    """A line for each style file that is found by name: its paintings, its network and what that is for."""
+    """Print a line for each style file that is found by name: its paintings, its network and the network's purpose."""
     table = Table("name", "paintings", "network", "MB", "for", box=None, pad_edge=False)
     for path in list_styles():
         try:
@@ -43,10 +43,10 @@ def print_styles(*, as_json: bool) -> None:
 
 
 def describe_style(name: str, *, as_json: bool) -> None:
-    """All that a style file says of itself.
+    """Print the description in a style file.
 
     Raises:
-        StyleFileError: There is no such style.
+        StyleFileError: No such style.
     """
     path, mix = find_mix(name)
     style = _without_preview(read_info(path))
@@ -76,8 +76,8 @@ def _without_preview(style: dict[str, Any]) -> dict[str, Any]:
 
 
 def _objective(style: dict[str, Any]) -> str:
-    """The settings that a validation loss depends on."""
-    settings = {"padding": "zeros", **style.get("settings", {})}  # files from before there was a choice do not say
+    """The settings on which a validation loss depends, in words."""
+    settings = {"padding": "zeros", **style.get("settings", {})}  # files from before there was a choice do not have it
     names = ("normalization", "style_weight", "style_size", "loss_network", "padding")
     defaults = {name: getattr(ObjectiveSettings, name) for name in names}
     return ", ".join(f"{name.replace('_', ' ')} {settings.get(name) or defaults[name] or 384}" for name in names)
@@ -90,12 +90,12 @@ def _size(network: dict[str, int]) -> str:
 
 
 def _whole_words(text: str) -> Text:
-    """As it is: not read as markup, and folded between words or not at all rather than cut."""
+    """Text without markup, which is wrapped between words and never cut."""
     return Text(text, overflow="fold")
 
 
 def print_info(*, devices: bool = False, as_json: bool = False) -> None:
-    """Versions and cores; with `devices`, also what torch finds, which loads torch."""
+    """Print versions and cores; with `devices`, which loads torch, also the devices."""
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "system": platform.platform(),

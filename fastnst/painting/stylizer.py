@@ -1,4 +1,4 @@
-"""`Stylizer`: a style file's network, ready to paint images. Knows nothing of image files or commands."""
+"""`Stylizer`: a trained style that stylizes images in memory. Knows nothing of image files or commands."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from fastnst.networks.style_file import StyleFile, load_style
 from fastnst.painting.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
 
 SMALLEST = 16  # pixels; what the network takes
-WHOLE_PASS = 2**31  # bytes that a pass may need: a picture that needs more is painted in tiles
+WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
 TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
 SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
@@ -37,7 +37,7 @@ Photo = TypeVar("Photo", Image.Image, NDArray[Any], Tensor)
 
 
 class Look(TypedDict, total=False):
-    """How a photo is painted; `Stylizer.paint` says what each means."""
+    """Options of `Stylizer.paint`, where they are described."""
 
     strength: float | Tensor
     keep_colors: bool
@@ -46,24 +46,25 @@ class Look(TypedDict, total=False):
 
 
 class Stylizer:
-    """Paints images in the style, or a mix of the styles, of one file.
+    """A style, or a mix of the styles of one file, that stylizes images.
+
+    A call changes nothing, so threads may share a stylizer.
 
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
             exported file such as `wave.onnx`, which its own runtime runs on the CPU.
-        weights: Weight of each of the file's styles by name, in place of a mix in `style`.
+        weights: Weights of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
             start, see `runtime.PAYS_FROM`.
 
     Raises:
-        StyleFileError: No such style, or a mix that is none.
-        UserError: A runtime that is not installed, or cannot run this.
-        ExportedFileError: An exported file that cannot be run, or not there.
+        StyleFileError: No such style, or an invalid mix.
+        UserError: The runtime is not installed, or cannot run this style.
+        ExportedFileError: The exported file does not exist, or cannot be run there.
 
-    Threads may share it: a call changes nothing.
+    Example::
 
-    Example:
         stylizer = Stylizer("wave")
         stylizer(PIL.Image.open("photo.jpg"), strength=0.8).save("out.png")
     """
@@ -77,7 +78,7 @@ class Stylizer:
         runtime: RuntimeName = "auto",
     ) -> None:
         self._network: TransformationNetwork | None = None
-        self._whole: Callable[[Tensor], Tensor]  # paints what is not cut into tiles
+        self._whole: Callable[[Tensor], Tensor]  # stylizes what is not cut into tiles
         if not isinstance(style, StyleFile) and is_exported(style):
             if runtime != "auto":
                 raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
@@ -97,7 +98,7 @@ class Stylizer:
     @overload
     def __call__(self, photo: Sequence[Photo], **look: Unpack[Look]) -> list[Photo]: ...
     def __call__(self, photo: Any, **look: Unpack[Look]) -> Any:
-        """Paint photos and give back what was given: the same type, shape and type of numbers, on the same device.
+        """Stylize photos; the result has the type, shape, type of numbers and device of the input.
 
         Args:
             photo: A PIL image, which comes back turned as its EXIF says, and with L, LA, RGB or RGBA in its mode; an
@@ -106,8 +107,8 @@ class Stylizer:
             **look: `strength`, `keep_colors`, `stroke` and `tile`; see `paint`.
 
         Raises:
-            TypeError: Something else, or numbers of another type.
-            ValueError: Another shape, or floats that are not from 0 to 1.
+            TypeError: Not an image of these types, or numbers of another type.
+            ValueError: Another shape, or floats outside of [0, 1].
         """
         if isinstance(photo, list | tuple):
             return [self(each, **look) for each in photo]
@@ -124,29 +125,29 @@ class Stylizer:
         tile: int | None = None,
         watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
     ) -> Tensor:
-        """Paint photos of any size, in tiles where one would not fit into memory as a whole.
+        """Stylize photos of any size, in tiles if a whole photo does not fit into memory.
 
-        The norms of tiles take their statistics from pieces of the whole photo, so that no tile differs from the next.
+        The norms of tiles take their statistics from pieces of the whole photo, so that tiles match.
 
         Args:
             photos: `(B, 3, H, W)`, sRGB: floats in [0, 1], or uint8 or uint16. A fourth channel, opacity, stays.
-            strength: From 0, the photo, to 1, the full style; in between, a blend of the pixels. Or a map of it,
-                `(1 or B, 1, H, W)`.
+            strength: From 0, the photo, to 1, the full style; values in between blend the pixels. Or a map of such
+                values, `(1 or B, 1, H, W)`.
             keep_colors: Take lightness from the stylized image and colour from the photo (Gatys et al., 2017,
                 section 5.1).
-            stroke: Strokes so many times as large, from painting at 1 / stroke of the photo's size.
-            tile: Side of the tiles in pixels; 0 paints photos as a whole. By default what suits the memory.
-            watch: Gets the tiles and gives them back one by one: a place for a progress bar.
+            stroke: Factor by which strokes get larger; photos are stylized at 1 / stroke of their size.
+            tile: Side of the tiles in pixels; 0 stylizes photos as a whole. By default chosen by available memory.
+            watch: Wraps the iterable of tiles, for a progress bar.
 
         Returns:
             Stylized images of the photos' shape and type, on their device.
 
         Raises:
-            ExportedFileError: Tiles of an exported file, whose norms cannot be given their statistics.
+            ExportedFileError: Tiles with an exported file, whose norms cannot take given statistics.
         """
         height, width = photos.shape[-2:]
         side = self._tile(photos.shape, stroke) if tile is None else tile
-        if side and len(photos) > 1:  # each has statistics of its own
+        if side and len(photos) > 1:  # each photo has its own statistics
             each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
             if not isinstance(strength, Tensor):
                 return torch.cat([each(photo[None], strength=strength) for photo in photos])
@@ -167,10 +168,10 @@ class Stylizer:
         return stylized
 
     def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
-        """The painting of a photo, with strokes so many times as large.
+        """A stylized photo, with strokes larger by a factor.
 
-        For larger strokes it is first painted at a smaller size, and the painting, enlarged at most twice, painted
-        again, until it has the photo's size: what only enlarging would blur gets the edges of strokes.
+        For larger strokes the photo is first stylized at a smaller size. The result is enlarged by at most 2 and
+        stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs.
         """
 
         def once(picture: Reader, size: Size) -> Reader:
@@ -199,24 +200,24 @@ class Stylizer:
         return normalised_as(self._network, _enlarged(pieces(picture, size, count)).to(self.device), self._style)
 
     def _run(self, paint: Callable[[Tensor], Tensor], photos: Tensor) -> Tensor:
-        """Paintings `(B, 3, H, W)` of photos of any size, on the photos' device."""
+        """Stylized images `(B, 3, H, W)` of photos of any size, on the photos' device."""
         height, width = photos.shape[-2:]
         if self.device.type == "cuda" and photos.device.type == "cpu":
-            photos = photos.pin_memory()  # only from there can the copy go on beside the program
+            photos = photos.pin_memory()  # copies in the background need pinned memory
         moved = photos.to(self.device, non_blocking=True)
         with reduced_precision(self.device):
             stylized = paint(_enlarged(moved))
         return stylized[..., :height, :width].to(photos)
 
     def _memory(self, limit: int) -> float:
-        """Bytes, at most half of what is available."""
+        """Bytes to use: the limit, but at most half of the available memory."""
         return min(limit, available_memory(self.device) / 2)
 
     def _tile(self, shape: Sequence[int], stroke: float) -> int:
-        """Side of the tiles, in pixels of the photos, that suits the memory; 0 if all photos do as a whole."""
+        """Side of tiles that fit into memory, in pixels of the photos; 0 if whole photos fit."""
         if self._network is None:
             return 0
-        scale = 1 / min(1.0, stroke)  # of the largest painting
+        scale = 1 / min(1.0, stroke)  # of the largest image stylized
         per_pixel = _bytes_per_pixel(self._network) * scale**2 + 4 * 3 * 4  # and a few photos in float32
         if shape[0] * shape[-2] * shape[-1] * per_pixel < self._memory(WHOLE_PASS):
             return 0
@@ -225,12 +226,12 @@ class Stylizer:
 
 
 def _bytes_per_pixel(network: TransformationNetwork) -> float:
-    """Memory of a pass: the widest layer's padded input, its convolution, its norm, and what came before."""
+    """Memory of a pass per pixel: the widest layer's input, its padded copy, its convolution and its norm."""
     return 4 * 4 * network.values_per_pixel
 
 
 def _enlarged(photos: Tensor) -> Tensor:
-    """Photos with as many copies of the last row and column as the network needs."""
+    """Photos padded with copies of the last row and column to the network's smallest size."""
     height, width = photos.shape[-2:]
     missing = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
     return F.pad(photos, missing, mode="replicate") if any(missing) else photos
@@ -249,10 +250,10 @@ def _divided(size: Size, by: float) -> Size:
 
 
 def style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
-    """Weights `(1, num_styles)` for the network; without any, its one style.
+    """Weights `(1, num_styles)` for the network; without weights, its only style.
 
     Raises:
-        StyleFileError: There are several styles and no weights, or a name that is not there.
+        StyleFileError: Several styles and no weights, or an unknown name.
     """
     names = style.style_names
     if weights is None:

@@ -1,7 +1,7 @@
-"""Pictures of any size in bounded memory: boxes of them, computed when asked for, so that no seam is left.
+"""Tiles: pictures of any size in bounded memory, computed box by box without seams.
 
-A picture is a `Reader` here, a function that gives the pixels of any box of it; what a reader gives does not depend on
-how the picture is cut into boxes. Knows nothing of files.
+A picture is a `Reader` here, a function from a box to its pixels, which do not depend on how the picture is cut into
+boxes. Knows nothing of files.
 """
 
 import math
@@ -17,7 +17,7 @@ from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetw
 Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
 Size = tuple[int, int]  # height and width of the whole picture
 Reader = Callable[[Box], Tensor]  # the pixels `(B, 3, H, W)` of a box, sRGB in [0, 1]
-BLOCK = 512  # pixels, side of what is computed at once where nothing speaks for more or less
+BLOCK = 512  # pixels, side of what is computed at once by default
 LANCZOS = 3  # the usual number of lobes
 PIECE = 128  # pixels, side of the squares that the statistics of a large picture are taken from
 GOLDEN = (5**0.5 - 1) / 2
@@ -25,13 +25,13 @@ MARGIN = 24  # pixels at their edges that do not count: the padding changes what
 
 
 def cut(size: Size, side: int) -> list[Box]:
-    """A picture as boxes of about equal size whose sides are at most `side` pixels, row by row."""
+    """Boxes of about equal size that make up a picture, row by row, with sides of at most `side` pixels."""
     rows, columns = (_parts(part, math.ceil(part.stop / side)) for part in everything(size))
     return list(product(rows, columns))
 
 
 def _parts(part: slice, count: int) -> list[slice]:
-    """A part of a side as `count` parts of about equal length."""
+    """Split a part of a side into `count` parts of about equal length."""
     ends = [part.start + (part.stop - part.start) * index // count for index in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
@@ -59,7 +59,7 @@ def within(box: Box, outer: Box) -> Box:
 
 
 def in_blocks(picture: Reader, side: int) -> Reader:
-    """The same picture, which is asked for boxes of at most `side` pixels a side only."""
+    """The same picture, read in boxes with sides of at most `side` pixels."""
 
     def read(box: Box) -> Tensor:
         rows, columns = (_parts(part, math.ceil((part.stop - part.start) / side)) for part in box)
@@ -69,7 +69,7 @@ def in_blocks(picture: Reader, side: int) -> Reader:
 
 
 def scaled(picture: Reader, size: Size, to: Size) -> Reader:
-    """A picture at another size, by Lanczos' filter, as wide as the coarser of the two grids wants it."""
+    """A picture at another size, by a Lanczos filter as wide as the coarser of the two grids needs."""
     if size == to:
         return picture
 
@@ -78,11 +78,11 @@ def scaled(picture: Reader, size: Size, to: Size) -> Reader:
         image = picture((rows, columns))
         return (down.to(image) @ image @ across.to(image).mT).clamp(0, 1)
 
-    return in_blocks(read, BLOCK)  # the matrices have a zero for each pixel that is too far away
+    return in_blocks(read, BLOCK)  # the matrices also hold zeros, for pixels that are too far away
 
 
 def _lanczos(part: slice, length: int, to: int) -> tuple[slice, Tensor]:
-    """The pixels along a side that those in `part` of the scaled side are made of, and the matrix that makes them."""
+    """The pixels along a side from which `part` of the scaled side is computed, and the matrix that computes it."""
     step = length / to  # pixels from one scaled pixel to the next
     centres = (torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5) * step
     width = LANCZOS * max(1.0, step)
@@ -95,17 +95,17 @@ def _lanczos(part: slice, length: int, to: int) -> tuple[slice, Tensor]:
 
 
 def painted(paint: Callable[[Tensor], Tensor], photo: Reader, size: Size, *, reach: int, stride: int) -> Reader:
-    """The painting of a photo by a network with given statistics of its norms.
+    """A stylized photo, by a network whose norms have given statistics.
 
-    Each box is painted with what its pixels can see around them, from an origin that lies on the network's grid, so it
-    comes out as in the painting of the whole, with the same padding at the photo's edges.
+    Each box is stylized with the surroundings that its pixels depend on, from an origin on the network's grid. It
+    therefore equals the same box of the photo stylized as a whole, with the same padding at the photo's edges.
 
     Args:
-        paint: From photos to paintings of the same size.
-        photo: What to paint.
-        size: Of the photo, in pixels.
-        reach: How far a pixel of the painting sees, in pixels.
-        stride: Of the network's coarsest layer, in pixels.
+        paint: Function from photos to stylized images of the same size.
+        photo: The photo.
+        size: Size of the photo in pixels.
+        reach: Largest distance in pixels from which a pixel of the photo acts on a pixel of the result.
+        stride: Stride of the network's coarsest layer in pixels.
     """
 
     def read(box: Box) -> Tensor:
@@ -116,19 +116,19 @@ def painted(paint: Callable[[Tensor], Tensor], photo: Reader, size: Size, *, rea
 
 
 def pieces(picture: Reader, size: Size, count: int) -> Tensor:
-    """Squares `(count, 3, PIECE, PIECE)` from all over a picture, cut off at its size.
+    """Squares `(count, 3, PIECE, PIECE)` spread over a picture, smaller if the picture is.
 
-    A picture that has no more pixels than those is given as it is, `(1, 3, H, W)`.
+    A picture with no more pixels than all squares is returned whole, `(1, 3, H, W)`.
     """
     if math.prod(size) <= count * PIECE**2:
         return in_blocks(picture, BLOCK)(everything(size))
-    # Rows at even distances, columns in the golden ratio: no structure of the picture lies like that.
+    # Rows at even distances, columns by the golden ratio: no structure in a picture is spaced like that.
     shares = [((i + 0.5) / count, i * GOLDEN % 1) for i in range(count)]
     return torch.cat([picture((_around(row, size[0]), _around(column, size[1]))) for row, column in shares])
 
 
 def _around(share: float, length: int) -> slice:
-    """A part of a side, PIECE long, around a place from 0, its beginning, to 1; at the ends as far as there is room."""
+    """A part of a side, PIECE long, around a place from 0 to 1; at the ends it is moved inside."""
     start = max(0, min(length - PIECE, round(share * length - PIECE / 2)))
     return slice(start, min(length, start + PIECE))
 
@@ -136,8 +136,8 @@ def _around(share: float, length: int) -> slice:
 def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor) -> TransformationNetwork:
     """A copy of the network whose norms use, for every picture, their statistics on these images.
 
-    So parts are painted as parts of one picture (Chen et al., 2022, "Towards ultra-resolution neural style transfer via
-    thumbnail instance normalization").
+    Parts are then stylized as parts of one picture (Chen et al., 2022, "Towards ultra-resolution neural style transfer
+    via thumbnail instance normalization").
 
     Args:
         network: It is not changed.

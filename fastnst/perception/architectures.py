@@ -1,4 +1,4 @@
-"""The loss networks as lists of named steps, each with the scale of images that it wants.
+"""Architectures of the loss networks: lists of named steps, each list with its input scale.
 
 Knows nothing about weights, losses or image files.
 """
@@ -15,7 +15,7 @@ IMAGE = "image"  # the name under which the first step finds the normalised imag
 
 @dataclass(frozen=True)
 class Step:
-    """One named operation: which steps it reads, and the prefix of its tensors in torchvision's files."""
+    """One named operation, with the steps it reads and the prefix of its tensors in torchvision's files."""
 
     name: str
     build: Callable[[], nn.Module]
@@ -33,7 +33,7 @@ class Plan(list[Step]):
 
 
 class Concat(nn.Module):
-    """Channels of several maps side by side."""
+    """Concatenation of maps along the channels."""
 
     def forward(self, *maps: Tensor) -> Tensor:
         """Maps `(B, C_i, H, W)` become `(B, sum of C_i, H, W)`."""
@@ -137,7 +137,7 @@ def _densenet_torchvision_names() -> dict[str, str]:
 
 
 class Normalise(nn.Module):
-    """From sRGB in [0, 1] to what the network was trained on: `scale * image + shift`, as RGB or BGR."""
+    """Input scale: sRGB in [0, 1] to `scale * image + shift`, as RGB or BGR."""
 
     def __init__(self, scale: Iterable[float], shift: Iterable[float], *, bgr: bool) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def _imagenet() -> Normalise:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A known network: its steps, its input scale, torchvision's name of its weights, more names of steps."""
+    """A loss network: its steps, its input scale, torchvision's name of its weights, more names of its steps."""
 
     plan: Callable[[], Plan]
     normalise: Callable[[], Normalise] = _imagenet

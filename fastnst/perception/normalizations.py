@@ -1,4 +1,4 @@
-"""Normalizations: how each publication puts numbers on the distances of content and style."""
+"""Normalizations of content and style loss, one for each publication."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from fastnst.perception.losses import content_loss, squared_distance, style_loss
 
 
 class Sizes(NamedTuple):
-    """What a paper's style loss may divide by."""
+    """Sizes by which a paper's style loss may divide."""
 
     channels: int  # of the layer: N in Gatys et al., C in Johnson et al.
     positions: int  # height times width of the layer's maps: M, or H W
@@ -17,13 +17,13 @@ class Sizes(NamedTuple):
 
 
 class Normalization(NamedTuple):
-    """One publication's way to put numbers on the three distances; each function gives `(B,)`."""
+    """One publication's scale of content loss, style loss and total variation; each function returns `(B,)`."""
 
     content: Callable[[Tensor, Tensor], Tensor]
-    style: Callable[[Tensor, Tensor, Sizes], Tensor]  # of Gram matrices as `gram_matrix` gives them
+    style: Callable[[Tensor, Tensor, Sizes], Tensor]  # of Gram matrices as `gram_matrix` returns them
     pixel_range: float = 255.0  # full scale of the pixels in its total variation; here images are in [0, 1]
-    variation_per_pixel: bool = False  # divided by H W, so that a weight fits every size
-    mean_over_layers: bool = False  # layers share the weight; otherwise they are summed
+    variation_per_pixel: bool = False  # divided by H W, so that a weight suits every image size
+    mean_over_layers: bool = False  # mean over layers by weight; otherwise their weighted sum
 
 
 def _half_squares(features: Tensor, target: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""The objective that the settings of a training stand for.
+"""Builders of loss network and perceptual loss from the settings of a training.
 
-Knows nothing of runs, networks that paint or style files.
+Knows nothing of runs, transformation networks or style files.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT, ObjectiveSettings
 
-# The settings that an objective depends on, the style images apart.
+# The settings on which the loss depends, apart from the style images.
 OBJECTIVE = (
     *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
     *("normalization", "loss_network", "pooling", "padding", "crop_size"),
@@ -25,12 +25,12 @@ STYLE_SIDE, NARROWEST = 384, 192  # pixels
 
 
 def style_side(path: Path, size: int | None) -> int:
-    """The long side in pixels at which a painting is looked at; of the file, only the header is read.
+    """The long side in pixels to which a style image is resized; only the header of the file is read.
 
     Args:
-        path: Of the file.
-        size: What is asked for. By default 384, and more for a painting more than twice as long as wide, whose short
-            side gets 192: a style is learnt from an area, and of a scroll 384 px of length would leave little of it.
+        path: File of the style image.
+        size: The long side asked for. By default 384. A painting more than twice as long as wide is larger, its short
+            side 192: a style is learnt from an area, of which a scroll of 384 px length has little.
     """
     with opened(path) as image:
         short, long = sorted(image.size)
@@ -38,22 +38,22 @@ def style_side(path: Path, size: int | None) -> int:
 
 
 def load_style_image(path: Path, size: int | None) -> Tensor:
-    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged, see `style_side`."""
+    """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged; see `style_side`."""
     return load_on_white(path, size=style_side(path, size))
 
 
 def shrunk(image: Tensor, scale: float) -> Tensor:
-    """A style image `(1, 3, H, W)` for smaller crops, with the filter that shrank the painting (Lanczos)."""
+    """A style image `(1, 3, H, W)` scaled down for smaller crops, with the filter that resized the file (Lanczos)."""
     levels = to_levels(image[0].permute(1, 2, 0), torch.uint16).numpy()
     return to_tensor(deep_color.shrunk(levels, round(max(image.shape[-2:]) * scale)))
 
 
 def load_loss_network(settings: ObjectiveSettings, weights: Path | None = None) -> LossNetwork:
-    """The frozen network with the layers asked for.
+    """The loss network with the layers of the settings.
 
     Args:
-        settings: Of a training.
-        weights: A file, in place of the one that the settings name.
+        settings: Settings of a training.
+        weights: File of weights, in place of the one in the settings.
     """
     return LossNetwork(
         (*settings.content_layers, *settings.style_layers),
@@ -67,7 +67,7 @@ def load_loss_network(settings: ObjectiveSettings, weights: Path | None = None) 
 def perceptual_loss(
     settings: ObjectiveSettings, loss_network: LossNetwork, style_images: Sequence[Tensor]
 ) -> PerceptualLoss:
-    """The objective for style images `(1, 3, H, W)` of the size that they shall have."""
+    """The loss for style images `(1, 3, H, W)`, which are not resized."""
     return PerceptualLoss(
         loss_network,
         style_images,
@@ -75,7 +75,7 @@ def perceptual_loss(
         style_layers=settings.style_layers,
         normalization=settings.normalization,
         content_weight=settings.content_weight,
-        # `auto` begins there and is moved in the course of the run.
+        # `auto` starts there and changes during the run.
         style_weight=DEFAULT_STYLE_WEIGHT if settings.style_weight == "auto" else settings.style_weight,
         variation_weight=settings.tv_weight,
     )

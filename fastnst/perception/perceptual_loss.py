@@ -1,4 +1,4 @@
-"""`PerceptualLoss`: the one objective that `optimize` and `train` minimise. Knows nothing of files or optimisers."""
+"""`PerceptualLoss`: the loss that `optimize` and `train` minimise. Knows nothing of files or optimisers."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from fastnst.perception.normalizations import NORMALIZATIONS, Sizes
 
 
 class Losses(NamedTuple):
-    """Losses of each image `(B,)`; the parts are without their weights, `total` has them."""
+    """Losses of each image `(B,)`; `total` is weighted, its parts are not."""
 
     total: Tensor
     content: Tensor
@@ -30,16 +30,16 @@ class PerceptualLoss(nn.Module):
     Args:
         loss_network: Frozen features; must know all layers below.
         style_images: One `(1, 3, H, W)` for each style, sRGB in [0, 1], sizes may differ.
-        content_layers: Layers of the content loss, equally weighted, or a weight for each. Without any, the content
-            loss is zero and nothing is computed for it.
+        content_layers: Layers of the content loss, equally weighted, or a weight for each. Without layers, the content
+            loss is zero and not computed.
         style_layers: Layers of the style loss, likewise.
         normalization: A name in `NORMALIZATIONS`. `relative` and `keras` average over layers by weight; the others
             sum, as the papers do.
         content_weight, style_weight, variation_weight: Factors of the three parts in `Losses.total`.
         variation: Form of the total variation, a key of `VARIATION_POWERS`.
-        pixel_range: Full scale of the pixels that `variation_weight` was chosen for; the normalization's own where
-            left out.
-        regions: `(num_styles, 1, H, W)` in [0, 1], where in an image each style counts; everywhere where left out.
+        pixel_range: Full scale of the pixels for which `variation_weight` was chosen; by default that of the
+            normalization.
+        regions: `(num_styles, 1, H, W)` in [0, 1], the part of the image for each style; by default all of it.
 
     Raises:
         ValueError: Unknown normalization, no layer at all, style layers without a style image, a negative weight, or
@@ -120,14 +120,14 @@ class PerceptualLoss(nn.Module):
 
         Args:
             stylized: `(B, 3, H, W)`, sRGB in [0, 1].
-            content_targets: What `content_targets` gave for the photos.
-            styles: How much of each style every image should have, `(B or 1, num_styles)`, rows that sum to one:
-                their Gram matrices are blended. In equal parts where left out. With `regions` it does not count.
-            inset: Pixels on each side whose features do not count: with as many as the loss network sees to a side,
-                53 for VGG19's relu4_3, no feature that counts knows of the border. Fewer than half of H and W.
+            content_targets: The result of `content_targets` for the photos.
+            styles: Share of each style in each image, `(B or 1, num_styles)`, rows that sum to one: the Gram matrices
+                are blended. By default equal shares. Ignored with `regions`.
+            inset: Pixels on each side whose features are left out. With the receptive field's reach (53 for VGG19's
+                relu4_3) no remaining feature depends on the border. Fewer than half of H and W.
 
         Raises:
-            ValueError: An inset, where styles have regions.
+            ValueError: An inset with regions.
         """
         if inset and self.regions is not None:
             raise ValueError("regions are of the whole image: no inset")
@@ -157,7 +157,7 @@ class PerceptualLoss(nn.Module):
         """Loss of one layer, `(B,)`; `grams` are `(num_styles, C, C)`."""
         sizes = Sizes(features.shape[1], features[0, 0].numel(), images[0, 0].numel())
         if self.regions is not None:
-            shares = self.regions.flatten(1).mean(1)  # by area, so that strokes are as strong in a small region
+            shares = self.regions.flatten(1).mean(1)  # by area, so that strokes are as strong in small regions
             parts = [
                 share * self.normalization.style(guided_gram_matrix(features, region), gram, sizes)
                 for share, region, gram in zip(shares, self.regions[:, None], grams[:, None], strict=True)
@@ -166,5 +166,5 @@ class PerceptualLoss(nn.Module):
         if styles is None:
             target = grams.mean(0, keepdim=True)
         else:
-            target = (styles.to(grams)[..., None, None] * grams).sum(1)  # no product of matrices: float32 in autocast
+            target = (styles.to(grams)[..., None, None] * grams).sum(1)  # no matrix product: autocast keeps float32
         return self.normalization.style(gram_matrix(features), target, sizes)

@@ -1,4 +1,4 @@
-"""Settings of an objective: layers, weights, the loss network. Imports neither torch nor anything that does."""
+"""Settings of a perceptual loss: layers, weights, loss network. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, PositiveFloat
 from cyclopts.validators import Number
 
-from fastnst.base.options import BRIEF, LOOK, WORDS
+from fastnst.base.options import BRIEF, LOOK, WORDS, Settings
 
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
 NormalizationName = Literal["relative", "gatys", "johnson"]
@@ -19,8 +19,8 @@ SideOfStyle = Annotated[int, Parameter(validator=Number(gte=32))]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveSettings:
-    """What a perceptual loss depends on, apart from the style images."""
+class ObjectiveSettings(Settings):
+    """Settings of a perceptual loss, apart from the style images."""
 
     style_weight: Annotated[PositiveFloat | Literal["auto"], LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
     """2: a light touch; 8: strokes, palette; `auto` [8]."""
@@ -29,7 +29,7 @@ class ObjectiveSettings:
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
     """Weight of total variation, which smooths [0]."""
     style_size: Annotated[SideOfStyle | None, LOOK] = None
-    """Long side; larger, larger strokes [384]."""
+    """Its long side; larger: larger strokes [384]."""
     style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = (
         "relu1_2",
         "relu2_2",
@@ -40,7 +40,7 @@ class ObjectiveSettings:
     content_layers: Annotated[tuple[str, ...], LOOK, WORDS] = ("relu3_3",)
     """Loss network layers for content."""
     normalization: Annotated[NormalizationName, LOOK] = "relative"
-    """Scale of the losses; two as in the papers."""
+    """Scale of the losses, own or a paper's."""
     loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
     """Frozen network that measures the losses."""
     loss_weights: Annotated[Path | None, LOOK] = None
@@ -48,4 +48,4 @@ class ObjectiveSettings:
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """Of the loss network: `max` or `avg` [max]."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
-    """Likewise: `replicate` or `zeros` [replicate]."""
+    """Of its borders: `replicate`, `zeros` [replicate]."""

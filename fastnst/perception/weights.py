@@ -28,11 +28,11 @@ def load_weights(
 
     Args:
         name: A key of `NETWORKS`.
-        shapes: Of the tensors that are needed, by name.
+        shapes: Shapes of the needed tensors by name.
         weights: As for `LossNetwork`.
 
     Raises:
-        LossNetworkError: A file that does not fit.
+        LossNetworkError: The file does not fit.
         OSError: No such file, or the download failed.
     """
     source = NETWORKS[name].torchvision
@@ -55,7 +55,7 @@ def _wheel_file() -> Path:
 
 
 def _download(name: str, torchvision_name: str) -> dict[str, Tensor]:
-    models = importlib.import_module("torchvision.models")  # over a second, and only needed here
+    models = importlib.import_module("torchvision.models")  # takes over a second, and only needed here
     url = models.get_model_weights(torchvision_name)["IMAGENET1K_V1"].url
     try:
         return torch.hub.load_state_dict_from_url(
@@ -71,12 +71,12 @@ def _download(name: str, torchvision_name: str) -> dict[str, Tensor]:
 def _read(path: Path) -> dict[str, Tensor]:
     """Tensors of a .safetensors or torch file, without running code from it."""
     with path.open("rb"):
-        pass  # a file that is not there is an OSError that names it
+        pass  # a missing file is an OSError that names it
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and safetensors each have errors of their own
+    except Exception as error:  # zip, pickle and safetensors have different errors
         raise LossNetworkError(f"{path} is not a weight file that torch or safetensors can read") from error
     if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
         raise LossNetworkError(f"{path} is not a state dict, that is tensors by name")
@@ -84,7 +84,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _torchvision_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under torchvision's present names: old DenseNet names are renewed, 8-bit tables looked up."""
+    """Tensors under torchvision's current names: old DenseNet names are updated, 8-bit tables looked up."""
     if "block1_conv1_W_q" not in state:
         return {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state.items()}
     unpacked = {}
@@ -108,13 +108,13 @@ def _check_fit(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size], na
             reason = f"{key} has shape {tuple(state[key].shape)}, expected {tuple(shape)}"
             raise LossNetworkError(f"{path} does not fit {name}: {reason}")
     known = {step.key for step in NETWORKS[name].plan()}
-    for key in state:  # vgg16 and vgg19 begin alike: what follows tells them apart
+    for key in state:  # vgg16 and vgg19 begin alike and differ in later layers
         if key.startswith("features.") and key.rpartition(".")[0] not in known:
             raise LossNetworkError(f"{path} does not fit {name}: {name} has no {key}")
 
 
 def _random(shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-    """He et al. (2015) for convolutions, identity for batch norms; the same however deep the network is."""
+    """Random weights: He et al. (2015) for convolutions, identity for batch norms; the same for any depth."""
     generator, state = torch.Generator().manual_seed(0), {}
     for key, shape in shapes.items():
         if len(shape) == 4:

@@ -1,4 +1,7 @@
-"""What a run that goes wrong says early. A Lightning callback that changes no number."""
+"""Early warnings: the style loss does not fall, the output saturates, one style swallows another.
+
+A Lightning callback that changes no number.
+"""
 
 import logging
 from typing import Any
@@ -7,19 +10,19 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 CHECKED_AT = (0.2, 0.5)  # of the run
-FEWEST_STEPS = 100  # before which nothing can be said
+FEWEST_STEPS = 100  # before that nothing can be told
 RECENT = 0.95  # smoothing of the style loss
-HARDLY_FALLEN = 0.9  # of what it was at first
-STILL_HIGH = 0.5  # relative style loss, where it has hardly fallen
+HARDLY_FALLEN = 0.9  # of its first value
+STILL_HIGH = 0.5  # relative style loss, if it has hardly fallen
 SATURATED = 0.3  # share of values at 0 or 1, beyond that of the style image
 EDGE = 0.01  # a value so close to 0 or 1 is saturated
-ALIKE = 0.02  # mean difference between pictures of one photo in two styles
+ALIKE = 0.02  # mean difference of one photo in two styles
 SWALLOWED = 3.0  # times the lowest style loss
 log = logging.getLogger("fastnst")
 
 
 def saturation(images: Tensor) -> float:
-    """Share of values at the ends of the range.
+    """Share of values at 0 or 1.
 
     Example:
         >>> saturation(Tensor([0.0, 0.5, 1.0, 0.25]))
@@ -29,7 +32,7 @@ def saturation(images: Tensor) -> float:
 
 
 class Alarms(Callback):
-    """Warns, at a fifth and at half of a run, of a style that is not learnt, of saturated and of equal pictures.
+    """Warnings at a fifth and at half of a run: a style is not learnt, pictures saturate, two styles look the same.
 
     Args:
         photos: A few held-out ones, `(B, 3, H, W)`.
@@ -45,17 +48,17 @@ class Alarms(Callback):
         self.said: list[str] = []
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint: a run that is resumed is judged by its beginning."""
+        """State for a checkpoint, so that a resumed run is compared with its beginning."""
         return {"left": self._left, "first": self._first, "recent": self._recent}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a checkpoint stands."""
+        """Restore the state of a checkpoint."""
         self._left, self._first, self._recent = (state_dict[key] for key in ("left", "first", "recent"))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Remember the style loss; look, if it is time."""
+        """Record the style loss; check, if it is time."""
         for style, loss in zip(outputs["styles"].tolist(), outputs["style_losses"].tolist(), strict=True):
             self._first.setdefault(style, loss)
             self._recent[style] = RECENT * self._recent.get(style, loss) + (1 - RECENT) * loss

@@ -1,6 +1,6 @@
-"""`--style-weight auto`: the style weight at which content and style errors stand in a fixed ratio.
+"""`--style-weight auto`: a controller that finds the style weight at which content and style error have a fixed ratio.
 
-Knows nothing of networks: it is told the two errors of each step, and says the weight of the next.
+Knows nothing of networks: it gets the two errors of each step and returns the weight of the next.
 """
 
 import math
@@ -9,17 +9,17 @@ from typing import Any
 # Content error over style error: what a weight of 8 comes to at the end of a training, as geometric mean of eight
 # paintings (6.9 to 11.7, replicated borders; records/LOG.md).
 TARGET = 9.0
-FROM, UNTIL = 0.15, 0.85  # of the run: before, the network cannot paint yet; after, it must know what it aims at
+FROM, UNTIL = 0.15, 0.85  # of the run: earlier the network knows no style yet; later the loss must not change any more
 GAIN = 12.0  # how often the logarithm of the error would be made up in a whole run
 SMOOTHING = 0.97
 LOWEST, HIGHEST = 0.5, 64.0
 
 
 class Balance:
-    """Finds a style weight in the course of a run; a pure function of the errors and places it was told.
+    """The style weight in the course of a run, a pure function of the errors so far.
 
     Args:
-        weight: Where the search begins.
+        weight: The initial weight.
     """
 
     def __init__(self, weight: float = 8.0) -> None:
@@ -31,12 +31,12 @@ class Balance:
         """The weight after a step.
 
         Args:
-            content: Content error of the step, without its weight.
-            style: Style error, likewise.
-            progress: Where the run stands, from 0 to 1.
+            content: Content error of the step, unweighted.
+            style: Style error of the step, unweighted.
+            progress: Share of the run that is done, from 0 to 1.
         """
-        # The ratio of the means, as it is measured at the end. The mean of the ratios was half as high again
-        # (records/LOG.md): few photos have much of the style error.
+        # The ratio of the means, as it is measured at the end. The mean of the ratios was 1.5 times as high
+        # (records/LOG.md): few photos have most of the style error.
         now = [max(content, 1e-6), max(style, 1e-6)]
         before = self._errors or now
         self._errors = [SMOOTHING * old + (1 - SMOOTHING) * new for old, new in zip(before, now, strict=True)]
@@ -48,9 +48,9 @@ class Balance:
         return self.weight
 
     def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
+        """State for a checkpoint."""
         return {"weight": self.weight, "errors": self._errors, "progress": self._progress}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where a checkpoint stands."""
+        """Restore the state of a checkpoint."""
         self.weight, self._errors, self._progress = state["weight"], state["errors"], state["progress"]

@@ -1,6 +1,6 @@
-"""Checks of a training, before anything heavy is imported or changed.
+"""Checks of a training's settings and files, before anything is changed.
 
-Imports neither torch nor anything that does, so that a mistake is told at once.
+Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
 from dataclasses import replace
@@ -20,19 +20,19 @@ AUTO, NOTHING = "auto", "none"
 
 
 class Plan(NamedTuple):
-    """What a training will do."""
+    """A training whose settings are checked."""
 
     run: Run
-    settings: TrainSettings  # of a resumed run, those that it was started with
-    start: Path | None  # the style file to begin at
+    settings: TrainSettings  # of a resumed run: those it was started with
+    start: Path | None  # the style file to start from
 
 
 def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
-    """Check what can be checked; changes nothing.
+    """Check settings and files; changes nothing.
 
     Args:
-        settings: See the class.
-        folder: What `runs/` and `checkpoints/` are in.
+        settings: Settings of the training.
+        folder: The folder of `runs/` and `checkpoints/`.
 
     Raises:
         UserError: Settings or files that cannot be used.
@@ -50,10 +50,10 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
 
 
 def find_start(init_from: str, network: NetworkName) -> Path | None:
-    """The style file to begin at: of a name or path; the shipped base of a network for `auto`, if there is one.
+    """The style file to start from, by name or path. `auto`: the shipped base of a network, if there is one.
 
     Raises:
-        StyleFileError: No style of that name, or a file that is no style file.
+        StyleFileError: No style of that name, or not a style file.
     """
     if init_from == NOTHING:
         return None
@@ -69,7 +69,7 @@ def find_start(init_from: str, network: NetworkName) -> Path | None:
 
 
 def check_probe(settings: ProbeSettings) -> Path:
-    """The folder that a probe writes to, when all that can be checked has been.
+    """Check the settings of a probe; returns the folder that it writes to.
 
     Raises:
         UserError: Settings or files that cannot be used.

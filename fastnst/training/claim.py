@@ -1,6 +1,6 @@
-"""The claim on a run's name: of two trainings of one name, the second is refused when it begins.
+"""Lock on a run's name: of two trainings of one name, the second is refused when it starts.
 
-A claim names its process. One whose process has died, by SIGKILL or with its machine, holds nothing.
+The lock file names its process. It no longer counts when that process has died, by SIGKILL or with its machine.
 """
 
 import json
@@ -22,17 +22,17 @@ CLAIM, LOCK = "claim.json", ".lock"
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder of a run for this process; it is made where it is not there.
+    """Lock the folder of a run for this process; makes the folder.
 
-    Not a lock that the system keeps: processes that decode photos inherit such a lock, and hold it for seconds after a
-    training was killed, when it should go on.
+    This is no lock of the operating system: processes that decode photos inherit such a lock, and would hold it for
+    seconds after a training was killed, when it should be resumed.
 
     Raises:
-        TrainingError: A training that is alive holds it.
+        TrainingError: A running training holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     claim = folder / CLAIM
-    with FileLock(folder / LOCK):  # held while the claim is looked at and written
+    with FileLock(folder / LOCK):  # held while the claim is read and written
         if holder := _living(claim):
             raise TrainingError(f"{folder} is in use by process {holder}: wait for it, or choose another --name")
         write_json(claim, _this_process())
@@ -40,7 +40,7 @@ def claimed(folder: Path) -> Iterator[None]:
         yield
     finally:
         claim.unlink(missing_ok=True)
-        if set(folder.iterdir()) <= {folder / LOCK}:  # a training that was refused leaves nothing
+        if set(folder.iterdir()) <= {folder / LOCK}:  # a refused training leaves nothing
             (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
@@ -52,7 +52,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _living(claim: Path) -> str | None:
-    """The process that holds a claim, if it lives; that of another machine, in a shared folder, is believed to."""
+    """The process that holds a claim, if it is alive; one on another machine (a shared folder) is assumed to be."""
     try:
         said = json.loads(claim.read_text())
         host, pid, started = str(said["host"]), int(said["pid"]), float(said["started"])
@@ -61,7 +61,7 @@ def _living(claim: Path) -> str | None:
     if host != platform.node():
         return f"{pid} of {host} (if that is gone, remove {claim})"
     try:
-        same = abs(psutil.Process(pid).create_time() - started) < 1.0  # numbers of processes are used again
+        same = abs(psutil.Process(pid).create_time() - started) < 1.0  # process numbers are reused
     except psutil.Error:
         return None
     return str(pid) if same else None

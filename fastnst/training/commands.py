@@ -1,4 +1,4 @@
-"""`fastnst train` and `fastnst probe`. What needs torch is imported when all that can be checked before is checked."""
+"""The commands `fastnst train` and `fastnst probe`. torch is imported after settings and files are checked."""
 
 import json
 import logging
@@ -30,7 +30,7 @@ def train(
     from fastnst.training.train import train as run
 
     result = run(settings, started=STARTED)
-    if result is None:  # another process of a distributed run tells of it
+    if result is None:  # another process of a distributed run reports it
         return DONE
     if settings.json:
         print(json.dumps(result))
@@ -40,7 +40,7 @@ def train(
 
 
 def _summary(result: dict[str, Any]) -> str:
-    """What was made, how good it is, and the line that uses it."""
+    """The style file, its validation loss, and the command that uses it."""
     names = [style["name"] for style in result["styles"]]
     style = result["name"] if len(names) == 1 else ",".join(f"{name}:{1 / len(names):.2g}" for name in names)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())

@@ -1,8 +1,8 @@
 """Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
 
 Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
-a run was interrupted. Crops may come several times, so that what is known of them need not be computed again. Knows
-nothing of networks and losses.
+a run was interrupted. A crop may come in several steps, so that its content features are computed once. Knows nothing
+of networks and losses.
 """
 
 import functools
@@ -29,11 +29,11 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
 SPARE = 1.25  # the short side of a decoded photo, in crop sizes
 ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
 PATIENCE = 50  # unreadable photos in a row
-TOGETHER = 31  # photos that take turns until each has come often enough; a prime, so that it meets other styles
+TOGETHER = 31  # photos that take turns until each has come `visits` times; a prime, so that each meets other styles
 
 
 class Draw(NamedTuple):
-    """Which sample: the step that would have it if none came twice, its number in that step, its size in pixels."""
+    """Identifies a sample: its step if no crop came twice, its number in that step, its size in pixels."""
 
     step: int
     number: int
@@ -41,12 +41,12 @@ class Draw(NamedTuple):
 
 
 class PhotoBatch(NamedTuple):
-    """What a loader gives.
+    """A batch of the loader.
 
     Attributes:
         photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
-        skipped: Names of unreadable photos that others stand in for.
-        draws: Which samples of the training they are, if they come again; equal draws are equal photos.
+        skipped: Names of unreadable photos that were replaced by others.
+        draws: Identifies the samples, if they come again; equal draws are equal photos.
     """
 
     photos: Tensor
@@ -55,7 +55,7 @@ class PhotoBatch(NamedTuple):
 
 
 class PhotoDataModule(pl.LightningDataModule):
-    """Endless training batches and a few held-out photos, of one source.
+    """Endless training batches and a few validation photos of one source.
 
     In a distributed run the trainer needs `use_distributed_sampler=False`: every process draws its own share.
 
@@ -63,21 +63,21 @@ class PhotoDataModule(pl.LightningDataModule):
         source: A folder (with its subfolders), "coco", "hub:owner/name" or "hub:owner/name:split"; None for
             the sample photos of scikit-image.
         batch_size: Photos per step and process.
-        crop_size: Side of the crops in pixels at a given step; asked in the main process, a few steps ahead.
+        crop_size: From a step to the side of its crops in pixels; called in the main process, a few steps ahead.
         seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
         workers: Processes that decode; 0 decodes in the main process.
-        visits: Steps that have the same crops, see `visited`.
+        visits: Number of steps in which each crop comes, see `visited`.
         max_photos: Use at most so many photos of the source; by default all of a folder, 20,000 of the Hub.
-        eval_size: Side of the held-out photos in pixels.
+        eval_size: Side of the validation photos in pixels.
         cache: Folder for the copies of Hub photos; by default `fastnst` in the user's cache folder.
 
     Attributes:
-        start_step: The step at which the training loader begins; set it before the loader is iterated.
-        notice: A line for the user about the source, empty if there is nothing to say.
-        remote: Whether `prepare_data` may have to fetch photos, which can take long.
+        start_step: The first step of the training loader; set it before the loader is iterated.
+        notice: A line for the user about the source, or empty.
+        remote: Whether `prepare_data` may download photos, which can take long.
 
     Raises:
-        DataError: The source is neither of those.
+        DataError: The source is none of these.
     """
 
     def __init__(
@@ -101,17 +101,17 @@ class PhotoDataModule(pl.LightningDataModule):
         self.source, self.notice, self._load, self.remote = find_source(source, max_photos, cache)
 
     def prepare_data(self) -> None:
-        """Fetches Hub photos, once and in one process."""
+        """Download Hub photos, once and in one process."""
         self._load()
 
     @functools.cached_property
     def photos(self) -> Photos:
-        """All photos of the source, training and held-out."""
+        """All photos of the source, for training and validation."""
         return self._load()
 
     @functools.cached_property
     def held_out(self) -> dict[int, Bytes]:
-        """The held-out photos: index and `(S, S, 3)`, in a fixed order; the same whatever the seed."""
+        """The validation photos: index and `(S, S, 3)`, in a fixed order; the same whatever the seed."""
         return _hold_out(self.photos, self.eval_size, self.source)
 
     @functools.cached_property
@@ -125,16 +125,16 @@ class PhotoDataModule(pl.LightningDataModule):
 
     @property
     def num_photos(self) -> int:
-        """Photos to train on."""
+        """Number of photos to train on."""
         return len(self.training)
 
     @property
     def held_out_names(self) -> tuple[str, ...]:
-        """Names of the held-out photos, in the order of the validation loader."""
+        """Names of the validation photos, in the order of the validation loader."""
         return tuple(self.photos.names[index] for index in self.held_out)
 
     def describe(self) -> dict[str, Any]:
-        """Source and counts, for the style file; the hash tells whether a resumed run sees the same photos."""
+        """Source and counts, for the style file; the hash shows whether a resumed run has the same photos."""
         names = "\n".join(self.photos.names[index] for index in self.training)
         return {
             "source": self.source,
@@ -144,12 +144,12 @@ class PhotoDataModule(pl.LightningDataModule):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """The step at which a resumed run begins and what it trains on, for Lightning's checkpoint."""
+        """For Lightning's checkpoint: the step at which a resumed run starts, and its data."""
         step = self.trainer.global_step if self.trainer else self.start_step
         return {"step": step, "names_sha256": self.describe()["names_sha256"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Begin at that step; a DataError if the photos are no longer the same."""
+        """Start at that step; a DataError if the photos are no longer the same."""
         if state_dict["names_sha256"] != self.describe()["names_sha256"]:
             raise DataError(f"{self.source}: other photos than when the run was started; put them back, or start anew")
         self.start_step = state_dict["step"]
@@ -160,7 +160,7 @@ class PhotoDataModule(pl.LightningDataModule):
         return from_levels(samples[[Draw(step, 0, size) for step in range(count)]].photos)
 
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
-        """Batches without end, from `start_step` on."""
+        """Endless batches from `start_step` on."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size * processes, self.source)
         first = rank * self.batch_size
@@ -177,34 +177,34 @@ class PhotoDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[PhotoBatch]:
-        """The held-out photos, up to four at once, always the same."""
+        """The validation photos, up to four at once, always the same."""
         photos = [(photo, ()) for photo in self.held_out.values()]
         return DataLoader(photos, batch_size=min(4, len(photos)), collate_fn=_collate)  # type: ignore[arg-type]
 
     def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
-        """From uint8 to [0, 1], on the device: a quarter of the bytes to transfer."""
+        """Convert uint8 to [0, 1] on the device, which is a quarter of the bytes to transfer."""
         draws = tuple(batch.draws) if self.visits > 1 else ()
         return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped), draws)
 
 
 def visited(step: int, visits: int, batch_size: int) -> int:
-    """The step whose crops a step has, if all come `visits` times: those of some steps in a row take turns."""
+    """The step whose crops a step reuses if each comes `visits` times; the crops of some steps in a row take turns."""
     together = max(1, TOGETHER // batch_size)
     turns, place = divmod(step, together * visits)
     return turns * together + place % together
 
 
 class StepSampler(Sampler[list[Draw]]):
-    """One process's draws, a list per step, without end and therefore without a length."""
+    """The draws of one process, a list per step; endless, so it has no length."""
 
     def __init__(
         self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int], visits: int = 1
     ) -> None:
-        """Takes the process's sample numbers; `start` is asked when the iteration begins."""
+        """Takes the sample numbers of the process; `start` is called when the iteration begins."""
         self.share, self.crop_size, self.start, self.visits = share, crop_size, start, visits
 
     def __iter__(self) -> Iterator[list[Draw]]:
-        """Begins at the start step."""
+        """Iterate from the start step."""
         for step in itertools.count(self.start()):
             crop, known = self.crop_size(step), visited(step, self.visits, len(self.share))
             yield [Draw(known, index, crop) for index in self.share]
@@ -219,11 +219,11 @@ class TrainingSamples(Dataset[PhotoBatch]):
         self.global_batch, self.source = global_batch, source
 
     def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
-        """The batch of some draws of one size."""
+        """The batch of several draws of one size."""
         return _collate([self.sample(draw) for draw in draws])._replace(draws=tuple(draws))
 
     def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
-        """A crop `(S, S, 3)`, and the names of unreadable photos in whose place it stands.
+        """A crop `(S, S, 3)`, and the names of unreadable photos that it replaces.
 
         Raises:
             DataError: Too many photos in a row are unreadable.
@@ -270,10 +270,10 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    """Ctrl-C and often SIGTERM go to a whole process group; the main process ends its step, then the workers.
+    """Move a worker out of the process group, to which Ctrl-C and often SIGTERM go: the main process ends the workers.
 
-    SIGTERM itself must go on to stop a worker (PyTorch sees to that, and gives a worker one thread):
-    multiprocessing waits at exit for the workers that it told to terminate.
+    SIGTERM itself must still stop a worker (PyTorch sees to that, and gives a worker one thread): multiprocessing waits
+    at exit for the workers that it told to terminate.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "setpgid"):  # not on Windows
@@ -281,12 +281,12 @@ def _leave_signals_to_the_main_process(worker: int) -> None:
 
 
 def _is_astronaut(name: str) -> bool:
-    """Whether this is scikit-image's photo of Eileen Collins, which is always held out to compare with."""
+    """Whether this is scikit-image's photo of Eileen Collins, which is always a validation photo."""
     return Path(name).stem.lower() == "astronaut"
 
 
 def _hold_out(photos: Photos, size: int, source: str) -> dict[int, Bytes]:
-    """2 % of the photos, 1 to 32, by the hash of their names; those that cannot be read do not count."""
+    """The validation photos: 2 % of all, 1 to 32, by the hash of their names; unreadable ones do not count."""
     count = min(HELD_OUT_MOST, max(1, round(HELD_OUT_SHARE * len(photos.names))))
     hashes = [hashlib.sha256(os.fsencode(name)).digest() for name in photos.names]
     order = sorted(range(len(hashes)), key=lambda i: (not _is_astronaut(photos.names[i]), hashes[i]))

@@ -1,10 +1,11 @@
-"""What a run shows while it goes on: a progress bar, previews of held-out photos, and a stop that loses nothing.
+"""Progress bar, previews, checkpoints and an orderly stop of a run.
 
 Lightning callbacks; none of them changes a number.
 """
 
 import io
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,25 +31,25 @@ class ProgressBar(Callback):
         self._task = self._bar.add_task("training", total=1.0, state="")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show the bar."""
+        """Show the progress bar."""
         self._bar.start()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move the bar."""
+        """Update the progress bar."""
         speed = float(trainer.callback_metrics.get("images_per_second", 0.0))
         state = f"step {trainer.global_step}  loss {float(outputs['loss']):.3f}  {speed:.1f} images/s"
         progress: Any = pl_module.progress
         self._bar.update(self._task, completed=progress, state=state)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take the bar away, however the run ended."""
+        """Remove the progress bar, however the run ended."""
         self._bar.stop()
 
 
 class Previews(Callback):
-    """Paints the same held-out photos every so many steps, into TensorBoard and `preview.png` in the run's folder."""
+    """Stylized validation photos at intervals, in TensorBoard and as `preview.png` in the run's folder."""
 
     def __init__(self, photos: Tensor, *, every: int, folder: Path) -> None:
         self._photos = photos[:4]  # (B, 3, H, W)
@@ -58,17 +59,17 @@ class Previews(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Paint, if it is time."""
+        """Write a preview, if it is time."""
         if trainer.global_step % self._every == 0 and trainer.is_global_zero:
             self.paint(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Paint the result."""
+        """Write the last preview."""
         if trainer.is_global_zero:
             self.paint(trainer, pl_module)
 
     def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """A row of photos, and below it a row for each style."""
+        """Write a sheet: a row of photos, and below it a row for each style."""
         network: Any = pl_module.network
         photos = self._photos.to(pl_module.device)
         rows = [photos, *network.in_every_style(photos)]
@@ -79,34 +80,37 @@ class Previews(Callback):
 
 
 class GracefulStop(Callback):
-    """Saves a run that a signal ends, and the end of every run, so that nothing is lost.
+    """A checkpoint when a signal ends the run, and at the end of every run, so that nothing is lost.
 
-    Lightning turns SIGTERM into a `SIGTERMException` at the end of the step; `ctrl_c_as_sigterm` sends Ctrl-C the same
-    way.
+    Lightning raises `SIGTERMException` at the end of the step after SIGTERM; `ctrl_c_as_sigterm` makes Ctrl-C do the
+    same.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the end, in case the style file cannot be written."""
+        """Save the final weights, in case the style file cannot be written."""
         trainer.save_checkpoint(self._checkpoint)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save what a signal stopped; after any other error the last good checkpoint stays as it is."""
+        """Save a run that a signal stopped; after any other error the last good checkpoint stays as it is."""
         if isinstance(exception, SIGTERMException):
             trainer.save_checkpoint(self._checkpoint)
 
 
 @contextmanager
 def ctrl_c_as_sigterm() -> Iterator[None]:
-    """Ctrl-C ends the run after the step at hand; before the first step it interrupts at once."""
+    """Let Ctrl-C end the run after the current step; before the first step it interrupts at once."""
 
     def handle(*_: object) -> None:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:  # Lightning does not listen yet
             raise KeyboardInterrupt
         signal.raise_signal(signal.SIGTERM)
 
+    if threading.current_thread() is not threading.main_thread():  # only there can signals be handled
+        yield
+        return
     previous = signal.signal(signal.SIGINT, handle)
     try:
         yield
@@ -115,10 +119,10 @@ def ctrl_c_as_sigterm() -> Iterator[None]:
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes a checkpoint beside the last one and renames it.
+    """Checkpoints that are written beside the last one and renamed.
 
-    Lightning's own way goes through the system's temporary folder: on another file system the last step is a copy
-    over the only checkpoint.
+    Lightning writes into the system's temporary folder: on another file system, its last step copies over the only
+    checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:

@@ -1,4 +1,4 @@
-"""Which style weight? Short trainings at several weights and stroke sizes, on one contact sheet to choose from."""
+"""`fastnst probe`: short trainings at several style weights and stroke sizes, on one contact sheet."""
 
 import logging
 import time
@@ -37,23 +37,23 @@ class Trial(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its style file."""
+        """Name of its style file."""
         return f"weight_{self.style_weight:g}_size_{self.style_size}"
 
 
 def probe(settings: ProbeSettings) -> dict[str, Any]:
-    """Train one style a few times, shortly, and paint the same photos with each result.
+    """Train one style several times, briefly, and stylize the same photos with each result.
 
     Args:
         settings: See the class.
 
     Returns:
-        JSON values: what `probe.json` holds (for each trial its settings, held-out errors and style file), and
-        `output`, the folder with it, with `sheet.png` and the style files.
+        JSON values: the content of `probe.json` (for each trial its settings, validation losses and style file), and
+        `output`, the folder with it, `sheet.png` and the style files.
 
     Raises:
         UserError: Files or settings that cannot be used; nothing was changed.
-        Interrupted: Ctrl-C; a sheet of what was done is there.
+        Interrupted: Ctrl-C; the sheet of the finished trials is written.
     """
     style, folder = resolve_photo(str(settings.style)), check_probe(settings)
     photos = [load_image(resolve_photo(name), size=2 * SHEET_SIDE) for name in settings.photo]
@@ -106,7 +106,7 @@ def _trials(settings: ProbeSettings, style: Path) -> Iterator[Trial]:
 
 
 def _try(trial: Trial, base: TrainSettings, folder: Path, photos: list[Tensor]) -> tuple[dict[str, Any], list[Tensor]]:
-    """Train with one setting and paint the photos."""
+    """Train with one setting and stylize the photos."""
     settings = replace(base, name=trial.name, style_weight=trial.style_weight, style_size=trial.style_size)
     trained = train(settings, started=time.monotonic(), folder=folder)
     if trained is None:
@@ -132,7 +132,7 @@ def _label(entry: dict[str, Any]) -> str:
 
 @torch.no_grad()
 def _write(result: dict[str, Any], folder: Path, photos: list[Tensor], rows: list[tuple[str, list[Tensor]]]) -> None:
-    """The sheet and the numbers of what is done so far."""
+    """Write sheet and numbers of the trials so far."""
     sheet = contact_sheet(
         [photos, *(painted for _, painted in rows)],
         labels=["photos", *(label for label, _ in rows)],

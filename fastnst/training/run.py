@@ -1,4 +1,4 @@
-"""The folder of a run: where its files are, with which settings it was started, and whether it may start or go on."""
+"""The folder of a run: its files, the settings it was started with, and whether it may start or be resumed."""
 
 import json
 import os
@@ -18,11 +18,11 @@ NEW_IF_GIVEN = ("data", "style", "loss_weights", "learning_rate", "save_every", 
 
 @dataclass(frozen=True)
 class Run:
-    """Names and places of a run.
+    """Name and files of a run.
 
     Args:
-        name: Of the style file.
-        root: The folder that `runs/` and `checkpoints/` are in.
+        name: Name of the style file.
+        root: The folder of `runs/` and `checkpoints/`.
     """
 
     name: str
@@ -30,10 +30,10 @@ class Run:
 
     @classmethod
     def of(cls, settings: TrainSettings, root: Path = Path()) -> "Run":
-        """The run of some settings: its name, or the names of its style images.
+        """The run of these settings; it is named as they say, or after its style images.
 
         Raises:
-            TrainingError: There is no name, or one that a style file cannot have.
+            TrainingError: No name, or one that a style file cannot have.
         """
         if not (settings.name or settings.style):
             raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
@@ -44,12 +44,12 @@ class Run:
 
     @property
     def folder(self) -> Path:
-        """Checkpoint, TensorBoard events, previews."""
+        """The folder of checkpoint, TensorBoard events and previews."""
         return self.root / "runs" / self.name
 
     @property
     def checkpoint(self) -> Path:
-        """What `--resume` goes on from; there only while the run is unfinished."""
+        """The checkpoint for `--resume`; exists only while the run is unfinished."""
         return self.folder / "last.ckpt"
 
     @property
@@ -59,11 +59,11 @@ class Run:
 
     @property
     def style_file(self) -> Path:
-        """The result."""
+        """The resulting style file."""
         return self.root / "checkpoints" / f"{self.name}{SUFFIX}"
 
     def check_new(self, settings: TrainSettings) -> TrainSettings:
-        """Check that a new run may begin; changes nothing.
+        """Check that a new run may start; changes nothing.
 
         Raises:
             TrainingError: Settings that exclude each other, or files that would be lost.
@@ -86,12 +86,12 @@ class Run:
         return settings
 
     def check_resumed(self, settings: TrainSettings) -> TrainSettings:
-        """The settings of the unfinished run; what is asked for now must not contradict them.
+        """The settings of the unfinished run; the new settings must not contradict them.
 
-        A flag that repeats the default cannot be told from one that was not given; the run's setting holds then.
+        A flag with the default value cannot be told from one that was not given; the run's own setting then applies.
 
         Raises:
-            TrainingError: There is no unfinished run, its settings cannot be read, or a contradiction.
+            TrainingError: No unfinished run, unreadable settings, or a contradiction.
         """
         if not self.checkpoint.exists() or not self.settings.exists():
             raise TrainingError(f"no unfinished run in {self.folder}; one that can go on has a last.ckpt there")
@@ -110,13 +110,13 @@ class Run:
         return from_json({**saved, **{key: asked[key] for key in (*NEW_ALWAYS, *given)}})
 
     def _check_same_styles(self, settings: TrainSettings, hashes: dict[str, str]) -> None:
-        """Refuse other pictures than those that the run was started with; the same ones may have moved."""
+        """Refuse other style images than those of the run; the files may have moved."""
         asked = [sha256(path) for path in settings.style if path.is_file()]
         if asked != list(hashes.values()):
             raise TrainingError(f"the run was started with other style images ({', '.join(hashes)}): leave --style out")
 
     def begin(self, settings: TrainSettings, style_hashes: dict[str, str]) -> None:
-        """Make the folders, drop what an unfinished run left there, keep the settings and what tells the styles apart.
+        """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.
 
         Raises:
             TrainingError: The style file could not be written at the end.
@@ -136,7 +136,7 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any]) -> TrainSettings:
-    """Settings from what `to_json` gave; names that this version does not know are left out."""
+    """Settings from the values of `to_json`; names that this version does not know are ignored."""
     values = {**EARLIER, **values}
     known = {field.name for field in fields(TrainSettings)}
     settings: dict[str, Any] = {

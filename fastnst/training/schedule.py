@@ -1,7 +1,7 @@
-"""Where a run stands between its start (0) and its end (1), and what follows from that.
+"""Progress of a run, from 0 to 1, and the learning rate and crop size that follow from it.
 
-A run of N steps knows its place from the step; a run with a time budget from the clock. Everything that changes in
-the course of a run is a pure function of that place. Knows nothing of networks or Lightning.
+The progress comes from the step in a run of N steps, and from the clock in a run with a time budget. Everything that
+changes during a run is a pure function of it. Knows nothing of networks or Lightning.
 """
 
 import time
@@ -10,24 +10,24 @@ from dataclasses import dataclass
 
 
 class Clock(ABC):
-    """Tells a run its place, and how long it has taken.
+    """Progress of a run, and the time it has taken.
 
     Args:
-        started: `time.monotonic()` at which this process began.
+        started: `time.monotonic()` when this process began.
     """
 
     def __init__(self, *, started: float) -> None:
         self.started = started
-        self.spent_before = 0.0  # seconds, by processes that this one goes on from
+        self.spent_before = 0.0  # seconds, in earlier processes of a resumed run
         self.reserve = 0.0  # seconds that the last evaluation will take
 
     def spent(self) -> float:
-        """Seconds that the run has taken so far, in all its processes."""
+        """Seconds that the run has taken so far, earlier processes included."""
         return self.spent_before + time.monotonic() - self.started
 
     @abstractmethod
     def progress(self, step: int) -> float:
-        """From 0 at the start to 1 at the end, before the given step."""
+        """Progress before the given step, from 0 to 1."""
 
     @abstractmethod
     def is_over(self, step: int) -> bool:
@@ -35,7 +35,7 @@ class Clock(ABC):
 
 
 class StepClock(Clock):
-    """Ends after a number of steps; the same for every repetition."""
+    """A run of a fixed number of steps, which repeats exactly."""
 
     def __init__(self, steps: int, *, started: float) -> None:
         super().__init__(started=started)
@@ -51,7 +51,7 @@ class StepClock(Clock):
 
 
 class BudgetClock(Clock):
-    """Ends after a wall-clock time, early enough to leave `reserve` seconds for the last evaluation."""
+    """A run of a fixed wall-clock time, of which `reserve` seconds are left for the last evaluation."""
 
     def __init__(self, seconds: float, *, started: float) -> None:
         super().__init__(started=started)
@@ -64,7 +64,7 @@ class BudgetClock(Clock):
         return min(self.spent() / max(self.seconds - self.reserve, 1e-3), 1.0)
 
     def is_over(self, step: int) -> bool:
-        """Whether half of another step, as long as the last ones, would reach beyond the training time."""
+        """Whether half of another step, as long as the last ones, would exceed the training time."""
         now = time.monotonic()
         if self._last_step is not None and step > self._last_step[0]:
             latest = (now - self._last_step[1]) / (step - self._last_step[0])
@@ -81,7 +81,7 @@ class Schedule:
         learning_rate: The highest.
         crop_size: The final one, in pixels.
         warmup_steps: Steps over which the learning rate rises from zero.
-        decay: Share of the run, at its end, over which it falls on a straight line, to 2 % of the highest.
+        decay: Share of the run, at its end, over which it falls linearly to 2 % of the highest.
         growth: `(until, fraction)`: up to that progress, crops have that fraction of the final size.
     """
 
@@ -101,7 +101,7 @@ class Schedule:
         return self._crop(next((fraction for until, fraction in self.growth if progress < until), 1.0))
 
     def crop_sizes(self) -> list[int]:
-        """All sizes in the course of the run, the final one last."""
+        """All crop sizes of the run, the final one last."""
         return sorted({self._crop(fraction) for _, fraction in self.growth} | {self.crop_size})
 
     def _crop(self, fraction: float) -> int:

@@ -20,6 +20,7 @@ from fastnst.base.options import (
     WORDS,
     Device,
     Duration,
+    Settings,
 )
 from fastnst.networks.presets import NetworkName
 from fastnst.perception.settings import (
@@ -29,7 +30,7 @@ from fastnst.perception.settings import (
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(ObjectiveSettings):
-    """Settings of `fastnst train`; those of the objective are inherited."""
+    """Settings of `fastnst train`; those of the loss are inherited."""
 
     style: Annotated[tuple[Path, ...], WHAT, Parameter(consume_multiple=True, negative=(), show_default=False)] = ()
     """Style images; several make one file of styles."""
@@ -40,14 +41,14 @@ class TrainSettings(ObjectiveSettings):
     network: Annotated[NetworkName, WHAT, BRIEF] = "small"
     """`small`, `live` (video) or `johnson` (paper) [small]."""
     init_from: Annotated[str, WHAT, BRIEF] = "auto"
-    """Style to start from; `none`: from nothing [the base]."""
+    """Style to start from; `none`: random weights [the base]."""
 
     budget: Annotated[Duration | None, LENGTH] = None
     """Wall-clock time: 90s, 20m, 1.5h [20m]."""
     steps: Annotated[PositiveInt | None, LENGTH] = None
-    """Steps in place of a budget; repeatable to the bit."""
+    """Steps in place of a budget; repeats to the bit."""
     resume: Annotated[bool, LENGTH, SWITCH] = False
-    """Go on with the unfinished run of this name."""
+    """Resume the unfinished run of this name."""
 
     margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 88
     """Pixels around crops, for the network only [88]."""
@@ -71,14 +72,14 @@ class TrainSettings(ObjectiveSettings):
     workers: Annotated[NonNegativeInt | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 1000
-    """Steps between held-out losses."""
+    """Steps between validation losses."""
     preview_every: Annotated[PositiveInt, TRAINING] = 250
     """Steps between previews in TensorBoard."""
     save_every: Annotated[Duration, TRAINING] = 60.0
     """Time between resumable checkpoints."""
 
     name: Annotated[str | None, OUTPUT] = None
-    """Of the style file and the run [the image's]."""
+    """Name of style file and run [the image's]."""
     force: Annotated[bool, OUTPUT, SWITCH] = False
     """Replace a run and style file of this name."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
@@ -87,12 +88,12 @@ class TrainSettings(ObjectiveSettings):
     """Print the result as one JSON object."""
 
 
-#: Settings of trainings from before there was a choice: their files do not name them.
+#: Settings of trainings that had no choice yet: their style files do not name them.
 EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeSettings:
+class ProbeSettings(Settings):
     """Settings of `fastnst probe`."""
 
     style: Annotated[Path, WHAT]

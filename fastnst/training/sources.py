@@ -1,4 +1,4 @@
-"""Sources of photos: a folder, the samples, or a data set of the Hugging Face Hub that is fetched once.
+"""Sources of photos: a folder, the samples, or a data set of the Hugging Face Hub that is downloaded once.
 
 Knows nothing of batches, crops and training. Imports neither torch nor anything that does until a photo is decoded.
 """
@@ -20,7 +20,7 @@ from fastnst.images.photos import find_photos, sample_photos
 if TYPE_CHECKING:
     from fastnst.images.levels import Bytes
 
-HUB = "hub:"  # before the id of a data set, which could be a folder's name
+HUB = "hub:"  # before the id of a data set, which could also be the name of a folder
 # COCO train2017 as Parquet files. Not yet run: no Hub was reachable where this was written.
 COCO_HUB_ID = "detection-datasets/coco"
 HUB_PHOTOS = 20_000  # of a Hub data set, when no number is given
@@ -37,7 +37,7 @@ class DataError(UserError):
 
 
 class Photos(NamedTuple):
-    """Photos that can be read by index: names that identify them, and rows with their bytes or path."""
+    """Photos by index: their names, and rows with their bytes or path."""
 
     names: list[str]
     rows: Sequence[dict[str, Any]]
@@ -50,13 +50,13 @@ class Photos(NamedTuple):
         return decode_photo(image["bytes"] or Path(image["path"]), short_side=short_side)
 
     def sha256(self, index: int) -> str:
-        """Of the photo's file, in hexadecimal."""
+        """SHA-256 of the photo's file, in hexadecimal."""
         image = self.rows[index]["image"]
         return hashlib.sha256(image["bytes"] or Path(image["path"]).read_bytes()).hexdigest()
 
 
 class Source(NamedTuple):
-    """Where photos come from: a name for the style file, a line for the user, and the way to them."""
+    """A source of photos: its name for the style file, a line for the user, and a function that loads it."""
 
     name: str
     notice: str
@@ -65,12 +65,12 @@ class Source(NamedTuple):
 
 
 def find_source(source: str | None, max_photos: int | None, cache: Path | None = None) -> Source:
-    """The source of a folder, `coco`, `hub:OWNER/NAME`, or None for the samples.
+    """The source for a folder, `coco` or `hub:OWNER/NAME`; None for the samples.
 
-    Photos of the Hub are kept in `cache`, by default the user's folder for what can be fetched again.
+    Photos of the Hub are kept in `cache`, by default in the user's cache folder.
 
     Raises:
-        DataError: It is none of those.
+        DataError: It is none of these.
     """
     if source is None:
         notice = "training on the sample photos of scikit-image; a real style wants a folder of photos: --data"
@@ -90,7 +90,7 @@ def find_source(source: str | None, max_photos: int | None, cache: Path | None =
 
 
 def _files(files: list[Path], max_photos: int | None, folder: Path | None = None) -> Photos:
-    """Photos read from their files; if they are too many, those with the smallest hash of their name."""
+    """Photos of files; if there are too many, those with the smallest hash of their name."""
     if not files:
         place = f"in {folder} or below" if folder else "to start with: pip install scikit-image"
         raise DataError(f"no photo {place}")
@@ -115,19 +115,19 @@ def _hub_source(source: str, count: int, cache: Path) -> Source:
 
 
 def user_cache() -> Path:
-    """The user's folder for what can be fetched again."""
+    """The cache folder of fastnst in the user's cache folder."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastnst"
 
 
 def open_stream(name: str, split: str) -> Any:
-    """The one place that asks the Hub: an iterable data set whose rows arrive as they are read."""
+    """A streamed data set of the Hub; the only place that connects to the Hub."""
     from datasets import load_dataset
 
     return load_dataset(name, split=split, streaming=True)
 
 
 def _hub_photos(name: str, split: str, count: int, file: Path) -> Photos:
-    """The first photos of a Hub data set, read once and then from their copies on disk."""
+    """The first photos of a Hub data set, downloaded once and then read from copies on disk."""
     from datasets import Dataset, Image
 
     if not file.exists():
@@ -173,7 +173,7 @@ def _stream_copies(stream: Any, name: str, count: int) -> Iterator[dict[str, Any
 
 
 def _image_column(stream: Any, name: str) -> str:
-    """The column of type Image, or else one that is called so."""
+    """The column of type Image, or else the one named so."""
     from datasets import Image
 
     features = stream.features or dict.fromkeys(next(iter(stream)))
@@ -185,7 +185,7 @@ def _image_column(stream: Any, name: str) -> str:
 
 
 def _original(image: dict[str, Any] | None) -> bytes:
-    """The bytes of a row's image, which some data sets keep in a file elsewhere."""
+    """The bytes of a row's image, which some data sets keep in a separate file."""
     if not image or not (image["bytes"] or image["path"]):
         raise ImageError("a row without an image")
     if image["bytes"]:
@@ -197,7 +197,7 @@ def _original(image: dict[str, Any] | None) -> bytes:
 
 
 def _write_copies(copies: Iterable[dict[str, Any]], file: Path) -> None:
-    """An Arrow file that `datasets` maps into memory; written beside and renamed, so it is there or not."""
+    """Write an Arrow file that `datasets` maps into memory; written beside and renamed, so it is never half a file."""
     import pyarrow as pa
 
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})

@@ -1,4 +1,4 @@
-"""`StyleTrainer`: one training step, one evaluation, and what a checkpoint holds. Knows nothing of files."""
+"""`StyleTrainer`: the Lightning module, with training step, validation step and checkpoint. Knows nothing of files."""
 
 import time
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
 def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:
-    """Mean square by which a picture's outermost pixels differ from those of the same place in a larger picture.
+    """Mean squared difference between a stylized crop's outermost pixels and the same place with more photo around it.
 
     Args:
-        alone: `(B, 3, H, W)`, a photo's picture.
-        surrounded: Likewise, cut out of the picture of a larger photo; gets no gradient.
-        width: Of the border, in pixels.
+        alone: `(B, 3, H, W)`, the stylized crop.
+        surrounded: `(B, 3, H, W)`, the same place cut out of a larger stylized crop; gets no gradient.
+        width: Width of the border in pixels.
 
     Returns:
         `(B,)`.
@@ -43,7 +43,7 @@ def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:
 def make_optimizer(
     network: TransformationNetwork, *, learning_rate: float, name: str = "muon"
 ) -> torch.optim.Optimizer:
-    """Muon for the filters that a norm follows and Adam for the rest, or `adam` for all."""
+    """Muon for the filters that a norm follows and Adam for the rest, or with `adam` Adam for all."""
     if name == "adam":
         return torch.optim.Adam(network.parameters(), lr=learning_rate)
     # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: after the same 180 s the objective was
@@ -58,11 +58,11 @@ class StyleTrainer(LightningModule):
     """Trains a transformation network to minimise a perceptual loss.
 
     Args:
-        network: What is trained, and all that a checkpoint holds besides the optimiser.
-        perceptual_losses: For each crop size of the schedule, in pixels; with as many styles as the network.
-        schedule: Learning rate in the course of the run.
-        clock: Where the run stands; ends it.
-        balance: Finds the style weight, if the losses shall not keep theirs.
+        network: The network to train; a checkpoint holds it and the optimiser.
+        perceptual_losses: One for each crop size of the schedule, by pixels; with as many styles as the network.
+        schedule: Learning rate and crop size.
+        clock: Progress of the run; ends it.
+        balance: Finds the style weight, unless the losses keep theirs.
         optimizer: See `make_optimizer`.
         margin: Pixels on each side of a training photo that the network sees and the losses do not.
     """
@@ -91,7 +91,7 @@ class StyleTrainer(LightningModule):
         self.balance = balance
         self.optimizer_name = optimizer
         self.margin = margin
-        self.began_at: dict[str, Any] | None = None  # the style file that a warm start took, for the records
+        self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
         self.strict_loading = False  # the loss network is not in the checkpoint
         self.skipped: set[str] = set()
         self._content_targets: dict[tuple[Draw, ...], dict[str, Tensor]] = {}  # of crops that may come again
@@ -102,7 +102,7 @@ class StyleTrainer(LightningModule):
         self._evaluation_started = 0.0
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Everything but the loss network."""
+        """The weights without those of the loss network."""
         state = super().state_dict(*args, **kwargs)
         return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
 
@@ -111,7 +111,7 @@ class StyleTrainer(LightningModule):
         return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
 
     def on_train_start(self) -> None:
-        """A run that was stopped after its last step goes on without another one."""
+        """End at once a run that was stopped after its last step."""
         if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
             self.trainer.should_stop = True
 
@@ -137,7 +137,7 @@ class StyleTrainer(LightningModule):
             self.log_dict(state)
 
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch; its photos take the styles in turn. Beside it each photo's style and style loss."""
+        """Loss of one batch, whose photos take the styles in turn, with each photo's style and style loss."""
         photos = batch.photos
         self.skipped.update(batch.skipped)
         first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
@@ -153,7 +153,7 @@ class StyleTrainer(LightningModule):
         return {"loss": loss, "styles": styles, "style_losses": each.style.detach()}
 
     def _rebalance(self, balance: Balance, losses: Losses) -> None:
-        """Take the errors of all devices into account, and the weight that follows."""
+        """Update the style weight from the errors of all devices."""
         mean = torch.stack([losses.content.detach(), losses.style.detach()])
         content, style = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
         self._set_style_weight(balance.update(content, style, self.progress))
@@ -167,10 +167,10 @@ class StyleTrainer(LightningModule):
     def losses(
         self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()
     ) -> tuple[Losses, Tensor | None]:
-        """Losses of photos `(B, 3, H, W)`, each painted in its style `(B,)`, without a margin of so many pixels.
+        """Losses of photos `(B, 3, H, W)`, each stylized in its style `(B,)`, without a margin of so many pixels.
 
-        The content targets of draws are kept for the next time that they come. Beside the losses, which are the
-        objective, the border loss `(B,)` at the steps that have one.
+        The content targets of draws are kept for the next step that has them. Also returns the border loss `(B,)`, at
+        the steps that have one.
         """
         one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
         # One row for all where they agree: the norm is then a single fused operation.
@@ -184,7 +184,7 @@ class StyleTrainer(LightningModule):
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)
 
     def _targets(self, loss: Any, photos: Tensor, draws: tuple[Draw, ...]) -> dict[str, Tensor]:
-        """Content targets of photos; those of crops that come again are kept, of `TOGETHER` photos at most."""
+        """Content targets of photos; those of crops that come again are kept, for at most `TOGETHER` photos."""
         kept = self._content_targets
         if draws in kept:
             return kept[draws]
@@ -196,7 +196,7 @@ class StyleTrainer(LightningModule):
         return targets
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Refuse to spoil the weights with gradients that are no numbers."""
+        """Stop before gradients that are not finite reach the weights."""
         norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
         if self.global_step % LOG_EVERY == 0:
             self.log("gradient_norm", norm)
@@ -204,12 +204,12 @@ class StyleTrainer(LightningModule):
             raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
 
     def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
-        """End the run in time, on every device at once."""
+        """End the run when its clock says so, on every device at once."""
         if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
             self.trainer.should_stop = True
 
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Losses of held-out photos in every style, in float32. They are reported and decide nothing."""
+        """Losses of validation photos in every style, in float32. They are only reported."""
         size, num_styles = len(batch.photos), self.network.num_styles
         with torch.autocast(self.device.type, enabled=False):
             each = [self.losses(batch.photos, torch.full((size,), i, device=self.device))[0] for i in range(num_styles)]
@@ -222,24 +222,24 @@ class StyleTrainer(LightningModule):
             self.log_dict(by_style, batch_size=size, sync_dist=True)
 
     def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Begin to time."""
+        """Start the timer."""
         self._evaluation_started = time.perf_counter()
 
     def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Reserve the time that the last evaluation and the writing of the style file will take."""
+        """Reserve the time for the last evaluation and for writing the style file."""
         if batch_idx == 0:
             seconds = time.perf_counter() - self._evaluation_started
             self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent, so that a budget goes on where it stopped, and what is known of the run's start."""
+        """Save the time spent, so that a budget continues where it stopped, and the state of the run's start."""
         checkpoint["spent_seconds"] = self.clock.spent()
         checkpoint["first_losses"] = self._first_losses
         checkpoint["began_at"] = self.began_at
         checkpoint["balance"] = self.balance.state_dict() if self.balance else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on where the run stopped."""
+        """Restore what `on_save_checkpoint` saved."""
         self.clock.spent_before = checkpoint["spent_seconds"]
         self._first_losses = checkpoint["first_losses"]
         self.began_at = checkpoint["began_at"]
@@ -248,7 +248,7 @@ class StyleTrainer(LightningModule):
             self._set_style_weight(self.balance.weight)
 
     def _refuse_divergence(self, loss: float) -> None:
-        """Stop a run whose loss is no number or has grown far beyond its start."""
+        """Stop a run whose loss is not finite or has grown far above its start."""
         if len(self._first_losses) < 20:
             self._first_losses.append(loss)
         start = sum(self._first_losses) / len(self._first_losses)

@@ -1,4 +1,4 @@
-"""`train`, the whole run: put the parts together, train, measure the held-out photos, write the style file."""
+"""`train`, the whole run: builds the parts, trains, computes the validation loss, writes the style file."""
 
 import base64
 import io
@@ -49,7 +49,7 @@ from fastnst.training.warm_start import warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 SMALLEST_STYLE = 16  # pixels
-START_PHOTOS = 4  # on which a warm start chooses among the styles of its file
+START_PHOTOS = 4  # by which a warm start chooses among the styles of its file
 log = logging.getLogger("fastnst")
 
 
@@ -57,12 +57,12 @@ def train(settings: TrainSettings, *, started: float | None = None, folder: Path
     """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
 
     Args:
-        settings: See the class.
-        started: `time.monotonic()` at which the budget began; now if left out.
-        folder: What those two are in.
+        settings: Settings of the training.
+        started: `time.monotonic()` when the budget began; by default now.
+        folder: The folder of `checkpoints/` and `runs/`.
 
     Returns:
-        What the style file says of itself, and its `path`; None in all but the first process of a distributed run.
+        The description in the style file, and its `path`; None in all but the first process of a distributed run.
 
     Raises:
         UserError: Settings or files that cannot be used; nothing was changed.
@@ -78,8 +78,8 @@ def train(settings: TrainSettings, *, started: float | None = None, folder: Path
 
 
 def _train(run: Run, settings: TrainSettings, start: Path | None, started: float) -> dict[str, Any] | None:
-    """As `train`, when all is checked and the name is claimed."""
-    choose_device(settings.device)  # refuses one that is not there
+    """As `train`, after the checks, with the name locked."""
+    choose_device(settings.device)  # a UserError if there is none
     clock, schedule = _clock(settings, started=started), Schedule(settings.learning_rate, settings.crop_size)
     seed_everything(settings.seed, verbose=False)
     network = TransformationNetwork(**PRESETS[settings.network], num_styles=len(settings.style))
@@ -112,7 +112,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     if photos.remote:
         asked = time.monotonic()
         photos.prepare_data()
-        clock.started += time.monotonic() - asked  # a budget does not pay for photos that are fetched once
+        clock.started += time.monotonic() - asked  # a budget does not include the download of photos
     if start:
         module.began_at = _warm_start(module, start, photos, [style["sha256"] for style in styles])
     if tells:
@@ -123,7 +123,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     with _quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
         _fit(trainer, module, photos, run, resume=settings.resume)
-        if "held_out/total" not in trainer.callback_metrics:  # stopped in the middle of its last evaluation
+        if "held_out/total" not in trainer.callback_metrics:  # stopped during its last evaluation
             trainer.validate(module, photos, verbose=False)
     if not trainer.is_global_zero:
         return None
@@ -155,12 +155,12 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
 
 
 def _found(balance: Balance | None) -> dict[str, float]:
-    """The style weight, where the run found it."""
+    """The style weight, if the run found it (`auto`)."""
     return {"style_weight": round(balance.weight, 3)} if balance else {}
 
 
 def _without_folders(settings: TrainSettings, source: str) -> dict[str, Any]:
-    """The settings for a file that is given away: names of files and photo folders, not where they are."""
+    """The settings for a style file, which others may get: names of files and folders without their paths."""
     names = {
         "style": [path.name for path in settings.style],
         "init_from": Path(settings.init_from).name,
@@ -176,7 +176,7 @@ def _clock(settings: TrainSettings, *, started: float) -> Clock:
 
 
 def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: Run, *, resume: bool) -> None:
-    """Lightning's loop, with its ends told apart."""
+    """Run Lightning's loop, and turn its errors into ours."""
     checkpoint = _readable(run.checkpoint) if resume else None
     try:
         with ctrl_c_as_sigterm():
@@ -184,7 +184,7 @@ def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: R
     except SIGTERMException:
         how = f"fastnst train --resume --name {shlex.quote(run.name)}"
         raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
-    except SystemExit:  # how Lightning ends after Ctrl-C while it is still setting up
+    except SystemExit:  # Lightning exits so after Ctrl-C during its set-up
         raise Interrupted("stopped before the first step") from None
     except (UserError, OSError) as error:  # the loss diverged, photos are gone, the disk is full
         kept = f"; the last good state is {run.checkpoint}, --resume goes on from it" if run.checkpoint.exists() else ""
@@ -205,7 +205,7 @@ def _readable(checkpoint: Path) -> Path:
 def _perceptual_losses(
     settings: TrainSettings, schedule: Schedule, paintings: Sequence[Tensor]
 ) -> dict[int, PerceptualLoss]:
-    """The objective for each crop size; the style image shrinks along with the crops, and so do its strokes."""
+    """The loss for each crop size; the style image, and with it its strokes, shrinks with the crops."""
     loss_network = load_loss_network(settings)
     losses = {}
     for crop in schedule.crop_sizes():
@@ -219,7 +219,7 @@ def _perceptual_losses(
 
 
 def _style_image(path: Path, settings: TrainSettings) -> Tensor:
-    """A style image `(1, 3, H, W)`, decoded once: a painting's file may be huge."""
+    """A style image `(1, 3, H, W)`, decoded once: the file of a painting may be huge."""
     image = load_style_image(path, settings.style_size)
     if settings.style_size is not None and (long := max(image.shape[-2:])) < settings.style_size:
         log.warning(
@@ -229,7 +229,7 @@ def _style_image(path: Path, settings: TrainSettings) -> Tensor:
 
 
 def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str]) -> dict[str, Any]:
-    """Give the network the weights of a style file, and say which."""
+    """Give the network the weights of a style file; returns which file and styles."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
     crops = photos.first_crops(START_PHOTOS, size)
     styles = warm_start(module.network, start, loss, crops, hashes)  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hash
 
 
 def _workers(settings: TrainSettings) -> int:
-    """On a CPU decoding takes a few per cent of a step's time; an accelerator is fed by several processes."""
+    """Number of processes that decode photos. On a CPU decoding takes a few per cent of a step; a GPU needs several."""
     if settings.workers is not None:
         return settings.workers
     on_cpu = settings.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
@@ -277,7 +277,7 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
 
 
 def _precision(settings: TrainSettings) -> Literal["bf16-mixed", "32-true"]:
-    """Lightning's name of it: bfloat16 by autocast, weights in float32; or float32 throughout."""
+    """Lightning's name of the precision: bfloat16 by autocast with float32 weights, or float32 throughout."""
     return "bf16-mixed" if multiplies_bfloat16(choose_device(settings.device)) else "32-true"
 
 
@@ -289,7 +289,7 @@ def _is_first_process() -> bool:
 def _announce(
     settings: TrainSettings, run: Run, module: StyleTrainer, photos: PhotoDataModule, paintings: Sequence[Tensor]
 ) -> None:
-    """Say what will happen, with the defaults taken, before it does."""
+    """Log what the run will do, defaults included."""
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     log.info(
         "%s '%s': %s network (%s parameters), %s photos of %s, %d held out",
@@ -326,7 +326,7 @@ def _announce(
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Lightning's remarks on devices, workers and folders are not for the user of a command."""
+    """Silence Lightning's remarks on devices, workers and folders."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

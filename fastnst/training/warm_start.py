@@ -1,4 +1,4 @@
-"""Where a training begins: at a network that paints already, in those of its styles that come closest to the new ones.
+"""Warm start: the weights of a trained network as the start for new styles.
 
 Knows nothing of runs and files of photos.
 """
@@ -27,13 +27,13 @@ def warm_start(
 ) -> list[str]:
     """Give a network the weights of a style file.
 
-    Convolutions are taken as they are. A style that the file has already begins at its own norms; any other at those of
-    the old style, or of the mean of all, whose pictures have the lowest objective.
+    Convolutions are copied. A style that the file has already starts from its own norms. Any other starts from those of
+    the old style, or of the mean of all old styles, whose pictures have the lowest loss.
 
     Args:
         network: Changed in place; on the photos' device.
         start: A style file.
-        objective: With as many styles as the network.
+        objective: The loss, with as many styles as the network.
         photos: A few, `(B, 3, H, W)`.
         hashes: SHA-256 of each style image, if known.
 

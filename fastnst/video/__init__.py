@@ -6,5 +6,5 @@ writer.py   VideoWriter: pictures, and another video's sound and subtitles, into
 paint.py    paint_video: reads, paints and writes side by side
 flow.py     motion between pictures, and the warping error
 steady.py   less flicker along the optical flow
-frames.py   the way of an optimisation: a folder of pictures or a video
+frames.py   the iterates of an optimisation, as a folder of pictures or a video
 """

@@ -1,6 +1,6 @@
-"""Motion between neighbouring pictures of a video: optical flow, where it can be trusted, pictures moved along it.
+"""Optical flow between neighbouring pictures of a video, where it can be trusted, and pictures warped by it.
 
-Knows nothing of files or networks. OpenCV is imported when motion is wanted.
+Knows nothing of files or networks. OpenCV is imported when first used.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ LEAST_TRUSTED = 0.3  # share of a picture; at cuts it was at most 0.12, in motio
 
 
 class Motion(NamedTuple):
-    """From a picture back to the one before it.
+    """Motion from a picture back to the one before it.
 
     Attributes:
         flow: `(H, W, 2)` in pixels: what is at (x, y) was at (x, y) + flow[y, x].
@@ -32,10 +32,10 @@ class Motion(NamedTuple):
 
 
 class MotionEstimator:
-    """Gives the motion of each picture of a video from the one before: call it with them in their order.
+    """The motion of each picture of a video to the one before; call it with the pictures in order.
 
     Raises:
-        UserError: OpenCV is missing.
+        UserError: OpenCV is not installed.
     """
 
     def __init__(self) -> None:
@@ -87,14 +87,14 @@ def trusted(flow: Floats, forward: Floats) -> Floats:
 
 
 def warp(before: Tensor, flow: Floats) -> Tensor:
-    """A picture moved to where its parts are one picture later, bicubic; both `(1, 3, H, W)` in [0, 1]."""
+    """A picture warped to the next one by its flow, bicubic; both `(1, 3, H, W)` in [0, 1]."""
     maps = np.ascontiguousarray(before[0].permute(1, 2, 0).cpu().numpy())
     moved = torch.from_numpy(_sampled(maps, flow))
     return moved.permute(2, 0, 1)[None].clamp(0, 1).to(before.device)
 
 
 def warping_error(pictures: Sequence[Tensor], motions: Sequence[Motion]) -> float:
-    """Mean squared difference between pictures and their predecessors moved along, where nothing was hidden.
+    """Mean squared difference between pictures and their warped predecessors, where nothing was hidden.
 
     The warping error of Lai et al. (2018), section 4.2, as in their code: for each picture the sum of
     M (V(t) - warp(V(t - 1)))² over pixels and channels by the sum of M, then the mean over t.

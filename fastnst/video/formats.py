@@ -29,7 +29,7 @@ def is_video(path: Path) -> bool:
 
 
 def is_partial(path: Path) -> bool:
-    """Whether a name is that of a video that was begun and not ended."""
+    """Whether a name is that of an unfinished video."""
     return re.search(r"\.partial\d*$", path.stem) is not None
 
 
@@ -45,11 +45,11 @@ def has_video_mark(path: Path) -> bool:
 
 
 def suffix_for(source: Path) -> str:
-    """Of the painted video: the source's, if such files are written."""
+    """Suffix of the stylized video: the source's, if such files can be written."""
     return source.suffix if source.suffix.lower() in CONTAINERS else ".mp4"
 
 
 def check_container(path: Path) -> None:
-    """A VideoError for a name that tells no container that is written."""
+    """Raise a VideoError if the suffix is not that of a container that can be written."""
     if path.suffix.lower() not in CONTAINERS:
         raise VideoError(f"{path}: expected a name ending in {', '.join(CONTAINERS)}, got {path.suffix!r}")

@@ -1,6 +1,6 @@
-"""The pictures on the way to an image: a folder of PNG files, or a video that plays even if the way was cut short.
+"""Frames: a sequence of pictures as a folder of PNG files, or as a video that plays even if it was cut short.
 
-Knows nothing of optimisations. Only a video needs PyAV, which is imported when one is wanted.
+Knows nothing of optimisations. Only a video needs PyAV, which is imported for it.
 """
 
 from fractions import Fraction
@@ -18,9 +18,9 @@ from fastnst.video.writer import VideoWriter
 
 
 class Frames:
-    """A place for pictures, one after the other: `with Frames(Path("way.mp4")) as frames: frames.add(image)`.
+    """A writer of pictures: `with Frames(Path("way.mp4")) as frames: frames.add(image)`.
 
-    A video appears whole when the block is left, by an exception and Ctrl-C too; without a picture nothing appears.
+    A video appears whole at the end of the block, also after an exception or Ctrl-C; without pictures none is written.
 
     Args:
         target: A folder (a name without a suffix) for `0001.png` and so on, or a .mp4, .mkv, .mov or .webm file.
@@ -44,7 +44,7 @@ class Frames:
         self._count = 0
 
     def __enter__(self) -> Self:
-        """The place itself; nothing is written yet."""
+        """Return itself; nothing is written yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -53,7 +53,7 @@ class Frames:
             self._video.finish()
 
     def add(self, image: Tensor) -> None:
-        """The next picture, `(1, 3, H, W)`, sRGB in [0, 1], of any size; a video stretches it to its own."""
+        """Add the next picture, `(1, 3, H, W)`, sRGB in [0, 1], of any size; a video stretches it to its own."""
         if image.ndim != 4 or image.shape[:2] != (1, 3):
             raise ValueError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
         if self._video:
@@ -83,7 +83,7 @@ class _Video:
 
 
 def _check_target(target: Path, *, force: bool) -> None:
-    """Before any work: a name that tells what to write, and nothing there that would be lost."""
+    """Check before any work that the suffix is known and nothing would be lost."""
     suffix = target.suffix.lower()
     if suffix and suffix not in CONTAINERS:
         known = ", ".join(CONTAINERS)

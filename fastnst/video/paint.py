@@ -1,4 +1,4 @@
-"""Paint a video file: decoding, painting and encoding each have a thread, so that they go on side by side."""
+"""Stylizing of video files: decoding, stylizing and encoding run at once, each in a thread."""
 
 import dataclasses
 import logging
@@ -34,24 +34,24 @@ def paint_video(
     replace: bool = True,
     progress: Progress,
 ) -> tuple[int, int]:
-    """Paint a video's pictures; sound, subtitles, times, colour coding and metadata stay.
+    """Stylize a video's pictures; sound, subtitles, times, colour coding and metadata are kept.
 
     Args:
         source: A file of any container and codec that PyAV reads.
-        target: A file of one of the `CONTAINERS`; it appears whole, when all is done. What was done before Ctrl-C or an
-            error stands, finished properly, in a file with `.partial` before its suffix.
-        paint: A picture `(1, 3, H, W)` in [0, 1] to one of the same size; called in the order of the pictures.
-        size: Long side of the pictures in pixels, where they are larger.
-        quality: From 1 to 100; by default hardly to be told from the painted pictures.
-        replace: Whether a file that is there may be replaced.
-        progress: Shows how many pictures are done, how many a second, and the time left.
+        target: A file of one of the `CONTAINERS`; it appears whole, at the end. After Ctrl-C or an error, the pictures
+            so far are in a playable file with `.partial` before its suffix.
+        paint: Function from a picture `(1, 3, H, W)` in [0, 1] to one of the same size; called in order.
+        size: Long side of the pictures in pixels; larger ones are shrunk.
+        quality: From 1 to 100; by default almost without visible loss.
+        replace: Whether to replace an existing file.
+        progress: Shows the number of pictures done, frames per second and the time left.
 
     Returns:
         Width and height of the pictures.
 
     Raises:
-        VideoError: The source cannot be read, or the target not be written.
-        Interrupted: By Ctrl-C or SIGTERM.
+        VideoError: The source cannot be read, or the target cannot be written.
+        Interrupted: Ctrl-C or SIGTERM.
     """
 
     def painted(item: Item) -> Item:
@@ -85,14 +85,14 @@ def paint_video(
 
 
 def ahead(items: Iterable[T], size: int = AHEAD) -> Generator[T, None, None]:
-    """The same items, made in a thread of their own, up to so many before they are asked for."""
+    """The same items, computed in another thread, at most `size` of them ahead."""
     iterator, end = iter(items), object()
     with closing(in_threads(lambda _: next(iterator, end), repeat(None), waiting=size)) as made:
         yield from cast(Iterator[T], takewhile(lambda item: item is not end, made))
 
 
 def _keep(writer: VideoWriter) -> str:
-    """Finish what was begun under a name of its own, that is not taken; tell what became of it."""
+    """Finish an interrupted video under a free name; returns a message about it."""
     target = writer.target
     names = (target.with_suffix(f".partial{number or ''}{target.suffix}") for number in count())
     partial = next(name for name in names if not name.exists())
@@ -107,7 +107,7 @@ def _keep(writer: VideoWriter) -> str:
 
 
 def _watched(progress: Progress, items: Iterable[Item], reader: VideoReader) -> Iterator[Item]:
-    """The items, with a line in the progress bar while they last."""
+    """The items, with a line in the progress bar."""
     task = progress.add_task(reader.path.name, total=reader.num_pictures, state="")
     started, done = time.perf_counter(), 0
     try:
@@ -122,7 +122,7 @@ def _watched(progress: Progress, items: Iterable[Item], reader: VideoReader) -> 
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """Set by Ctrl-C or SIGTERM in place of what they do otherwise, which a second one does; for the main thread."""
+    """An event that the first Ctrl-C or SIGTERM sets; a second one acts as usual. For the main thread."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stopped

@@ -1,4 +1,4 @@
-"""Video files in: pictures become tensors with their times, all else (sound, subtitles) stays packets.
+"""`VideoReader`: pictures of a video file as tensors with their times; sound and subtitles stay packets.
 
 Knows nothing of networks. PyAV is imported when a video is read.
 """
@@ -34,7 +34,7 @@ _MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What the pictures of a video have in common.
+    """Format of a video's pictures.
 
     Attributes:
         width: Pixels, as the viewer sees it (turned).
@@ -102,10 +102,10 @@ class VideoReader:
 
     Args:
         path: A file of any container and codec that PyAV reads.
-        size: Long side of the pictures in pixels, where they are larger.
+        size: Long side of the pictures in pixels; larger ones are shrunk.
 
     Attributes:
-        form: What the pictures have in common.
+        form: Format of the pictures.
         num_damaged: Packets that could not be decoded so far.
 
     Raises:
@@ -142,7 +142,7 @@ class VideoReader:
 
     @property
     def num_pictures(self) -> int | None:
-        """How many there are, exactly or about; None if the file does not tell."""
+        """Number of pictures, exact or estimated; None if the file does not say."""
         microseconds = self.container.duration
         return self.stream.frames or (round(microseconds / 1_000_000 * self.form.rate) if microseconds else None)
 
@@ -151,7 +151,7 @@ class VideoReader:
         self.container.close()
 
     def _find_stream(self) -> "VideoStream":
-        """The first that is no cover of an album."""
+        """The first video stream that is not an album cover."""
         from av.stream import Disposition
 
         for stream in self.container.streams.video:

@@ -1,4 +1,4 @@
-"""`Steady`: paints the pictures of a video so that they flicker less. Knows nothing of networks, files or windows."""
+"""`Steady`: stylized pictures of a video with less flicker. Knows nothing of networks, files or windows."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 from fastnst.video.flow import MotionEstimator, warp
 
-SHARE_BEFORE = 0.5  # of the painted picture before, moved along, where that can be trusted
+SHARE_BEFORE = 0.5  # of the previous stylized picture, warped, where the flow can be trusted
 
 
 class Steady:
-    """Paints the pictures of one video: call it with them in their order.
+    """A function that stylizes the pictures of one video, called in order.
 
-    The last painted picture, moved along the optical flow between the photos (Ruder et al., 2016, section 4.1), is
-    blended in where nothing was hidden before; a cut begins anew.
+    The previous stylized picture, warped by the optical flow between the photos (Ruder et al., 2016, section 4.1), is
+    blended in where nothing was hidden before. After a cut it starts again.
 
     Args:
-        paint: A photo `(1, 3, H, W)` in [0, 1] to a painted picture of the same size.
+        paint: Function from a photo `(1, 3, H, W)` in [0, 1] to a stylized image of the same size.
     """
 
     # Differs from Ruder et al. (2016): pictures are blended, where theirs minimise their distance (equation in 4.2).
@@ -28,7 +28,7 @@ class Steady:
         self._before: Tensor | None = None
 
     def __call__(self, photo: Tensor, strength: float | Tensor = 1.0) -> Tensor:
-        """The next photo, painted; the strength from 0, the photo, to 1, or a map `(1, 1, H, W)` of it, comes last."""
+        """Stylize the next photo. The strength, from 0 (the photo) to 1 or a map `(1, 1, H, W)`, is applied last."""
         motion = self._motion_of(photo)
         painted = self._paint(photo)
         if motion is not None and self._before is not None:

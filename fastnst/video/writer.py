@@ -1,4 +1,4 @@
-"""Video files out: pictures with their times, and another video's sound, subtitles and metadata beside them.
+"""`VideoWriter`: a video file of pictures with their times and another video's sound, subtitles and metadata.
 
 Knows nothing of networks. PyAV is imported when a video is written.
 """
@@ -35,16 +35,16 @@ log = logging.getLogger("fastnst")
 
 
 class VideoWriter:
-    """A video file, written under a hidden name beside its own, which `finish` gives it.
+    """A video file, written under a hidden name until `finish` renames it.
 
     Args:
-        target: Its name; the suffix is one of `CONTAINERS`.
-        form: What its pictures have in common; an odd side grows by a copy of its last pixels, for 4:2:0 colour.
-        quality: From 1 to 100; by default hardly to be told from the pictures.
-        source: A video whose other streams, metadata and chapters are kept; what the container cannot hold is told.
+        target: The file; its suffix is one of `CONTAINERS`.
+        form: Format of its pictures; an odd side grows by a copy of its last pixels, for 4:2:0 colour.
+        quality: From 1 to 100; by default almost without visible loss.
+        source: A video whose other streams, metadata and chapters are kept; what the container cannot hold is logged.
 
     Attributes:
-        num_pictures: Written so far.
+        num_pictures: Number of pictures written so far.
 
     Raises:
         VideoError: The suffix is unknown, or PyAV is missing.
