@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 from cyclopts.config import Dict
 from cyclopts.exceptions import CycloptsError
 from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
@@ -51,6 +51,7 @@ app = App(
     help="Fast neural style transfer: train a style in minutes, paint any photo in one pass.",
     help_epilogue="Example: fastnst apply sample:astronaut --style great_wave -o out.png",
     version=__version__,
+    default_parameter=Parameter(json_list=False, json_dict=False),  # a file may be called `[bold].jpg`
     config=_settings_file,
     result_action="return_value",
     help_formatter=DefaultFormatter(
@@ -80,13 +81,14 @@ def _protected(words: list[str]) -> list[str]:
 
     Example:
         >>> _protected(["apply", "--style", "wave", "--", "-beach.jpg"])
-        ['apply', '--style', 'wave', './-beach.jpg']
+        ['apply', '--style', 'wave', '--', './-beach.jpg']
     """
     if "--" not in words:
         return words
     end = words.index("--")
     files = (f".{os.sep}{word}" if word.startswith("-") and word != "-" else word for word in words[end + 1 :])
-    return [*words[:end], *files]
+    values_of_a_flag = words[end - 1].startswith("-")  # as in `--style -- -beach.jpg`
+    return [*words[:end], *([] if values_of_a_flag else ["--"]), *files]
 
 
 def _exit(error: BaseException, code: int) -> None:

@@ -224,7 +224,7 @@ def test_a_new_user_trains_and_paints_from_an_empty_folder(tmp_path) -> None:
     with Image.open(io.BytesIO(piped.stdout)) as image:
         assert image.size == (128, 128)
     (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "good.png").write_bytes((tmp_path / "out.png").read_bytes())
+    Image.new("RGB", (64, 48), "teal").save(tmp_path / "photos" / "good.png")
     (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
     some = fastnst("apply", "photos", "--style", "wave", "-o", "painted")
     assert some.returncode == 3 and b"bad.jpg" in some.stderr

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -62,6 +63,17 @@ def write_out(target: Path | BinaryIO, data: bytes, *, replace: bool = True) -> 
 def write_json(path: Path, values: Any) -> None:
     """Write JSON values, completely or not at all."""
     write_whole(path, (json.dumps(values, indent=1) + "\n").encode())
+
+
+def pasted(path: str | Path) -> str:
+    """A file's name as it can be pasted into a shell, and is not taken for a flag.
+
+    Example:
+        >>> pasted("my photo.jpg"), pasted("-beach.jpg")
+        ("'my photo.jpg'", './-beach.jpg')
+    """
+    name = str(path)
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def sha256(path: Path) -> str:

@@ -5,8 +5,8 @@ import logging
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from fastnst.base.commands import DONE, SOME_FAILED, Flat, quieten
 from fastnst.exporting.settings import ExportSettings
@@ -45,5 +45,6 @@ def _table(files: list[dict[str, Any]]) -> Table:
             file = (report["path"], f"{report['bytes'] / 1e6:.2f}") if i == 0 else ("", "")
             batch, height, width = size["size"]
             photos = f"{batch} of {width}x{height}"
-            table.add_row(*map(escape, file), photos, f"{size['largest_difference']:.1e}", f"{size['psnr']:.1f} dB")
+            shown = (Text(text, overflow="fold") for text in file)
+            table.add_row(*shown, photos, f"{size['largest_difference']:.1e}", f"{size['psnr']:.1f} dB")
     return table

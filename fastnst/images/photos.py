@@ -49,8 +49,10 @@ def existing_photo(name: str) -> Path:
 
 def resolve_photo(name: str) -> Path:
     """The file a name stands for: `sample:coffee` is a photo of scikit-image, `sample:wave` the sample style."""
+    if not name:
+        raise ImageError("an empty name is no photo: is a variable of the shell not set?")
     if not name.startswith("sample:"):
-        return Path(name).expanduser()
+        return Path(os.path.expanduser(name))  # which leaves `~beach.jpg` as it is
     samples = sample_photos() | {SAMPLE_STYLE.stem: SAMPLE_STYLE}
     if (sample := name.removeprefix("sample:")) not in samples:
         known = ", ".join(samples) or "none (pip install scikit-image)"

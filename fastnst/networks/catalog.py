@@ -4,9 +4,10 @@ Imports neither torch nor anything that does: a header is read without the weigh
 once.
 """
 
+import hashlib
 import json
+import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import PACKAGE
+from fastnst.base.files import PACKAGE, pasted
 from fastnst.networks.exported_formats import EXPORTED
 from fastnst.networks.presets import PRESETS
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
+LONGEST_PART = 100  # characters of a style in the name of a file
 BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
+# In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
+_UNUSABLE = r'[/\\:,*?"<>|\x00-\x1f\ud800-\udfff]+'
 SOURCE_TREE = PACKAGE.parent / "checkpoints"  # in an editable installation
 
 
@@ -89,15 +93,16 @@ def find_style_file(name: str) -> Path:
     Raises:
         StyleFileError: No such style; the message lists the known ones, or says how to train on a picture.
     """
-    path = Path(name).expanduser()
-    if path.suffix == SUFFIX or path.is_file():
-        _refuse_pictures(path)
-        if not path.is_file():
-            raise StyleFileError(f"{path}: no such file")
+    path = Path(os.path.expanduser(name))  # which leaves `~beach` as it is
+    if path.suffix in (SUFFIX, *EXPORTED) and os.path.isfile(path):
         return path
     known = {path.stem: path for path in list_styles()}
     if name not in known:
         _refuse_pictures(path)
+        if os.path.isfile(path):
+            return path
+        if path.suffix == SUFFIX:
+            raise StyleFileError(f"{path}: no such file")
         files = [path for path in known.values() if not _is_base(path)]
         names = sorted({name for path in files for name in names_in(path)})
         there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
@@ -119,19 +124,22 @@ def file_part(style: str) -> str:
     """
     names = [Path(term.strip()).name.replace(":", "") for term in style.split(",")]
     kinds = (SUFFIX, *EXPORTED) if is_exported(style) else (SUFFIX,)
-    return "+".join(Path(name).stem if Path(name).suffix in kinds else name for name in names)
+    part = "+".join(Path(name).stem if Path(name).suffix in kinds else name for name in names)
+    # Names of files end at 255 bytes, and that of the photo comes before.
+    digest = hashlib.sha256(os.fsencode(part)).hexdigest()[:8]
+    return part if len(part) <= LONGEST_PART else f"{part[:LONGEST_PART]}-{digest}"
 
 
 def _refuse_pictures(path: Path) -> None:
     if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}:
         raise StyleFileError(
-            f"{path} is a picture, not a trained style. Train it first: fastnst train --style {shlex.quote(str(path))}"
+            f"{path} is a picture, not a trained style. Train it first: fastnst train --style {pasted(path)}"
         )
 
 
 def is_exported(style: str | Path) -> bool:
     """Whether a style is an exported file such as `wave.onnx`, not a trained style with such a name."""
-    return Path(style).suffix in EXPORTED and (Path(style).is_file() or not _is_known(str(style)))
+    return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not _is_known(str(style)))
 
 
 def usable_name(stem: str) -> str:
@@ -141,7 +149,7 @@ def usable_name(stem: str) -> str:
         >>> usable_name("Photo 12:30"), usable_name("-beach"), usable_name("wave.safetensors")
         ('Photo 12-30', 'beach', 'wave')
     """
-    name = re.sub(r'[/\\:,*?"<>|\x00-\x1f]+', "-", stem.removesuffix(SUFFIX)).lstrip(". -").rstrip(". ")
+    name = re.sub(_UNUSABLE, "-", stem.removesuffix(SUFFIX)).lstrip(". -").rstrip(". ")
     return name or "style"
 
 
@@ -159,7 +167,7 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     Raises:
         StyleFileError: Unknown name, a weight that is not a number, or styles of different files.
     """
-    if ":" not in text or Path(text).is_file() or _is_known(text):
+    if ":" not in text or os.path.isfile(text) or _is_known(text):
         return _find_style(text)
     terms = [_parse_term(term) for term in text.split(",")]
     together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None

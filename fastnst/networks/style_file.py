@@ -35,7 +35,7 @@ class StyleFile:
         return tuple(style["name"] for style in self.info["styles"])
 
 
-def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any]) -> None:
+def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any], *, replace: bool = True) -> None:
     """Write a style file, completely or not at all.
 
     Args:
@@ -43,10 +43,11 @@ def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any])
         network: Its weights are stored as float16, which halves the file and changes no pixel of a picture by 1/255.
         info: JSON values; needs `name`, `network` (the arguments of `TransformationNetwork`) and `styles` (a list
             of objects with a `name`).
+        replace: Whether a file that is there may be replaced.
     """
     header = json.dumps({"format_version": FORMAT_VERSION, **info})
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in network.state_dict().items()}
-    write_whole(path, save(weights, metadata={"fastnst": header}))
+    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
 
 
 def load_style(style: str | Path) -> StyleFile:

@@ -63,7 +63,7 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     choose_device(settings.device)
     # The last fitted mask is kept: all pictures of a video have one size.
     mask = lru_cache(1)(read_mask(settings.mask, feather=settings.feather).fitted) if settings.mask else None
-    todo = [job for job in jobs if not (settings.skip_existing and job.output.exists())]
+    todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
     written: list[Path] = []
@@ -125,7 +125,9 @@ class Work:
 
     def report(self) -> dict[str, Any]:
         """The job's JSON object for `--json`."""
-        about: dict[str, Any] = {"photo": str(self.job.photo), "output": str(self.job.output)}
+        about: dict[str, Any] = {"photo": str(self.job.photo)}
+        if self.job.error is None:
+            about["output"] = str(self.job.output)
         if self.error is not None:
             about["error"] = self.error
         elif self.size is not None:

@@ -3,11 +3,13 @@
 Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
+import itertools
 import logging
-from collections import Counter
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from fastnst.base.errors import UserError
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
@@ -44,21 +46,24 @@ class Job:
 
 
 def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
-    """The jobs for the inputs, each checked.
+    """Jobs for the inputs, each checked.
 
-    A photo that is named twice is one job. A file in a folder that is the result of another photo there is left out, so
+    A photo that is named twice is stylized once. Pictures in a folder that say that they are stylized are left out, so
     that a folder can be stylized again.
 
     Args:
-        photos: Files, folders (with their subfolders), `sample:NAME`, or `-` for standard input.
-        settings: Settings of `fastnst apply`.
+        photos: Files, folders (with what is below them), `sample:NAME`, or `-` for standard input.
+        settings: See the class.
 
     Raises:
-        UserError: No photo, no such style, contradictory settings, or an output that must not be replaced.
+        UserError: No photo, no such style, settings that contradict each other, or an output that must not be written.
     """
-    find_chosen(settings.style)  # first, because an unknown style is the most common mistake
+    find_chosen(settings.style)  # a wrong style is the commonest mistake: say so before anything else
     _check_settings(settings)
-    jobs = _without_results(photos, _told_apart(_once(_planned(photos, settings))))
+    found = _once(_find_all(photos))
+    if not found:
+        raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
+    jobs = _told_apart(_with_outputs(found, settings))
     _check_outputs(jobs, settings)
     if settings.format and any(is_video(job.photo) for job in jobs):
         log.warning("--format is for photos: videos have that of --output, or their own")
@@ -78,130 +83,135 @@ def _check_settings(settings: ApplySettings) -> None:
         raise ImageError("--tile paints with torch: leave out --runtime openvino")
 
 
-def _planned(photos: Sequence[str], settings: ApplySettings) -> Iterator[Job]:
-    """One job for each file.
+class Found(NamedTuple):
+    """A photo that an input stands for.
 
-    Without `--output`, the result is written beside its photo as `photo-style.jpg` (in the current folder for
-    samples). An output is a folder if it exists as one, or if its name has no suffix of a picture.
+    Attributes:
+        relative: Its path below that input.
+        beside: The folder in which its result stands, unless an output is asked for.
+        listed: Whether it was found in a folder, and not named itself.
+        error: Why it is none.
     """
-    found = list(_find_all(photos))
-    samples = {resolve_photo(name) for name in photos if name.startswith("sample:")}
-    if not found:
-        raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
-    if settings.output == STDIO:
-        if len(found) > 1 or settings.json or is_video(found[0].photo):
-            what = "--json" if settings.json else f"{len(found)} photos" if len(found) > 1 else "a video"
-            raise ImageError(f"standard output takes one stylized image and nothing else, got {what}")
-        yield replace(found[0], output=STDIO)
-        return
-    if settings.output is not None and _is_file_name(settings.output):
-        if len(photos) > 1 or resolve_photo(photos[0]).is_dir():
-            raise ImageError(f"{settings.output} is one file, but there may be several photos: give a folder")
-        if is_video(found[0].photo):
-            check_container(settings.output)
-        elif (kind := check_suffix(settings.output)) != (settings.format or kind).upper():
-            raise ImageError(f"{settings.output} and --format {settings.format} contradict each other")
-        yield replace(found[0], output=settings.output)
-        return
-    style = file_part(settings.style)
-    for job in found:
-        relative, photo = job.output, job.photo
-        suffix = f".{settings.format}".replace("jpeg", "jpg") if settings.format else relative.suffix
-        suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
-        suffix = suffix_for(photo) if is_video(photo) else suffix
-        if settings.output is not None:
-            yield replace(job, output=settings.output / relative.with_suffix(suffix))
-        else:
-            beside = Path() if photo == STDIO or photo in samples else photo.parent
-            yield replace(job, output=beside / f"{relative.stem}-{style}{suffix}")
+
+    photo: Path
+    relative: Path
+    beside: Path
+    listed: bool = False
+    error: str | None = None
 
 
-def _find_all(names: Sequence[str]) -> Iterator[Job]:
-    """The photos of all inputs; of several inputs, a bad one does not stop the others."""
+def _find_all(names: Sequence[str]) -> Iterator[Found]:
+    """The photos that the inputs stand for; of several inputs, one that is none does not stop the others."""
     for name in names:
         try:
             yield from _find(name)
-        except UserError as error:
+        except (UserError, OSError) as error:
             if len(names) == 1:
                 raise
-            yield Job(Path(name), Path(Path(name).name), str(error))
+            yield Found(Path(name), Path(name), Path(), error=str(error))
 
 
-def _find(name: str) -> Iterator[Job]:
-    """The photos of one input, each with its path relative to the input as its output."""
+def _find(name: str) -> Iterator[Found]:
+    """Photos that one input stands for.
+
+    In a folder those that say that they are stylized are left out, unless there are no others.
+    """
     path = resolve_photo(name)
     if name == "-":
-        yield Job(STDIO, Path("stdin.png"))
+        yield Found(STDIO, Path("stdin.png"), Path())
     elif path.is_dir():
         photos = [photo for photo in find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES)) if not is_partial(photo)]
         if not photos:
             raise ImageError(f"no photo or video in {path} or below; looked for {', '.join(SUFFIXES)}")
-        yield from (Job(photo, photo.relative_to(path)) for photo in photos)
+        kept = [photo for photo in photos if not (has_video_mark if is_video(photo) else has_mark)(photo)] or photos
+        if len(kept) < len(photos):
+            log.info("%s: %d pictures that are stylized already are left out", path, len(photos) - len(kept))
+        yield from (Found(photo, photo.relative_to(path), photo.parent, listed=True) for photo in kept)
     elif path.exists():
-        yield Job(path, Path(path.name))
+        yield Found(path, Path(path.name), Path() if name.startswith("sample:") else path.parent)
     else:
         raise ImageError(f"{path}: no such file")
 
 
-def _once(jobs: Iterable[Job]) -> list[Job]:
-    """The first job of each photo."""
-    first: dict[Path, Job] = {}
-    for job in jobs:
-        first.setdefault(job.photo if job.photo == STDIO else job.photo.resolve(), job)
+def _once(photos: Iterable[Found]) -> list[Found]:
+    """The first of each photo."""
+    first: dict[str, Found] = {}
+    for found in photos:
+        first.setdefault("-" if found.photo == STDIO else os.path.realpath(found.photo), found)
     return list(first.values())
 
 
-def _told_apart(jobs: list[Job]) -> list[Job]:
-    """Keep the photo's suffix in the name where two photos, such as `a.jpg` and `a.bmp`, would get one output."""
-    count = Counter(job.output for job in jobs)
+def _with_outputs(photos: Sequence[Found], settings: ApplySettings) -> Iterator[Job]:
+    """One job for each photo.
 
-    def own(job: Job) -> Path:
-        kind = job.photo.suffix.lower().removeprefix(".")
-        return job.output.with_stem(f"{job.output.stem}-{kind}") if count[job.output] > 1 and kind else job.output
-
-    return [replace(job, output=own(job)) for job in jobs]
-
-
-def _without_results(photos: Sequence[str], jobs: list[Job]) -> list[Job]:
-    """The jobs without photos that were found in a folder and are results of these jobs or of earlier ones.
-
-    The name of an earlier result begins with that of a photo beside it, and its metadata say that it is stylized.
+    Without an output, the result stands beside its photo as `photo-style.jpg` (in the current folder for samples).
+    An output is a folder if it is one, or if its name has no suffix of a picture.
     """
-    named = {resolve_photo(name).resolve() for name in photos}
-    places = [(job.photo.resolve(), job.output.resolve()) for job in jobs]
-    made = {output for photo, output in places if output != photo}
-    stems = {(photo.parent, photo.stem) for photo, _ in places}
+    output, first = settings.output, photos[0]
+    if output == STDIO:
+        if len(photos) > 1 or settings.json or is_video(first.photo):
+            what = "--json" if settings.json else f"{len(photos)} photos" if len(photos) > 1 else "a video"
+            raise ImageError(f"standard output takes one stylized image and nothing else, got {what}")
+        yield Job(first.photo, STDIO, first.error)
+    elif output is not None and _is_file_name(output):
+        if len(photos) > 1 or first.listed:
+            raise ImageError(f"{output} is one file, but there may be several photos: give a folder")
+        if is_video(first.photo):
+            check_container(output)
+        elif (kind := check_suffix(output)) != (settings.format or kind).upper():
+            raise ImageError(f"{output} and --format {settings.format} contradict each other")
+        yield Job(first.photo, output, first.error)
+    else:
+        for found in photos:
+            yield Job(found.photo, Path() if found.error else _output_of(found, settings), found.error)
 
-    def is_result(photo: Path) -> bool:
-        parts = photo.stem.split("-")
-        begins = ("-".join(parts[:count]) for count in range(1, len(parts)))
-        if not any((photo.parent, begin) in stems for begin in begins):
-            return False
-        return has_video_mark(photo) if is_video(photo) else has_mark(photo)
 
-    return [
-        job
-        for job, (photo, output) in zip(jobs, places, strict=True)
-        if photo in named or output == photo or not (photo in made or is_result(photo))
-    ]
+def _output_of(found: Found, settings: ApplySettings) -> Path:
+    """The file that a photo becomes: in the folder asked for, or beside it."""
+    suffix = f".{settings.format}".replace("jpeg", "jpg") if settings.format else found.relative.suffix
+    suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
+    suffix = suffix_for(found.photo) if is_video(found.photo) else suffix
+    if settings.output is not None:
+        return settings.output / found.relative.with_suffix(suffix)
+    return found.beside / f"{found.relative.stem}-{file_part(settings.style)}{suffix}"
+
+
+def _told_apart(jobs: Iterable[Job]) -> list[Job]:
+    """Different names where photos would become the same file, as `a.jpg` and `a.bmp` may, or `a.jpg` of two folders.
+
+    The photo that has the suffix of the file keeps the plain name; the others get their own suffix, or a number.
+    """
+    jobs = list(jobs)
+    names: dict[int, Path] = {}
+    taken: set[Path] = set()
+    for index, job in sorted(enumerate(jobs), key=lambda each: each[1].photo.suffix != each[1].output.suffix):
+        kind, stem = job.photo.suffix.lower().removeprefix("."), job.output.stem
+        if job.error or job.output == STDIO:
+            continue
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        own = [f"{stem}-{kind}"] if kind and job.photo.suffix != job.output.suffix else []
+        places = map(job.output.with_stem, itertools.chain([stem], own, numbered))
+        names[index] = next(place for place in places if place not in taken)
+        taken.add(names[index])
+    return [replace(job, output=names.get(index, job.output)) for index, job in enumerate(jobs)]
 
 
 def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
-    """Refuse outputs that are photos, the mask or each other's files, or exist (without `--force`), before any work."""
-    photos = {job.photo.resolve() for job in jobs if job.photo != STDIO}
-    mask = settings.mask.resolve() if settings.mask else None
-    taken: dict[Path, Path] = {}
+    """Refuse, before any work, to overwrite photos or the mask, or without being asked to, existing files."""
+    photos = {os.path.realpath(job.photo) for job in jobs if job.photo != STDIO}
+    mask = os.path.realpath(settings.mask) if settings.mask else None
+    taken: dict[str, Path] = {}
     for job in jobs:
         if job.output == STDIO or job.error:
             continue
-        place = job.output.resolve()
+        place = os.path.realpath(job.output)
         if place in photos:
             raise ImageError(f"{job.output} is one of the photos: choose another --output")
         if place == mask:
             raise ImageError(f"{job.output} is the mask: choose another --output")
-        if place in taken:
+        if place in taken:  # by links, or on a file system that does not tell capitals apart
             raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")
-        if place.exists() and not (settings.force or settings.skip_existing):
+        if os.path.lexists(place) and not (settings.force or settings.skip_existing):
             raise ImageError(f"{job.output} exists: --force replaces it")
         taken[place] = job.photo
 

@@ -71,7 +71,7 @@ def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
     with (
         closing(Camera(source, size=settings.size)) as camera,
         closing(Window(settings.style)) as window,
-        closing(Recording(settings.output)) as recording,
+        closing(Recording(settings.output, replace=settings.force)) as recording,
         suppress(KeyboardInterrupt),  # Ctrl-C ends it too
     ):
         for number, photo in enumerate(camera, 1):
@@ -198,8 +198,8 @@ class Window:
 class Recording:
     """A video file of the pictures and their times, if one was asked for; it appears when it is closed."""
 
-    def __init__(self, target: Path | None) -> None:
-        self._target = target
+    def __init__(self, target: Path | None, *, replace: bool = False) -> None:
+        self._target, self._replace = target, replace
         self._writer: VideoWriter | None = None
 
     def add(self, picture: Tensor, seconds: float) -> None:
@@ -207,7 +207,7 @@ class Recording:
         if self._target is None:
             return
         form = Form(width=picture.shape[-1], height=picture.shape[-2], rate=Fraction(30), unit=MILLISECOND)
-        self._writer = self._writer or VideoWriter(self._target, form)
+        self._writer = self._writer or VideoWriter(self._target, form, replace=self._replace)
         self._writer.write(Shot(picture, round(seconds / MILLISECOND)))
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ def print_styles(*, as_json: bool) -> None:
         try:
             style = read_info(path)
         except StyleFileError as error:
-            Console(stderr=True).print(str(error), markup=False, soft_wrap=True)
+            Console(stderr=True).print(Text(str(error)), soft_wrap=True)
             continue
         if as_json:
             print(json.dumps({"file": str(path), **_without_preview(style)}))

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_file
+from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_file, usable_name
 from fastnst.networks.presets import NetworkName
+from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
 from fastnst.training.settings import ProbeSettings, TrainSettings
 from fastnst.training.sources import find_source
@@ -39,6 +40,7 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     """
     settings = replace(settings, style=tuple(resolve_photo(str(path)) for path in settings.style))
     run = Run.of(settings, folder)
+    check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
     for path in settings.style:
         existing_photo(str(path))
@@ -75,7 +77,7 @@ def check_probe(settings: ProbeSettings) -> Path:
         UserError: Settings or files that cannot be used.
     """
     style = existing_photo(str(settings.style))
-    folder = settings.output or Path(f"probe-{style.stem}")
+    folder = settings.output or Path(f"probe-{usable_name(style.stem)}")
     check_folder(folder, force=settings.force)
     for photo in settings.photo:
         existing_photo(photo)

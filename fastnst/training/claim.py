@@ -18,6 +18,22 @@ from fastnst.base.errors import TrainingError
 from fastnst.base.files import write_json
 
 CLAIM, LOCK = "claim.json", ".lock"
+CLOCK_SET = 60.0  # seconds
+
+
+def check_unclaimed(folder: Path) -> None:
+    """Refuse the folder of a run that another process is at.
+
+    Raises:
+        TrainingError: A training that is alive holds it.
+    """
+    holder = _living(folder / CLAIM)
+    if holder and holder != str(os.getpid()):
+        raise _in_use(folder, holder)
+
+
+def _in_use(folder: Path, holder: str) -> TrainingError:
+    return TrainingError(f"{folder} is in use by process {holder}: wait for it, or choose another --name")
 
 
 @contextmanager
@@ -34,7 +50,7 @@ def claimed(folder: Path) -> Iterator[None]:
     claim = folder / CLAIM
     with FileLock(folder / LOCK):  # held while the claim is read and written
         if holder := _living(claim):
-            raise TrainingError(f"{folder} is in use by process {holder}: wait for it, or choose another --name")
+            raise _in_use(folder, holder)
         write_json(claim, _this_process())
     try:
         yield
@@ -61,7 +77,8 @@ def _living(claim: Path) -> str | None:
     if host != platform.node():
         return f"{pid} of {host} (if that is gone, remove {claim})"
     try:
-        same = abs(psutil.Process(pid).create_time() - started) < 1.0  # process numbers are reused
-    except psutil.Error:
+        # Numbers of processes are used again, so the time of its start counts too; a clock that was set moves that.
+        same = abs(psutil.Process(pid).create_time() - started) < CLOCK_SET
+    except (psutil.Error, ValueError):
         return None
     return str(pid) if same else None

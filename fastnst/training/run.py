@@ -2,12 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from fastnst.base.errors import TrainingError
-from fastnst.base.files import sha256, write_json
+from fastnst.base.files import pasted, sha256, write_json
 from fastnst.networks.catalog import SUFFIX, usable_name
 from fastnst.training.settings import EARLIER, TrainSettings
 
@@ -38,8 +39,9 @@ class Run:
         if not (settings.name or settings.style):
             raise TrainingError("a style image is needed: fastnst train --style painting.jpg")
         name = (settings.name or "_".join(usable_name(path.stem) for path in settings.style)).removesuffix(SUFFIX)
-        if any(character in name for character in "/\\:,") or name.startswith((".", "-")):
-            raise TrainingError(f"a name has none of / \\ : , and no dot or hyphen in front, got {name!r}: use --name")
+        if name != (usable := usable_name(name)):
+            reason = 'a name has none of / \\ : , * ? " < > |, and no dot or hyphen in front'
+            raise TrainingError(f"{reason}, got {name!r}: for example --name {pasted(usable)}")
         return cls(name, root)
 
     @property
@@ -105,17 +107,21 @@ class Run:
                 flag = f"--{key.replace('_', '-')}"
                 raise TrainingError(f"the run was started with {flag} {saved[key]}, not {asked[key]}: leave {flag} out")
         given = [key for key in NEW_IF_GIVEN if asked[key] != defaults[key]]
-        if "style" in given and asked["style"] != saved["style"]:
-            self._check_same_styles(settings, saved.get("style_sha256", {}))
-        return from_json({**saved, **{key: asked[key] for key in (*NEW_ALWAYS, *given)}})
+        for key, files in (("style", settings.style), ("loss_weights", (settings.loss_weights,))):
+            if key in given and asked[key] != saved[key]:
+                self._check_same_files(key, files, saved.get(f"{key}_sha256", []))
+        force = settings.force or bool(saved["force"])
+        if self.style_file.exists() and not force:
+            raise TrainingError(f"{self.style_file} exists: --force replaces it")
+        return from_json({**saved, **{key: asked[key] for key in (*NEW_ALWAYS, *given)}, "force": force})
 
-    def _check_same_styles(self, settings: TrainSettings, hashes: dict[str, str]) -> None:
-        """Refuse other style images than those of the run; the files may have moved."""
-        asked = [sha256(path) for path in settings.style if path.is_file()]
-        if asked != list(hashes.values()):
-            raise TrainingError(f"the run was started with other style images ({', '.join(hashes)}): leave --style out")
+    def _check_same_files(self, key: str, files: Iterable[Path | None], hashes: list[str]) -> None:
+        """Refuse other files than those that the run was started with; the same ones may have moved."""
+        if [sha256(path) for path in files if path and path.is_file()] != hashes:
+            flag = f"--{key.replace('_', '-')}"
+            raise TrainingError(f"the run was started with another file for {flag}: leave {flag} out")
 
-    def begin(self, settings: TrainSettings, style_hashes: dict[str, str]) -> None:
+    def begin(self, settings: TrainSettings) -> None:
         """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.
 
         Raises:
@@ -126,7 +132,10 @@ class Run:
             if not os.access(folder, os.W_OK):
                 raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)
-        write_json(self.settings, {**to_json(settings), "style_sha256": style_hashes})
+        hashes: dict[str, Any] = {"style_sha256": [sha256(path) for path in settings.style]}
+        if settings.loss_weights:
+            hashes["loss_weights_sha256"] = [sha256(settings.loss_weights)]
+        write_json(self.settings, {**to_json(settings), **hashes})
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

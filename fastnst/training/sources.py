@@ -75,7 +75,9 @@ def find_source(source: str | None, max_photos: int | None, cache: Path | None =
     if source is None:
         notice = "training on the sample photos of scikit-image; a real style wants a folder of photos: --data"
         return Source("sample photos", notice, lambda: _files(list(sample_photos().values()), max_photos))
-    folder = Path(source).expanduser()
+    if not source:
+        raise DataError("an empty name is no folder of photos: is a variable of the shell not set?")
+    folder = Path(os.path.expanduser(source))
     if folder.is_dir():
         name = folder.resolve().name
         return Source(name, "", lambda: _files(find_photos(folder), max_photos, folder))

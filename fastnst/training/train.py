@@ -119,7 +119,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         _announce(settings, run, module, photos, paintings)
     counts = photos.describe()
     if _is_first_process() and not settings.resume:
-        run.begin(settings, {style["name"]: style["sha256"] for style in styles})
+        run.begin(settings)
     with _quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
         _fit(trainer, module, photos, run, resume=settings.resume)
@@ -147,7 +147,11 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
         "preview": _preview(module.network),
     }
-    save_style(run.style_file, module.network, info)
+    try:
+        save_style(run.style_file, module.network, info, replace=settings.force)
+    except FileExistsError as error:
+        how = f"fastnst train --resume --force --name {shlex.quote(run.name)}"
+        raise TrainingError(f"{error}; the run is kept: {how}") from None
     run.checkpoint.unlink(missing_ok=True)
     if module.skipped:
         log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))

@@ -40,7 +40,7 @@ class Frames:
             raise UserError(f"fps must be at least 1, got {fps}")
         _check_target(target, force=force)
         self._target = target
-        self._video = _Video(target, size=size, fps=fps) if target.suffix else None
+        self._video = _Video(target, size=size, fps=fps, replace=force) if target.suffix else None
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -66,15 +66,15 @@ class Frames:
 class _Video:
     """A video file that takes its size from the first picture, if it is not given."""
 
-    def __init__(self, target: Path, *, size: tuple[int, int] | None, fps: int) -> None:
+    def __init__(self, target: Path, *, size: tuple[int, int] | None, fps: int, replace: bool) -> None:
         load_pyav(target)
-        self._target, self._size, self._fps = target, size, fps
+        self._target, self._size, self._fps, self._replace = target, size, fps, replace
         self._writer: VideoWriter | None = None
 
     def write(self, image: Tensor) -> None:
         self._size = width, height = self._size or (image.shape[-1], image.shape[-2])
         form = Form(width=width, height=height, rate=Fraction(self._fps), unit=Fraction(1, self._fps))
-        self._writer = self._writer or VideoWriter(self._target, form)
+        self._writer = self._writer or VideoWriter(self._target, form, replace=self._replace)
         self._writer.write(Shot(_fitted(image, width, height), self._writer.num_pictures, 1))
 
     def finish(self) -> None:

@@ -59,7 +59,7 @@ def paint_video(
 
     started = time.perf_counter()
     with closing(VideoReader(source, size=size)) as reader:
-        writer = VideoWriter(target, reader.form, quality=quality, source=reader)
+        writer = VideoWriter(target, reader.form, quality=quality, source=reader, replace=replace)
         try:
             with (
                 _stop_signals() as stopped,
@@ -70,7 +70,9 @@ def paint_video(
                     writer.write(item)
                     if stopped.is_set():
                         raise Interrupted(f"{source}: stopped")
-            writer.finish(replace=replace)
+            if target.exists() and not replace:  # what was painted is kept under another name
+                raise FileExistsError(f"{target} exists by now: --force replaces it")
+            writer.finish()
         except BaseException as error:
             kept = _keep(writer)
             if isinstance(error, Interrupted):

@@ -42,6 +42,7 @@ class VideoWriter:
         form: Format of its pictures; an odd side grows by a copy of its last pixels, for 4:2:0 colour.
         quality: From 1 to 100; by default almost without visible loss.
         source: A video whose other streams, metadata and chapters are kept; what the container cannot hold is logged.
+        replace: Whether a file of its name may be replaced.
 
     Attributes:
         num_pictures: Number of pictures written so far.
@@ -51,14 +52,20 @@ class VideoWriter:
     """
 
     def __init__(
-        self, target: Path, form: Form, *, quality: int | None = None, source: VideoReader | None = None
+        self,
+        target: Path,
+        form: Form,
+        *,
+        quality: int | None = None,
+        source: VideoReader | None = None,
+        replace: bool = True,
     ) -> None:
         check_container(target)
         av = load_pyav(target)
         format, codecs = CONTAINERS[target.suffix.lower()]
         codec = next((codec for codec in codecs if codec in av.codecs_available), codecs[-1])
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.target, self.form = target, form
+        self.target, self.form, self._replace = target, form, replace
         self.num_pictures = 0
         self._partial = target.with_name(f".{secrets.token_hex(6)}.partial")
         self._last = -1  # start of the last picture
@@ -89,18 +96,18 @@ class VideoWriter:
                 for sound in item.decode():
                     self._container.mux(self._recoded[item.stream_index].encode(sound))  # type: ignore[arg-type]
 
-    def finish(self, target: Path | None = None, *, replace: bool = True) -> None:
+    def finish(self, target: Path | None = None) -> None:
         """End the file properly and give it its name, or another.
 
         Raises:
-            FileExistsError: Without `replace`, a file of that name is there by now.
+            FileExistsError: A file of that name is there by now, and must not be replaced.
         """
         try:
             with errors_told(self.target), self._container:
                 self._container.mux(self._stream.encode(None))
                 for stream in self._recoded.values():
                     self._container.mux(stream.encode(None))
-            give_name(self._partial, target or self.target, replace=replace)
+            give_name(self._partial, target or self.target, replace=self._replace)
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -163,9 +170,9 @@ class VideoWriter:
         if lost:
             log.warning("%s cannot hold of %s: %s", self.target, source.path, ", ".join(lost))
         kept = _kept(source.container.metadata)
+        said = [kept.pop(name) for name in list(kept) if name.lower() == "comment"]  # in Matroska it is COMMENT
         self._container.metadata.update(kept)
-        if kept.get("comment"):
-            self._container.metadata["comment"] = f"{kept['comment']}; {MARK}"
+        self._container.metadata["comment"] = "; ".join([*said, MARK])
         self._container.set_chapters(source.container.chapters())
 
     def _copy(self, stream: "Stream") -> "Stream | None":

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from rich.progress import Progress
 
+from fastnst.cli import main
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
 from fastnst.painting.apply import apply
@@ -154,7 +157,6 @@ def test_json_is_one_object_a_photo_alone_on_stdout(capsys) -> None:
         (["in"], {"output": Path("in"), "force": True}, "is one of the photos"),
         (["a.png", "b.png"], {"output": Path("out.png")}, "give a folder"),
         (["in"], {"output": Path("out.png")}, "give a folder"),
-        (["a.png", "in/a.png"], {"output": Path("out")}, "would both become"),
         (["a.png", "b.png"], {"output": Path("-")}, "one stylized image"),
         (["a.png"], {"output": Path("-"), "json": True}, "nothing else, got --json"),
         (["missing.png"], {}, "missing.png: no such file"),
@@ -206,3 +208,81 @@ def test_a_photo_called_as_a_sample_is_painted_where_it_is() -> None:
     make_photo("pics/rocket.png")
     run("sample:rocket", "pics/rocket.png", size=40)
     assert Path("rocket-wave.jpg").exists() and Path("pics/rocket-wave.png").exists()
+
+
+def told(capsys, *words: str) -> tuple[list[str], str]:
+    """Lines on stderr, and stdout, of `fastnst apply`."""
+    with pytest.raises(SystemExit) as stop:
+        main(["apply", *words, "--style", "wave", "--device", "cpu"])
+    assert stop.value.code in (0, 3)
+    shown = capsys.readouterr()
+    return [line for line in shown.err.splitlines() if line.strip()], shown.out
+
+
+def test_one_photo_is_told_with_its_file_and_its_time(capsys) -> None:
+    make_photo("my photo.jpg")
+    for words, name in ((["-o", "out/a.png"], "out/a.png"), ([], "my photo-wave.jpg")):
+        (line,), out = told(capsys, "my photo.jpg", *words)
+        assert re.fullmatch(rf"{re.escape(name)}: painted in \d+\.\d s", line)
+        assert out == "" and Path(name).is_file()
+
+
+def test_several_photos_are_told_with_their_folder_and_their_time(capsys) -> None:
+    make_photo("in/a.jpg"), make_photo("in/deep/b.png"), make_photo("c.png")
+    for words, line in {
+        ("in", "-o", "out"): r"out: 2 pictures in \d+\.\d s",
+        ("in",): r"in: 2 pictures in \d+\.\d s",
+        ("in", "c.png", "--force"): r"\.: 3 pictures in \d+\.\d s",
+        ("in/deep", "c.png", "-o", "out/more"): r"out/more: 2 pictures in \d+\.\d s",
+    }.items():
+        lines, out = told(capsys, *words)
+        *left_out, last = lines
+        assert re.fullmatch(line, last) and all("stylized already are left out" in each for each in left_out), lines
+        assert out == ""
+
+
+def test_only_what_was_written_is_told(capsys) -> None:
+    for name in ("a", "b", "c"):
+        make_photo(f"in/{name}.png")
+    Path("in/broken.png").write_bytes(b"no picture")
+    told(capsys, "in/a.png", "-o", "out")
+    lines, _ = told(capsys, "in", "missing.png", "-o", "out", "--skip-existing")
+    assert lines[0] == "1 of 5 are there already"
+    assert [line.split(":")[0] for line in lines[1:]] == ["in/broken.png", "missing.png", "out"]
+    assert re.fullmatch(r"out: 2 pictures in \d+\.\d s", lines[-1])
+    assert told(capsys, "in/a.png", "-o", "out", "--skip-existing") == (["1 of 1 are there already"], "")
+
+
+@pytest.mark.parametrize("photos", [["in/a.png"], ["in"]])
+def test_nothing_is_told_under_quiet_and_only_json_under_json(photos, capsys) -> None:
+    make_photo("in/a.png"), make_photo("in/b.png")
+    assert told(capsys, *photos, "-o", "out", "--quiet") == ([], "")
+    lines, out = told(capsys, *photos, "-o", "out", "--force", "--json")
+    assert lines == []
+    assert [json.loads(line)["output"] for line in out.splitlines()] == ["out/a.png", "out/b.png"][
+        : len(out.splitlines())
+    ]
+
+
+def test_standard_output_holds_the_picture_alone_and_the_time_is_told_beside(monkeypatch, capsysbinary) -> None:
+    data = make_photo("a.jpg").read_bytes()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(data)))
+    with pytest.raises(SystemExit) as stop:
+        main(["apply", "-", "-o", "-", "--style", "wave", "--device", "cpu"])
+    assert stop.value.code == 0
+    shown = capsysbinary.readouterr()
+    with Image.open(io.BytesIO(shown.out)) as image:
+        assert image.format == "PNG"
+    assert re.fullmatch(rb"painted in \d+\.\d s", shown.err.strip())
+
+
+def test_a_name_with_brackets_is_shown_as_it_is_in_the_progress_bar_and_in_lines(capsys, monkeypatch) -> None:
+    name = "[bold]a :cat:.png"
+    make_photo(name, (150, 90))
+    output = io.StringIO()
+    monkeypatch.setattr(
+        "fastnst.base.progress.Console", lambda **_: Console(file=output, force_terminal=True, width=120)
+    )
+    lines, _ = told(capsys, name, "-o", f"out/{name}", "--tile", "64")
+    assert name in output.getvalue()
+    assert lines[-1].startswith(f"out/{name}: painted in ")

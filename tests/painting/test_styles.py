@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from safetensors.torch import save_file
 
+from fastnst.exporting.commands import _table
 from fastnst.networks.style_file import save_style
 from fastnst.painting.styles import describe_style, print_styles
 
@@ -72,3 +74,35 @@ def test_a_terminal_without_the_letters_shows_their_numbers(night) -> None:
     result = subprocess.run(command, cwd=night.parent.parent, env=environment, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
     assert rb"\xc6ther" in result.stdout
+
+
+def test_any_name_is_described_as_it_is(night, capsys) -> None:
+    for name in ("[bold]wave", ":cat:", os.fsdecode(b"caf\xe9")):
+        path = Path("checkpoints") / f"{name}.safetensors"
+        shutil.copy(night, path)
+        describe_style(name, as_json=True)
+        assert json.loads(capsys.readouterr().out)["file"] == str(path)
+        if name.isascii():
+            describe_style(name, as_json=False)
+            assert f"{path} (" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_file_that_is_no_style_is_named_as_it_is(night, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for name in ("[bold]" + "x" * 60, ":cat:"):
+        path = Path("checkpoints") / f"{name}.safetensors"
+        path.write_bytes(b"no style")
+        print_styles(as_json=False)
+        assert capsys.readouterr().err.startswith(f"{path} is not a style file")
+        path.unlink()
+
+
+@pytest.mark.parametrize("name", ["[bold]wave.onnx", ":cat:.onnx", "great_wave_" + 90 * "x" + ".onnx"])
+def test_the_table_of_exported_files_shows_their_names_whole_and_as_they_are(name, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    size = {"size": (1, 64, 64), "largest_difference": 1e-6, "psnr": 120.0}
+    Console().print(_table([{"path": name, "bytes": 10_000_000, "proof": [size, size]}]))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    column = lines[0].index("MB")
+    assert "".join(line[:column].strip() for line in lines[1:]) == name

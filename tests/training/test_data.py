@@ -1,5 +1,6 @@
 """Photos as batches: every sample is a function of its place in the run, and bad files never end one."""
 
+import hashlib
 import itertools
 import os
 import signal
@@ -16,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
 
+from fastnst.cli import main
 from fastnst.images import photos, write
 from fastnst.images.levels import Bytes, from_levels
 from fastnst.training import data, sources
@@ -450,3 +452,99 @@ def test_lightning_trains_and_validates_on_the_batches(folder: Path) -> None:
     trainer.fit(Probe(), datamodule=photos_of(folder))
     expected = torch.cat(training_batches(photos_of(folder), 3))
     assert_close(torch.cat(seen), from_levels(expected), atol=0, rtol=0)
+
+
+NOT_UTF8 = os.fsdecode(b"caf\xe9")
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub must not be asked."""
+    monkeypatch.setattr(sources, "open_stream", lambda name, split: pytest.fail(f"asked the Hub for {name}"))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_photos_whose_names_are_not_utf8_are_trained_on_or_skipped_by_name(tmp_path: Path, workers: int) -> None:
+    place = tmp_path / f"photos {NOT_UTF8}"
+    for number in range(8):
+        save_photo(place / NOT_UTF8 / f"{NOT_UTF8} {number}.png", number * 10)
+    (place / f"broken {NOT_UTF8}.jpg").write_text("no picture")
+    module = photos_of(place, workers=workers)
+    batches = list(itertools.islice(module.train_dataloader(), 6))
+    (held_out,) = module.held_out_names
+    assert held_out.startswith(f"{NOT_UTF8}/{NOT_UTF8} ")
+    trained = set(numbers_in(torch.cat([batch.photos for batch in batches])))
+    assert trained == set(range(8)) - {int(Path(held_out).stem[-1])}
+    assert {name for batch in batches for name in batch.skipped} == {f"broken {NOT_UTF8}.jpg"}
+    assert module.describe().items() >= {"source": place.name, "photos": 8, "held_out": 1}.items()
+    again = photos_of(place)
+    again.load_state_dict({**module.state_dict(), "step": 3})
+    assert again.start_step == 3
+
+
+def test_names_that_are_not_utf8_are_chosen_from_and_told_in_errors(tmp_path: Path) -> None:
+    for number in range(6):
+        save_photo(tmp_path / f"photos/{NOT_UTF8}{number}.png", number)
+    few = photos_of(tmp_path / "photos", max_photos=3)
+    assert few.num_photos == 2 and few.photos.names == photos_of(tmp_path / "photos", max_photos=3).photos.names
+    (tmp_path / "bad").mkdir()
+    (tmp_path / f"bad/{NOT_UTF8}.jpg").write_text("no picture")
+    with pytest.raises(DataError, match=f"bad: none of 1 photos can be read, the first is {NOT_UTF8}.jpg"):
+        photos_of(tmp_path / "bad").train_dataloader()
+
+
+def test_the_names_of_photos_are_hashed_as_before() -> None:
+    """A run that was begun with an earlier version goes on."""
+    module = photos_of(None)
+    names = "\n".join(module.photos.names[index] for index in module.training)
+    assert module.describe()["names_sha256"] == hashlib.sha256(names.encode()).hexdigest()
+
+
+@pytest.mark.usefixtures("no_hub")
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("my/photos", "my/photos: no such folder; a data set of the Hugging Face Hub is written hub:my/photos"),
+        ("photos/2024:july", "photos/2024:july: no such folder; a data set of .* is written hub:photos/2024:july"),
+        ("my/photos/july", "my/photos/july: no such folder$"),
+        ("../photos", r"\.\./photos: no such folder$"),
+        ("my photos", "my photos: no such folder$"),
+        ("~no_such_user/photos", "~no_such_user/photos: no such folder$"),
+        ("photo.jpg", r"photo\.jpg is a file: --data takes a folder of photos"),
+        ("my/photo.jpg", r"my/photo\.jpg is a file: --data takes a folder of photos"),
+        ("hub:", "hub:: no such folder"),
+        ("hub:photos", "hub:photos: no such folder"),
+        ("hub:../photos", r"hub:\.\./photos: no such folder"),
+        ("COCO", "COCO: no such folder$"),
+        (f"{NOT_UTF8}/photos", "no such folder"),
+    ],
+)
+def test_a_mistyped_folder_is_one_line_and_the_hub_is_not_asked(
+    source: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_photo(Path("photo.jpg"), 1), save_photo(Path("my/photo.jpg"), 1)
+    with pytest.raises(DataError, match=line):
+        sources.find_source(source, None)
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--style", "photo.jpg", f"--data={source}"])
+    assert stop.value.code == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert told.startswith("fastnst: ")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_folder_that_is_called_as_a_hub_data_set_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("my/photos", "hub:my/photos", "coco"):
+        for number in range(2):
+            save_photo(Path(place, f"{number}.png"), number)
+        assert photos_of(place).num_photos == 1
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_hub_data_set_is_not_asked_for_before_the_training_begins(tmp_path: Path) -> None:
+    for source in ("hub:owner/name", "hub:owner/name:validation", "coco"):
+        assert sources.find_source(source, None, tmp_path).remote
+    assert not list(tmp_path.iterdir())

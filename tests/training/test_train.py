@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -520,3 +521,11 @@ def test_no_network_sees_beyond_the_default_margin(name) -> None:
 def test_a_style_that_is_not_there_is_named_in_one_line() -> None:
     with pytest.raises(UserError, match=r"^nosuch\.png: no such file$"):
         train(replace(SHALLOW, style=(Path("nosuch.png"),)))
+
+
+def test_a_training_runs_in_a_thread_and_its_settings_take_text_for_paths() -> None:
+    """As in a notebook or a program with a window: signals are left to the main thread."""
+    settings = replace(SHALLOW, style="style.png", steps=1)  # type: ignore[arg-type]
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(train, settings, folder=Path("elsewhere")).result()
+    assert Path(result["path"]) == Path("elsewhere/checkpoints/style.safetensors") and Path(result["path"]).exists()
