@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from cyclopts import App, Parameter
 from cyclopts.config import Dict
-from cyclopts.exceptions import CycloptsError
+from cyclopts.exceptions import CycloptsError, MissingArgumentError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
 from rich.box import SIMPLE_HEAD
 
@@ -20,17 +20,30 @@ from fastnst.base.commands import BAD_USAGE, INTERRUPTED
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
 
-#: Each command: the wing whose `commands.py` has it, and a line that works.
+
+class Command(NamedTuple):
+    """A command: the wing whose `commands.py` has it, what it does, and a line that works."""
+
+    wing: str
+    help: str
+    example: str
+
+
+# The daily ones first; `bench` brings its own.
 COMMANDS = {
-    "train": ("training", "train --style painting.jpg --data my_photos --budget 20m"),
-    "probe": ("training", "probe --style painting.jpg --data my_photos"),
-    "apply": ("painting", "apply holiday/ --style wave -o painted/"),
-    "export": ("exporting", "export --style wave --format onnx openvino"),
-    "optimize": ("baseline", "optimize photo.jpg --style painting.jpg --size 512"),
-    "reconstruct": ("baseline", "reconstruct sample:astronaut --kind style"),
-    "compare": ("baseline", "compare sample:astronaut --style wave --style-image wave.jpg"),
-    "styles": ("painting", "styles great_wave"),
-    "info": ("painting", "info"),
+    "apply": Command("painting", "Stylize photos, folders and videos.", "apply holiday/ --style great_wave -o out/"),
+    "train": Command("training", "Train a style.", "train --style painting.jpg --data my_photos --budget 20m"),
+    "styles": Command("painting", "List the styles, or describe one.", "styles great_wave"),
+    "export": Command("exporting", "Write a style as ONNX and other files.", "export --style great_wave --format onnx"),
+    "probe": Command("training", "Try style weights and stroke sizes.", "probe --style painting.jpg --data my_photos"),
+    "optimize": Command("baseline", "Stylize one photo slowly (Gatys).", "optimize photo.jpg --style painting.jpg"),
+    "compare": Command(
+        "baseline",
+        "Compare a style with the slow way.",
+        "compare sample:astronaut --style wave --style-image sample:wave",
+    ),
+    "reconstruct": Command("baseline", "Show what each layer keeps.", "reconstruct sample:astronaut --kind style"),
+    "info": Command("painting", "Show versions and cores.", "info"),
 }
 
 
@@ -48,19 +61,26 @@ def _settings_file(app: App, commands: tuple[str, ...], arguments: Any) -> None:
 
 app = App(
     name="fastnst",
-    help="Fast neural style transfer: train a style in minutes, paint any photo in one pass.",
+    help="Fast neural style transfer: train a style in minutes, stylize any photo in one pass.",
     help_epilogue="Example: fastnst apply sample:astronaut --style great_wave -o out.png",
     version=__version__,
     default_parameter=Parameter(json_list=False, json_dict=False),  # a file may be called `[bold].jpg`
     config=_settings_file,
+    suppress_keyboard_interrupt=False,  # `main` says so
     result_action="return_value",
     help_formatter=DefaultFormatter(
         panel_spec=PanelSpec(box=SIMPLE_HEAD, padding=0), table_spec=TableSpec(padding=(0, 1, 0, 0))
     ),
 )
-for name, (wing, example) in COMMANDS.items():
-    app.command(f"fastnst.{wing}.commands:{name}", name=name, help_epilogue=f"Example: fastnst {example}")
-app.command("fastnst.bench.commands:bench", name="bench")
+for rank, (name, command) in enumerate(COMMANDS.items()):
+    app.command(
+        f"fastnst.{command.wing}.commands:{name}",
+        name=name,
+        help=command.help,
+        help_epilogue=f"Example: fastnst {command.example}",
+        sort_key=rank,
+    )
+app.command("fastnst.bench.commands:bench", name="bench", help="Measure ratios and looks.", sort_key=len(COMMANDS))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,10 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _log_to_stderr()
     try:
         code = app(_protected(words), exit_on_error=False, print_error=False)
-    except (CycloptsError, UserError, OSError) as error:
-        _exit(error, BAD_USAGE)
-    except (Interrupted, KeyboardInterrupt) as error:
-        _exit(error, INTERRUPTED)
+    except CycloptsError as error:
+        _exit(_told(error, words), BAD_USAGE)
+    except (UserError, OSError) as error:
+        _exit(str(error), BAD_USAGE)
+    except Interrupted as error:
+        _exit(str(error), INTERRUPTED)
+    except KeyboardInterrupt:
+        _exit("stopped before any work was done", INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -91,10 +115,22 @@ def _protected(words: list[str]) -> list[str]:
     return [*words[:end], *([] if values_of_a_flag else ["--"]), *files]
 
 
-def _exit(error: BaseException, code: int) -> None:
-    """Print one line on stderr, also with `--quiet`, and exit."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"fastnst: {text}", file=sys.stderr)
+def _told(error: CycloptsError, words: list[str]) -> str:
+    """What is wrong with a command line, in the words of a person."""
+    command = " ".join(error.command_chain or ())
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"{command} does not take {' '.join(error.unused_tokens)!r}: see fastnst {command} --help"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.keyword or error.argument.name
+        if not any(word == name or word.startswith(f"{name}=") for word in words):
+            example = COMMANDS[command].example if command in COMMANDS else f"{command} --help"
+            return f"{name} is missing: for example fastnst {example}"
+    return str(error)
+
+
+def _exit(message: str, code: int) -> None:
+    """One line on stderr, whatever `--quiet` says."""
+    print(f"fastnst: {' '.join(message.split()) or 'stopped'}", file=sys.stderr)
     sys.exit(code)
 
 

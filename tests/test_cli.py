@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from fastnst.base.recipes import find_recipe
 from fastnst.baseline.settings import CompareSettings, OptimizeSettings, ReconstructSettings
 from fastnst.bench.settings import (
     BenchApplySettings,
+    BenchLookSettings,
     BenchOptimizeSettings,
     BenchSettings,
     BenchTilesSettings,
@@ -31,6 +33,7 @@ COMMANDS = (
         "bench",
         "bench optimize",
         "bench apply",
+        "bench look",
         "bench tiles",
         "bench video",
         "bench targets",
@@ -83,6 +86,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("compare", CompareSettings),
         ("bench", BenchSettings),
         ("bench optimize", BenchOptimizeSettings),
+        ("bench look", BenchLookSettings),
         ("bench tiles", BenchTilesSettings),
         ("bench apply", BenchApplySettings),
         ("bench video", BenchVideoSettings),
@@ -144,6 +148,12 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["apply", "photo.jpg", "--style", "painting.jpg"], "fastnst train --style painting.jpg"),
         (["apply", "sample:astronut", "--style", "painting"], "painting"),
         (["paint"], "paint"),
+        (["apply", "me.jpg"], "--style is missing: for example fastnst apply"),
+        (["apply", "me.jpg", "--stlye", "wave"], "did you mean --style?"),
+        (["apply", "sample:coffee", "--style", "grate_wave"], "did you mean great_wave?"),
+        (["apply", "sample:coffee", "--style", "great_wave", "-o", "out.xyz"], "expected a name ending in"),
+        (["train", "painting.jpg"], "train does not take 'painting.jpg'"),
+        (["optimize"], "PHOTO is missing: for example fastnst optimize"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(words, message, capsys, tmp_path, monkeypatch) -> None:
@@ -153,6 +163,22 @@ def test_bad_usage_is_one_line_and_exit_code_2(words, message, capsys, tmp_path,
     assert captured.out == ""
     assert captured.err.count("\n") == 1 and message in captured.err
     assert not list(tmp_path.iterdir())
+
+
+def test_the_list_of_commands_says_what_each_does(capsys) -> None:
+    assert run("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in (*COMMANDS[:9], "bench"):
+        assert any(re.fullmatch(rf" *{name} +[A-Z].+\.", line.rstrip()) for line in lines), name
+
+
+def test_ctrl_c_while_a_command_is_loaded_is_one_line_and_130(monkeypatch, capsys) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnst.painting.styles.print_info", interrupted)
+    assert run("info") == 130
+    assert capsys.readouterr().err == "fastnst: stopped before any work was done\n"
 
 
 def test_an_unknown_key_in_a_file_is_named(tmp_path, capsys, monkeypatch) -> None:

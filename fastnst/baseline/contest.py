@@ -143,5 +143,7 @@ def _trained_on(image: Path, file: StyleFile, mix: Mapping[str, float] | None) -
     meant = {style["name"]: style.get("sha256") for style in file.info["styles"] if not mix or style["name"] in mix}
     found = sha256(image)
     if found not in meant.values():
-        raise StyleFileError(f"{image} is not the picture that {' or '.join(meant)} was trained on: SHA-256 differs")
+        raise StyleFileError(
+            f"{image} is not the picture that {' or '.join(meant)} was trained on, byte for byte (SHA-256 differs)"
+        )
     return next(str(name) for name in meant if meant[name] == found)

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.memory import available_memory, saved_bytes
 from fastnst.base.progress import progress_bar
 from fastnst.base.recipes import recipe_departures
+from fastnst.base.versions import installed_version
 from fastnst.baseline.checks import check_optimize
 from fastnst.baseline.minimize import DivergedError, Iterate, minimize
 from fastnst.baseline.problem import (
@@ -96,7 +96,7 @@ def optimize(photo: str, settings: OptimizeSettings) -> dict[str, Any]:
         "losses": {name: value.item() for name, value in way.last.best_losses._asdict().items()},
         "seconds": round(time.perf_counter() - started, 1),
         "hardware": describe_device(device),
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        "versions": {name: installed_version(name) for name in ("fastnst", "torch")},
         "settings": json.loads(json.dumps(asdict(settings), default=str)),
     }
 

@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from fastnst.base.devices import choose_device, describe_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import write_json
 from fastnst.base.progress import progress_bar
+from fastnst.base.versions import installed_version
 from fastnst.baseline.checks import check_reconstruct
 from fastnst.baseline.minimize import Iterate, Method, minimize
 from fastnst.baseline.settings import ReconstructSettings
@@ -48,6 +48,7 @@ OTHER_FIGURES = {
         "conv5_block16_concat",
     ),
     "squeezenet1_1": ("relu1", "fire3", "fire5", "fire7", "fire9"),
+    "squeezenet1_0-caffe": ("relu1", "fire3", "fire5", "fire7", "fire9"),
 }
 
 
@@ -243,7 +244,7 @@ def _settings(image: str, photo: Tensor, settings: ReconstructSettings) -> dict[
         "tv_weight": settings.tv_weight,
         "seed": settings.seed,
         "hardware": describe_device(photo.device),
-        "versions": {name: version(name) for name in ("fastnst", "torch")},
+        "versions": {name: installed_version(name) for name in ("fastnst", "torch")},
     }
 
 

@@ -143,7 +143,7 @@ class ReconstructSettings(Settings):
     loss_weights: Annotated[Path | None, LOOK] = None
     """File with its weights."""
     pooling: Annotated[Pooling, LOOK] = "max"
-    """Its pooling."""
+    """Of that network: `max` or `avg`."""
     force: Annotated[bool, OUTPUT, SWITCH] = False
     """Replace existing files."""
     device: Annotated[Device, OUTPUT] = "auto"

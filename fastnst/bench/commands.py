@@ -11,6 +11,7 @@ from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
 from fastnst.bench.report import check_output
 from fastnst.bench.settings import (
     BenchApplySettings,
+    BenchLookSettings,
     BenchOptimizeSettings,
     BenchSettings,
     BenchTilesSettings,
@@ -80,6 +81,25 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
     find_chosen(settings.style)
     check_photos(*settings.photo)
     from fastnst.bench.tiles import bench_tiles as run
+
+    run(settings)
+    return DONE
+
+
+@bench.command(
+    name="look", help_epilogue="Example: fastnst bench look --style wave --style-image sample:wave --judge net.pt"
+)
+def bench_look(settings: Annotated[BenchLookSettings, Flat]) -> int:
+    """Judge how pictures look, by a network that no training uses and a meter of artefacts.
+
+    Args:
+        settings: Flags.
+    """
+    check_output(settings.output)
+    check_photos(str(settings.style_image), str(settings.judge), *settings.photo, *map(str, settings.pictures))
+    for style in settings.style:
+        find_chosen(style)
+    from fastnst.bench.look import bench_look as run
 
     run(settings)
     return DONE

@@ -181,3 +181,29 @@ class ReferenceSettings(Settings):
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchLookSettings(Settings):
+    """Settings of `fastnst bench look`."""
+
+    style_image: Annotated[Path, WHAT]
+    """The painting: a file, or `sample:NAME`."""
+    judge: Annotated[Path, WHAT]
+    """Weights of SqueezeNet 1.0 (Caffe's input) that judge."""
+    style: Annotated[tuple[str, ...], WHAT, PATHS] = ()
+    """Styles to judge: names or files."""
+    pictures: Annotated[tuple[Path, ...], WHAT, PATHS] = ()
+    """Folders of pictures, called as the photos are."""
+    photo: Annotated[tuple[str, ...], WHAT, PATHS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
+    """Photos: files, folders or samples."""
+    size: Annotated[int, LENGTH, Parameter(validator=Number(gte=128))] = 512
+    """Side of the squares that are judged, in pixels."""
+    controls: Annotated[bool, LENGTH, SWITCH] = False
+    """Judge the photos too, and the photos blurred."""
+    sheet: Annotated[Path | None, FILES] = None
+    """Write a contact sheet here."""
+    output: Annotated[Path | None, FILES, OUTPUT_FILE] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print one JSON object instead of a table."""

@@ -59,7 +59,7 @@ def reason(error: Exception) -> str:
         case ModuleNotFoundError() | NotImplementedError():
             return str(error)
         case UnidentifiedImageError():
-            return "not an image that Pillow can read"
+            return "not an image, or of a kind that is not known"
         case MemoryError():
             return "not enough memory to decode it"
     return f"damaged image ({' '.join(str(error).split()) or type(error).__name__})"

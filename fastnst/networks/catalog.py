@@ -4,6 +4,7 @@ Imports neither torch nor anything that does: a header is read without the weigh
 once.
 """
 
+import difflib
 import hashlib
 import json
 import os
@@ -106,7 +107,9 @@ def find_style_file(name: str) -> Path:
         files = [path for path in known.values() if not _is_base(path)]
         names = sorted({name for path in files for name in names_in(path)})
         there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
-        raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {there}")
+        close = difflib.get_close_matches(name, [*known, *names], n=1)
+        hint = f"did you mean {close[0]}? {there}" if close else there
+        raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {hint}")
     return known[name]
 
 

@@ -1,5 +1,7 @@
 """The commands `fastnst apply`, `fastnst styles` and `fastnst info`."""
 
+import difflib
+from dataclasses import fields
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -11,7 +13,11 @@ from fastnst.painting.settings import ApplySettings
 def _no_option(_: Any, word: str) -> None:
     """Refuse a word with a hyphen as a photo; only `-` is one, standard input."""
     if word.startswith("-") and word != "-":
-        raise ValueError(f"unknown option {word}; see fastnst apply --help")
+        flags = [f"--{field.name.replace('_', '-')}" for field in fields(ApplySettings)]
+        close = difflib.get_close_matches(word, flags, n=1)
+        raise ValueError(
+            f"unknown option {word}; {f'did you mean {close[0]}?' if close else 'see fastnst apply --help'}"
+        )
 
 
 def apply(

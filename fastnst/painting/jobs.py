@@ -162,6 +162,8 @@ def _with_outputs(photos: Sequence[Found], settings: ApplySettings) -> Iterator[
             raise ImageError(f"{output} and --format {settings.format} contradict each other")
         yield Job(first.photo, output, first.error)
     else:
+        if output is not None and output.suffix and not output.exists() and len(photos) == 1 and not first.listed:
+            check_suffix(output)  # `out.xyz` is meant as a file
         for found in photos:
             yield Job(found.photo, Path() if found.error else _output_of(found, settings), found.error)
 
@@ -212,7 +214,8 @@ def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
         if place in taken:  # by links, or on a file system that does not tell capitals apart
             raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")
         if os.path.lexists(place) and not (settings.force or settings.skip_existing):
-            raise ImageError(f"{job.output} exists: --force replaces it")
+            also = ", --skip-existing leaves it" if len(jobs) > 1 else ""
+            raise ImageError(f"{job.output} exists: --force replaces it{also}")
         taken[place] = job.photo
 
 

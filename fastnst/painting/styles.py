@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastnst.base.versions import installed_version
-from fastnst.networks.catalog import StyleFileError, find_mix, list_styles, read_info
+from fastnst.networks.catalog import SHIPPED, SOURCE_TREE, StyleFileError, find_mix, list_styles, read_info
 from fastnst.networks.presets import PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
@@ -24,7 +24,7 @@ PURPOSES = {"small": "photos", "live": "video, camera", "johnson": "the paper's"
 
 def print_styles(*, as_json: bool) -> None:
     """Print a line for each style file that is found by name: its paintings, its network and the network's purpose."""
-    table = Table("name", "paintings", "network", "MB", "for", box=None, pad_edge=False)
+    table = Table("name", "styles", "network", "MB", "for", box=None, pad_edge=False)
     for path in list_styles():
         try:
             style = read_info(path)
@@ -61,11 +61,13 @@ def describe_style(name: str, *, as_json: bool) -> None:
         "network": _size(style["network"]),
         "trained": f"{style.get('steps', '?')} steps, {style.get('seconds', 0) / 60:.1f} min",
         "on": style.get("hardware", "?"),
-        "photos": f"{data.get('photos', '?')} of {data.get('source', '?')}, {data.get('held_out', '?')} held out",
+        "photos": f"{data.get('photos', '?')} from {data.get('source', '?')}",
+        "for validation": f"{data.get('held_out', '?')} more",
         "validation loss": ", ".join(f"{part} {value:.3f}" for part, value in held_out.items()),
-        "objective": _objective(style),
-        "began at": (style.get("began_at") or {}).get("name", "nothing"),
-        "license": style.get("license", "not stated"),
+        "loss": _objective(style),
+        "started from": (style.get("began_at") or {}).get("name", "nothing"),
+        "licence": style.get("license")
+        or ("MIT, as fastnst" if path.parent in (SHIPPED, SOURCE_TREE) else "not stated"),
         "versions": ", ".join(f"{package} {each}" for package, each in style.get("versions", {}).items()),
     }
     _print_facts({name: fact for name, fact in facts.items() if fact})

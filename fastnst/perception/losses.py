@@ -56,6 +56,32 @@ def guided_gram_matrix(features: Tensor, guide: Tensor) -> Tensor:
     return gram_matrix(features * guide / guide.square().mean().sqrt())
 
 
+def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of each channel over positions, and the covariance between channels.
+
+    The Gram matrix of rectified features is dominated by the outer product of their mean; here the two are apart.
+    Computed in float32, also under autocast.
+
+    Args:
+        features: Feature maps `(B, C, H, W)`, any range.
+
+    Returns:
+        Means `(B, C)` and covariances `(B, C, C)`, float32 or wider; they do not depend on the image's size.
+
+    Example:
+        >>> mean, covariance = moments(torch.tensor([[[[1.0, 3.0]]]]))
+        >>> mean, covariance
+        (tensor([[2.]]), tensor([[[1.]]]))
+    """
+    with torch.autocast(features.device.type, enabled=False):
+        maps = _wide(features.flatten(2))  # (B, C, H*W)
+        mean = maps.mean(2, keepdim=True)
+        centred = maps - mean
+        # The Gram matrix divides by C P, the covariance by P.
+        covariance: Tensor = _Gram.apply(centred) * maps.shape[1]
+        return mean.squeeze(2), covariance
+
+
 class _Gram(torch.autograd.Function):
     """maps @ maps.mT / (C P) with a backward pass of one matrix product; autograd would add two."""
 

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 
 from fastnst.base.options import BRIEF, LOOK, WORDS, Settings
 
-LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1"]
+LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1", "squeezenet1_0-caffe"]
 NormalizationName = Literal["relative", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
 Padding = Literal["replicate", "zeros"]
@@ -29,7 +29,7 @@ class ObjectiveSettings(Settings):
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
     """Weight of total variation, which smooths [0]."""
     style_size: Annotated[SideOfStyle | None, LOOK] = None
-    """Its long side; larger: larger strokes [384]."""
+    """Style image's long side: stroke size [384]."""
     style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = (
         "relu1_2",
         "relu2_2",
@@ -48,4 +48,4 @@ class ObjectiveSettings(Settings):
     pooling: Annotated[Pooling, LOOK, BRIEF] = "max"
     """Of the loss network: `max` or `avg` [max]."""
     padding: Annotated[Padding, LOOK, BRIEF] = "replicate"
-    """Of its borders: `replicate`, `zeros` [replicate]."""
+    """Beyond borders: `replicate`, `zeros` [replicate]."""

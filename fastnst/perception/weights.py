@@ -38,6 +38,8 @@ def load_weights(
     source = NETWORKS[name].torchvision
     if weights is None:
         return _random(shapes)
+    if weights == "default" and NETWORKS[name].must_be_given:
+        raise LossNetworkError(f"{name} has no weights of its own: give a file as --loss-weights")
     if weights == "default" and source is not None:
         return _torchvision_keys(_download(name, source))
     path = _wheel_file() if weights == "default" else Path(weights)

@@ -45,7 +45,7 @@ def _summary(result: dict[str, Any]) -> str:
     style = result["name"] if len(names) == 1 else ",".join(f"{name}:{1 / len(names):.2g}" for name in names)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
     return (
-        f"{result['path']}: {result['steps']} steps in {result['seconds']:.0f} s; held out: {parts}\n"
+        f"{result['path']}: {result['steps']} steps in {result['seconds']:.0f} s; validation loss: {parts}\n"
         f"use it: fastnst apply photo.jpg --style {shlex.quote(style)}"
     )
 

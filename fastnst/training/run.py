@@ -96,7 +96,8 @@ class Run:
             TrainingError: No unfinished run, unreadable settings, or a contradiction.
         """
         if not self.checkpoint.exists() or not self.settings.exists():
-            raise TrainingError(f"no unfinished run in {self.folder}; one that can go on has a last.ckpt there")
+            finished = f"; {self.style_file} is finished: --force trains anew" if self.style_file.exists() else ""
+            raise TrainingError(f"no unfinished run in {self.folder}, which would have a last.ckpt there{finished}")
         asked, defaults = to_json(settings), to_json(TrainSettings())
         try:
             saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}

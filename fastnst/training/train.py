@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from torch import Tensor
 from fastnst.base.devices import choose_device, describe_device, multiplies_bfloat16
 from fastnst.base.errors import Interrupted, TrainingError, UserError
 from fastnst.base.files import sha256
+from fastnst.base.versions import installed_version
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image
 from fastnst.images.write import save_image
@@ -49,6 +49,7 @@ from fastnst.training.warm_start import warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 SMALLEST_STYLE = 16  # pixels
+FEW_PHOTOS = 30  # fewer are warned of
 START_PHOTOS = 4  # by which a warm start chooses among the styles of its file
 log = logging.getLogger("fastnst")
 
@@ -144,7 +145,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         },
         "precision": _precision(settings),
         "hardware": f"{trainer.world_size} x {describe_device(trainer.strategy.root_device)}",
-        "versions": {name: version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
+        "versions": {name: installed_version(name) for name in ("fastnst", "torch", "pytorch-lightning")},
         "preview": _preview(module.network),
     }
     try:
@@ -305,6 +306,8 @@ def _announce(
         photos.source,
         len(photos.held_out_names),
     )
+    if photos.num_photos < FEW_PHOTOS and settings.data is not None:
+        log.warning("%d photos are few: a style wants some hundred of any kind", photos.num_photos)
     sizes = {max(image.shape[-2:]) for image in paintings}
     log.info(
         "style weight %s, style image at %s px, crops of %d px, %s losses on %s, %s, seed %d",

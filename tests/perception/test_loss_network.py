@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import densenet121, squeezenet1_1, vgg
+from torchvision.models import densenet121, squeezenet1_0, squeezenet1_1, vgg
 
 from fastnst.base.memory import saved_bytes
 from fastnst.perception import weights
@@ -24,6 +24,7 @@ DEEPEST = {
     "vgg19-torchvision": "pool5",
     "densenet121": "relu",
     "squeezenet1_1": "fire9",
+    "squeezenet1_0-caffe": "fire9",
 }
 IMAGENET_MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 IMAGENET_STD = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -70,6 +71,8 @@ def torchvision_network(name: str) -> nn.Module:
         return randomised(densenet121())
     if name == "squeezenet1_1":
         return randomised(squeezenet1_1())
+    if name == "squeezenet1_0-caffe":
+        return randomised(squeezenet1_0())
     layers = vgg.make_layers(vgg.cfgs["D" if name == "vgg16" else "E"], batch_norm=False)
     return randomised(nn.ModuleDict({"features": layers}))
 
@@ -150,6 +153,20 @@ def test_squeezenet_equals_torchvisions(tmp_path: Path, noise: Tensor) -> None:
     for layer, end in ends.items():
         expected = reference.features[:end]((noise - IMAGENET_MEAN) / IMAGENET_STD)
         torch.testing.assert_close(features[layer], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_squeezenet_1_0_equals_torchvisions_but_for_the_scale_of_its_input(tmp_path: Path, noise: Tensor) -> None:
+    reference: Any = torchvision_network("squeezenet1_0-caffe")
+    ends = {"pool1": 3, "fire2": 4, "fire4": 6, "pool4": 7, "fire5": 8, "fire8": 11, "pool8": 12, "fire9": 13}
+    features = LossNetwork(ends, name="squeezenet1_0-caffe", weights=saved(reference, tmp_path))(noise)
+    scaled = 255 * noise.flip(1) - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+    for layer, end in ends.items():
+        torch.testing.assert_close(features[layer], reference.features[:end](scaled), rtol=1e-4, atol=1e-2)
+
+
+def test_a_loss_network_without_weights_of_its_own_asks_for_a_file() -> None:
+    with pytest.raises(ValueError, match="squeezenet1_0-caffe has no weights of its own: give a file"):
+        LossNetwork(["fire4"], name="squeezenet1_0-caffe")
 
 
 def test_old_densenet_key_names_of_the_download_are_understood(monkeypatch: Any, noise: Tensor) -> None:

@@ -1,0 +1,337 @@
+"""`fastnst bench look`: judges that no training uses, of stylized photos.
+
+A second loss network measures content and style, with centred statistics and the painting at the size that suits each
+picture best. Beside it stands an artefact meter: lattices in flat regions, frames, saturation, and how far the strokes
+follow the photo. `Look.score` sums them up; its formula was fixed before it was compared with the choices of people
+(records/README.md). Lower is better.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+from skimage.color import rgb2lab
+from torch import Tensor
+from torch.nn import functional as F
+
+from fastnst.base.devices import measured_on
+from fastnst.base.errors import UserError
+from fastnst.base.files import sha256
+from fastnst.base.progress import progress_bar
+from fastnst.bench.report import check_output, report
+from fastnst.bench.settings import BenchLookSettings
+from fastnst.images.colors import LUMA
+from fastnst.images.photos import find_photos, resolve_photo
+from fastnst.images.read import load_image, load_on_white
+from fastnst.images.sheet import contact_sheet
+from fastnst.images.write import save_image
+from fastnst.painting.stylizer import Stylizer
+from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.losses import moments, squared_distance
+
+NETWORK = "squeezenet1_0-caffe"
+STYLE_LAYERS = ("relu1", "fire2", "fire4", "fire6", "fire8")
+CONTENT_LAYERS = ("fire4", "fire6")
+PAINTING_SIZES = (256, 384, 512, 768, 1024)  # pixels, long side
+WINDOW = 64  # pixels; where lattices are looked for
+LONGEST_WAVE = 16  # pixels; longer ones are strokes
+FLAT = 0.25  # of all windows: those in which the photo varies least
+BORDER, NEXT_TO_IT = 16, 48  # pixels from the edge
+SMOOTH = 4  # pixels; of structure tensors
+PALETTE_SIDE = 128  # places along the long side whose colours are compared
+WEIGHTS = {"style": 1.0, "content": 0.02, "lattice": 3.0, "frame": 0.25, "palette": 0.2}
+
+
+class Look(NamedTuple):
+    """How one picture looks; all but `direction` are better when lower.
+
+    Attributes:
+        style: Relative error of the moments of the judge's features, at the painting's best size.
+        content: Relative error of its features, each map normalised by mean and deviation: tone and palette are free.
+        lattice: Deviation, in pixel values, of narrow peaks in the spectrum of regions that are flat in the photo,
+            beyond the photo's own.
+        frame: Distance of the border's mean colour from that next to it, beyond the photo's own; of all pictures.
+        saturation: Share of the values that are below 1 % or above 99 %.
+        direction: Correlation of the structure tensors of picture and photo, from -1 to 1; 1: strokes follow the photo.
+        palette: Distance between the colours of picture and painting in CIELAB, relative to the painting's spread.
+    """
+
+    style: float
+    content: float
+    lattice: float
+    frame: float
+    saturation: float
+    direction: float
+    palette: float
+
+    @property
+    def score(self) -> float:
+        """The sum by `WEIGHTS`."""
+        return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
+
+
+def bench_look(settings: BenchLookSettings) -> dict[str, Any]:
+    """Judge styles and folders of pictures on the same photos; print a table or JSON, write a sheet.
+
+    Photos are judged as squares from their middle.
+
+    Returns:
+        JSON values: for each way its means, and the looks of its pictures.
+
+    Raises:
+        UserError: Files that cannot be used, or a folder that lacks the picture of a photo.
+    """
+    check_output(settings.output)
+    painting = resolve_photo(str(settings.style_image))
+    layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
+    judge = Judge(LossNetwork(layers, name=NETWORK, weights=settings.judge), painting)
+    names = _photos(settings.photo)
+    photos = [middle(load_image(path), settings.size) for path in names.values()]
+    ways: dict[str, list[Tensor]] = {}
+    with progress_bar(shown=not settings.json) as bar:
+        task = bar.add_task("stylizing", total=len(settings.style) * len(photos), state="")
+        for style in settings.style:
+            stylizer = Stylizer(style, device="cpu")
+            ways[style] = [stylizer(photo) for photo in photos]
+            bar.advance(task, len(photos))
+    for folder in settings.pictures:
+        ways[str(folder)] = [middle(load_image(_picture_of(name, folder)), settings.size) for name in names]
+    if settings.controls:
+        ways |= {"photo": photos, "blurred photo": [blurred(photo) for photo in photos]}
+    if not ways:
+        raise UserError("nothing to judge: give --style, --pictures or both")
+    looks = {way: judge_pictures(judge, pictures, photos) for way, pictures in ways.items()}
+    result = {
+        "what": f"{len(photos)} photos of {settings.size} px in the style of {painting.name}",
+        "judge": {"file": settings.judge.name, "sha256": sha256(settings.judge)},
+        "style_image": {"name": painting.name, "sha256": sha256(painting)},
+        "weights": WEIGHTS,
+        "means": {way: _mean(found) for way, found in looks.items()},
+        "pictures": {
+            way: {name: _rounded(look) for name, look in zip(names, found, strict=True)} for way, found in looks.items()
+        },
+        **measured_on(torch.device("cpu")),
+    }
+    if settings.sheet is not None:
+        columns = ["photo", *(f"{way} {result['means'][way]['score']:.2f}" for way in ways)]
+        rows = [list(row) for row in zip(photos, *ways.values(), strict=True)]
+        save_image(contact_sheet(rows, columns=columns, side=settings.size, title=result["what"]), settings.sheet)
+    report(result, _table(result), output=settings.output, as_json=settings.json)
+    return result
+
+
+def _photos(given: Sequence[str]) -> dict[str, Path]:
+    """Photos by their names without suffix; folders stand for what is in them."""
+    paths = [resolve_photo(name) for name in given]
+    return {photo.stem: photo for path in paths for photo in (find_photos(path) if path.is_dir() else [path])}
+
+
+def _picture_of(name: str, folder: Path) -> Path:
+    found = [picture for picture in find_photos(folder) if picture.stem == name]
+    if len(found) != 1:
+        raise UserError(f"{folder}: expected one picture called {name}, as the photo is, got {len(found)}")
+    return found[0]
+
+
+def middle(image: Tensor, size: int) -> Tensor:
+    """The square in the middle of an image `(1, 3, H, W)`, brought to a side in pixels."""
+    height, width = image.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[..., top : top + side, left : left + side]
+    if side == size:
+        return square
+    return F.interpolate(square, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def blurred(photo: Tensor, radius: int = 7) -> Tensor:
+    """A photo `(1, 3, H, W)` without detail: what a judge must not take for a painting."""
+    return F.avg_pool2d(F.pad(photo, [radius] * 4, mode="replicate"), 2 * radius + 1, stride=1)
+
+
+def _rounded(look: Look) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in (*look._asdict().items(), ("score", look.score))}
+
+
+def _mean(looks: Sequence[Look]) -> dict[str, float]:
+    rows = [_rounded(look) for look in looks]
+    return {name: round(statistics.fmean(row[name] for row in rows), 4) for name in rows[0]}
+
+
+def _table(result: Mapping[str, Any]) -> Table:
+    names = (*Look._fields, "score")
+    table = Table("", *names, box=None, title=result["what"])
+    for way, means in result["means"].items():
+        table.add_row(way, *(f"{means[name]:.3f}" for name in names))
+    return table
+
+
+class Judge:
+    """Content and style errors by a loss network that no training uses.
+
+    Args:
+        loss_network: With the layers of `STYLE_LAYERS` and `CONTENT_LAYERS`.
+        painting: File of the style image.
+    """
+
+    def __init__(self, loss_network: LossNetwork, painting: Path) -> None:
+        self._network = loss_network
+        with torch.no_grad():
+            paintings = [load_on_white(painting, size=size) for size in PAINTING_SIZES]
+            self._quantiles = _quantiles(paintings[0])
+            self._spread = float(_lab(paintings[0]).std(0).mean())
+            self._targets = [
+                {layer: moments(maps) for layer, maps in loss_network(image, STYLE_LAYERS).items()}
+                for image in paintings
+            ]
+
+    @torch.no_grad()
+    def style(self, picture: Tensor) -> float:
+        """Relative error of a picture's moments, averaged over layers, at the best size; `(1, 3, H, W)`."""
+        found = {layer: moments(maps) for layer, maps in self._network(picture, STYLE_LAYERS).items()}
+        return min(
+            statistics.fmean(
+                relative_error(value, wanted)
+                for layer in STYLE_LAYERS
+                for value, wanted in zip(found[layer], target[layer], strict=True)
+            )
+            for target in self._targets
+        )
+
+    def palette(self, picture: Tensor) -> float:
+        """Sliced Wasserstein distance of the colours of a picture `(1, 3, H, W)` to those of the painting.
+
+        Mean over directions in CIELAB and over quantiles, relative to the mean deviation of the painting's channels.
+        """
+        return float(np.abs(_quantiles(picture) - self._quantiles).mean() / self._spread)
+
+    @torch.no_grad()
+    def content(self, picture: Tensor, photo: Tensor) -> float:
+        """Relative error of the normalised maps of a picture and its photo, both `(1, 3, H, W)`."""
+        maps, wanted = (self._network(image, CONTENT_LAYERS) for image in (picture, photo))
+        errors = (
+            relative_error(F.instance_norm(maps[layer]), F.instance_norm(wanted[layer])) for layer in CONTENT_LAYERS
+        )
+        return statistics.fmean(errors)
+
+
+def _lab(image: Tensor) -> NDArray[np.float64]:
+    """Colours `(N, 3)` in CIELAB of an image `(1, 3, H, W)`, each the mean of a square of it."""
+    side = max(1, max(image.shape[-2:]) // PALETTE_SIDE)
+    small = F.avg_pool2d(image, side)
+    lab: NDArray[np.float64] = rgb2lab(small[0].permute(1, 2, 0).double().numpy()).reshape(-1, 3)
+    return lab
+
+
+def _quantiles(image: Tensor) -> NDArray[np.float64]:
+    """Quantiles of an image's colours along fixed directions of CIELAB."""
+    directions = np.random.default_rng(0).normal(size=(3, 24))
+    directions /= np.linalg.norm(directions, axis=0)
+    quantiles: NDArray[np.float64] = np.quantile(_lab(image) @ directions, np.linspace(0.01, 0.99, 50), axis=0)
+    return quantiles
+
+
+def relative_error(value: Tensor, wanted: Tensor) -> float:
+    """||value - wanted||^2 / ||wanted||^2 of tensors `(1, ...)`."""
+    return (squared_distance(value, wanted) / squared_distance(wanted, torch.zeros_like(wanted))).item()
+
+
+def lattice(picture: Tensor, photo: Tensor) -> float:
+    """Deviation of what narrow peaks hold in the spectrum of regions that are flat in the photo.
+
+    Peaks are what stands above three times the median of the 9x9 frequencies around it; of waves up to `LONGEST_WAVE`.
+
+    Args:
+        picture: `(1, 3, H, W)` in [0, 1], H and W at least twice `WINDOW`.
+        photo: Likewise.
+
+    Returns:
+        In pixel values; 0 where nothing repeats.
+    """
+    windows, wanted = (_windows(_grey(image)) for image in (picture, photo))
+    spread = wanted.flatten(1).std(1)
+    flat = spread.argsort()[: max(4, round(FLAT * len(spread)))]
+    taper = torch.hann_window(WINDOW, periodic=False)
+    taper = taper[:, None] * taper
+    centred = (windows[flat] - windows[flat].mean((1, 2), keepdim=True)) * taper
+    power = torch.fft.fft2(centred).abs().square().mean(0) / (taper.square().sum() * WINDOW**2)
+    frequency = torch.fft.fftfreq(WINDOW)
+    short = (frequency[:, None].square() + frequency.square()).sqrt() >= 1 / LONGEST_WAVE
+    around = F.unfold(F.pad(power[None, None], [4] * 4, mode="circular"), 9).median(1).values.view_as(power)
+    return float(((power - 3 * around).clamp(min=0) * short).sum().sqrt())
+
+
+def _windows(grey: Tensor) -> Tensor:
+    """Overlapping squares `(N, WINDOW, WINDOW)` of an image `(H, W)`."""
+    return grey.unfold(0, WINDOW, WINDOW // 2).unfold(1, WINDOW, WINDOW // 2).flatten(0, 1)
+
+
+def _grey(image: Tensor) -> Tensor:
+    """`(1, 3, H, W)` as `(H, W)`."""
+    return torch.einsum("bchw,c->hw", image, torch.tensor(LUMA))
+
+
+def frame(pictures: Sequence[Tensor], photos: Sequence[Tensor]) -> float:
+    """Distance of the border's mean colour from that next to it, over all pictures, beyond the photos' own.
+
+    One photo may have a border of its own; what many pictures have in common is the network's.
+    """
+    steps = [_step(picture) - _step(photo) for picture, photo in zip(pictures, photos, strict=True)]
+    return float(torch.stack(steps).mean(0).norm())
+
+
+def _step(image: Tensor) -> Tensor:
+    """Mean colour of the outermost `BORDER` pixels, less that of the pixels next to them, `(3,)`."""
+    height, width = image.shape[-2:]
+    rows = torch.minimum(torch.arange(height), torch.arange(height).flip(0))
+    columns = torch.minimum(torch.arange(width), torch.arange(width).flip(0))
+    inside = torch.minimum(rows[:, None], columns)  # pixels to the nearest edge
+    border, next_to_it = inside < BORDER, (inside >= BORDER) & (inside < NEXT_TO_IT)
+    return image[0, :, border].mean(1) - image[0, :, next_to_it].mean(1)
+
+
+def direction(picture: Tensor, photo: Tensor) -> float:
+    """Correlation of the orientation of picture and photo, both `(1, 3, H, W)`, where the photo has one."""
+    (first, second), (wanted_first, wanted_second) = (_orientation(_grey(image)) for image in (picture, photo))
+    lengths = (first.hypot(second), wanted_first.hypot(wanted_second))
+    cosine = (first * wanted_first + second * wanted_second) / (lengths[0] * lengths[1]).clamp(min=1e-9)
+    weight = lengths[1].sqrt()
+    return float((cosine * weight).sum() / weight.sum())
+
+
+def _orientation(grey: Tensor) -> tuple[Tensor, Tensor]:
+    """The structure tensor's `Jxx - Jyy` and `2 Jxy`, whose angle is twice that of the strokes."""
+    across = F.pad(grey[:, 1:] - grey[:, :-1], (0, 1))
+    down = F.pad(grey[1:] - grey[:-1], (0, 0, 0, 1))
+    side = 2 * SMOOTH + 1
+    products = torch.stack([across.square() - down.square(), 2 * across * down])[None]
+    for _ in range(2):
+        products = F.avg_pool2d(F.pad(products, [SMOOTH] * 4, mode="replicate"), side, stride=1)
+    return products[0, 0], products[0, 1]
+
+
+def saturation(picture: Tensor) -> float:
+    """Share of the values that are nearly 0 or 1."""
+    return float(((picture < 0.01) | (picture > 0.99)).float().mean())
+
+
+def judge_pictures(judge: Judge, pictures: Sequence[Tensor], photos: Sequence[Tensor]) -> list[Look]:
+    """The look of each picture `(1, 3, H, W)` of a photo of the same size; all share one frame."""
+    common = frame(pictures, photos)
+    return [
+        Look(
+            style=judge.style(picture),
+            content=judge.content(picture, photo),
+            lattice=max(0.0, lattice(picture, photo) - lattice(photo, photo)),
+            frame=common,
+            saturation=saturation(picture),
+            direction=direction(picture, photo),
+            palette=judge.palette(picture),
+        )
+        for picture, photo in zip(pictures, photos, strict=True)
+    ]
