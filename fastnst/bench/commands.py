@@ -87,7 +87,7 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
 
 
 @bench.command(
-    name="look", help_epilogue="Example: fastnst bench look --style wave --style-image sample:wave --judge net.pt"
+    name="look", help_epilogue="Example: fastnst bench look --style wave --style-image wave.jpg --judge net.pt"
 )
 def bench_look(settings: Annotated[BenchLookSettings, Flat]) -> int:
     """Judge how pictures look, by a network that no training uses and a meter of artefacts.
