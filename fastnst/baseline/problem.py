@@ -21,6 +21,7 @@ from fastnst.images.photos import resolve_photo, sample_photos
 from fastnst.images.picture import Picture
 from fastnst.images.read import load_on_white, read_picture
 from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.objective import layer_weights
 from fastnst.perception.perceptual_loss import PerceptualLoss
 
 COARSE_ABOVE = 512  # pixels; larger results start at a smaller size
@@ -167,29 +168,6 @@ def perceptual_loss(
         pixel_range=settings.pixel_range,
         regions=regions,
     )
-
-
-def layer_weights(words: Sequence[str]) -> dict[str, float]:
-    """Layers and their weights, from `name` or `name:weight`.
-
-    Raises:
-        UserError: A weight that is not a number, or a layer given twice.
-
-    Example:
-        >>> layer_weights(["conv1_1:0.5", "conv2_1"])
-        {'conv1_1': 0.5, 'conv2_1': 1.0}
-    """
-    weights: dict[str, float] = {}
-    for word in words:
-        name, colon, number = word.partition(":")
-        try:
-            weight = float(number) if colon else 1.0
-        except ValueError:
-            weight = -1.0
-        if not 0 < weight < float("inf") or name in weights:
-            raise UserError(f"layers are named once each, as name or name:weight with a positive weight, got {word!r}")
-        weights[name] = weight
-    return weights
 
 
 def start_image(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> Tensor:

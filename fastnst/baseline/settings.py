@@ -88,7 +88,7 @@ class OptimizeSettings(Settings):
     content_layers: Annotated[tuple[str, ...], LOOK, WORDS, BRIEF] = ObjectiveSettings.content_layers
     """Likewise."""
     normalization: Annotated[Literal[NormalizationName, "keras", "pytorch"], LOOK, BRIEF] = "relative"
-    """[relative], `gatys`, `johnson`, `keras`, `pytorch`."""
+    """[relative], `moments`, or one of the papers'."""
     unit_means: Annotated[bool, LOOK, SWITCH] = False
     """Rescale the filters to a mean activation of one."""
     feature_scale: Annotated[PositiveFloat, LOOK, BRIEF] = 1.0

@@ -52,18 +52,25 @@ def guided_gram_matrix(features: Tensor, guide: Tensor) -> Tensor:
     Returns:
         `(B, C, C)`, on the scale of `gram_matrix`: a guide of ones changes nothing.
     """
+    return gram_matrix(features * _fitted_guide(features, guide))
+
+
+def _fitted_guide(features: Tensor, guide: Tensor) -> Tensor:
+    """The guide `(1, 1, H, W)` at the size of the features, with squares of mean one."""
     guide = F.adaptive_avg_pool2d(guide, (features.shape[-2], features.shape[-1]))
-    return gram_matrix(features * guide / guide.square().mean().sqrt())
+    return guide / guide.square().mean().sqrt()
 
 
-def moments(features: Tensor) -> tuple[Tensor, Tensor]:
+def moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Mean of each channel over positions, and the covariance between channels.
 
     The Gram matrix of rectified features is dominated by the outer product of their mean; here the two are apart.
     Computed in float32, also under autocast.
 
     Args:
-        features: Feature maps `(B, C, H, W)`, any range.
+        features: Feature maps `(B, C, H', W')`, any range.
+        guide: `(1, 1, H, W)` in [0, 1], of the image's size, not all zero: how much each place counts, squared, as in
+            `guided_gram_matrix`.
 
     Returns:
         Means `(B, C)` and covariances `(B, C, C)`, float32 or wider; they do not depend on the image's size.
@@ -74,12 +81,41 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
         (tensor([[2.]]), tensor([[[1.]]]))
     """
     with torch.autocast(features.device.type, enabled=False):
-        maps = _wide(features.flatten(2))  # (B, C, H*W)
-        mean = maps.mean(2, keepdim=True)
-        centred = maps - mean
+        maps = _wide(features.flatten(2))  # (B, C, H'*W')
+        if guide is None:
+            mean = maps.mean(2, keepdim=True)
+            centred = maps - mean
+        else:
+            share = _fitted_guide(features, guide).flatten(2)
+            mean = (maps * share.square()).mean(2, keepdim=True)
+            centred = (maps - mean) * share
         # The Gram matrix divides by C P, the covariance by P.
         covariance: Tensor = _Gram.apply(centred) * maps.shape[1]
         return mean.squeeze(2), covariance
+
+
+def moment_matrix(features: Tensor, guide: Tensor | None = None) -> Tensor:
+    """The moments side by side: the covariance `(B, C, C)`, and in one more column the mean, `(B, C, C + 1)`."""
+    mean, covariance = moments(features, guide)
+    return torch.cat([covariance, mean[..., None]], 2)
+
+
+def moments_loss(found: Tensor, target: Tensor) -> Tensor:
+    """Relative style loss of each image at one layer: the mean of that of the covariance and that of the mean.
+
+    Differs from Johnson et al. (2016), eq. 4: a Gram matrix of rectified features is mostly the outer product of their
+    mean, so that its relative error is small long before the texture is right.
+
+    Args:
+        found: `(B, C, C + 1)` of the stylized images, from `moment_matrix`.
+        target: `(B or 1, C, C + 1)` of the style images.
+
+    Returns:
+        `(B,)`; 0 for the style itself.
+    """
+    parts = ((each[..., :-1], each[..., -1:]) for each in (found, target))
+    (covariance, mean), (wanted_covariance, wanted_mean) = parts
+    return (style_loss(covariance, wanted_covariance) + style_loss(mean, wanted_mean)) / 2
 
 
 class _Gram(torch.autograd.Function):

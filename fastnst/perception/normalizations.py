@@ -5,7 +5,15 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fastnst.perception.losses import content_loss, squared_distance, style_loss
+from fastnst.perception.losses import (
+    content_loss,
+    gram_matrix,
+    guided_gram_matrix,
+    moment_matrix,
+    moments_loss,
+    squared_distance,
+    style_loss,
+)
 
 
 class Sizes(NamedTuple):
@@ -20,10 +28,12 @@ class Normalization(NamedTuple):
     """One publication's scale of content loss, style loss and total variation; each function returns `(B,)`."""
 
     content: Callable[[Tensor, Tensor], Tensor]
-    style: Callable[[Tensor, Tensor, Sizes], Tensor]  # of Gram matrices as `gram_matrix` returns them
+    style: Callable[[Tensor, Tensor, Sizes], Tensor]  # of `statistics` of the stylized and the style image
     pixel_range: float = 255.0  # full scale of the pixels in its total variation; here images are in [0, 1]
     variation_per_pixel: bool = False  # divided by H W, so that a weight suits every image size
     mean_over_layers: bool = False  # mean over layers by weight; otherwise their weighted sum
+    statistics: Callable[[Tensor], Tensor] = gram_matrix  # of features, (B, C, ...); of several styles they are blended
+    guided: Callable[[Tensor, Tensor], Tensor] = guided_gram_matrix  # of features in a region
 
 
 def _half_squares(features: Tensor, target: Tensor) -> Tensor:
@@ -60,6 +70,15 @@ NORMALIZATIONS: dict[str, Normalization] = {
         1.0,
         variation_per_pixel=True,
         mean_over_layers=True,
+    ),
+    "moments": Normalization(
+        content_loss,
+        lambda found, target, _: moments_loss(found, target),
+        1.0,
+        variation_per_pixel=True,
+        mean_over_layers=True,
+        statistics=moment_matrix,
+        guided=moment_matrix,
     ),
     "gatys": Normalization(_half_squares, _gatys_style),
     "johnson": Normalization(_mean_squares, lambda gram, target, _: squared_distance(gram, target)),

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fastnst.base.errors import UserError
 from fastnst.images import deep_color
 from fastnst.images.levels import to_levels, to_tensor
 from fastnst.images.read import load_on_white, opened
@@ -56,7 +57,7 @@ def load_loss_network(settings: ObjectiveSettings, weights: Path | None = None) 
         weights: File of weights, in place of the one in the settings.
     """
     return LossNetwork(
-        (*settings.content_layers, *settings.style_layers),
+        layer_weights(settings.content_layers) | layer_weights(settings.style_layers),
         name=settings.loss_network,
         weights=weights or settings.loss_weights or "default",
         pooling=settings.pooling,
@@ -71,11 +72,34 @@ def perceptual_loss(
     return PerceptualLoss(
         loss_network,
         style_images,
-        content_layers=settings.content_layers,
-        style_layers=settings.style_layers,
+        content_layers=layer_weights(settings.content_layers),
+        style_layers=layer_weights(settings.style_layers),
         normalization=settings.normalization,
         content_weight=settings.content_weight,
         # `auto` starts there and changes during the run.
         style_weight=DEFAULT_STYLE_WEIGHT if settings.style_weight == "auto" else settings.style_weight,
         variation_weight=settings.tv_weight,
     )
+
+
+def layer_weights(words: Sequence[str]) -> dict[str, float]:
+    """Layers and their weights, from `name` or `name:weight`.
+
+    Raises:
+        UserError: A weight that is not a number, or a layer given twice.
+
+    Example:
+        >>> layer_weights(["conv1_1:0.5", "conv2_1"])
+        {'conv1_1': 0.5, 'conv2_1': 1.0}
+    """
+    weights: dict[str, float] = {}
+    for word in words:
+        name, colon, number = word.partition(":")
+        try:
+            weight = float(number) if colon else 1.0
+        except ValueError:
+            weight = -1.0
+        if not 0 < weight < float("inf") or name in weights:
+            raise UserError(f"layers are named once each, as name or name:weight with a positive weight, got {word!r}")
+        weights[name] = weight
+    return weights

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.perception.loss_network import LossNetwork
-from fastnst.perception.losses import VARIATION_POWERS, gram_matrix, guided_gram_matrix, total_variation, within
+from fastnst.perception.losses import VARIATION_POWERS, total_variation, within
 from fastnst.perception.normalizations import NORMALIZATIONS, Sizes
 
 
@@ -33,8 +33,8 @@ class PerceptualLoss(nn.Module):
         content_layers: Layers of the content loss, equally weighted, or a weight for each. Without layers, the content
             loss is zero and not computed.
         style_layers: Layers of the style loss, likewise.
-        normalization: A name in `NORMALIZATIONS`. `relative` and `keras` average over layers by weight; the others
-            sum, as the papers do.
+        normalization: A name in `NORMALIZATIONS`. `relative`, `moments` and `keras` average over layers by weight; the
+            others sum, as the papers do.
         content_weight, style_weight, variation_weight: Factors of the three parts in `Losses.total`.
         variation: Form of the total variation, a key of `VARIATION_POWERS`.
         pixel_range: Full scale of the pixels for which `variation_weight` was chosen; by default that of the
@@ -86,7 +86,7 @@ class PerceptualLoss(nn.Module):
         scale = self.normalization.pixel_range if pixel_range is None else pixel_range
         self.variation_weight, self.variation_scale = variation_weight, scale ** VARIATION_POWERS[variation]
         for layer, target in self._style_targets(style_images).items():
-            self.register_buffer(f"gram_{layer}", target, persistent=False)  # (num_styles, C, C)
+            self.register_buffer(f"style_{layer}", target, persistent=False)  # (num_styles, C, ...)
         self.register_buffer("regions", regions, persistent=False)
         if regions is not None and not regions.flatten(1).sum(1).all():
             raise ValueError("every region needs at least one pixel, got an empty one")
@@ -101,7 +101,8 @@ class PerceptualLoss(nn.Module):
     @torch.no_grad()
     def _style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
         features = [self.loss_network(image, self.style_layers) for image in style_images if self.style_layers]
-        return {layer: torch.cat([gram_matrix(maps[layer]) for maps in features]) for layer in self.style_layers}
+        statistics = self.normalization.statistics
+        return {layer: torch.cat([statistics(maps[layer]) for maps in features]) for layer in self.style_layers}
 
     @torch.no_grad()
     def content_targets(self, photos: Tensor) -> dict[str, Tensor]:
@@ -144,7 +145,7 @@ class PerceptualLoss(nn.Module):
             for name, weight in self.content_layers.items()
         )
         style = nothing + sum(
-            weight * self._style_loss(features[name], self.get_buffer(f"gram_{name}"), stylized, styles)
+            weight * self._style_loss(features[name], self.get_buffer(f"style_{name}"), stylized, styles)
             for name, weight in self.style_layers.items()
         )
         variation = total_variation(stylized, self.variation) * self.variation_scale
@@ -153,18 +154,18 @@ class PerceptualLoss(nn.Module):
         total = self.content_weight * content + self.style_weight * style + self.variation_weight * variation
         return Losses(total, content, style, variation)
 
-    def _style_loss(self, features: Tensor, grams: Tensor, images: Tensor, styles: Tensor | None) -> Tensor:
-        """Loss of one layer, `(B,)`; `grams` are `(num_styles, C, C)`."""
+    def _style_loss(self, features: Tensor, targets: Tensor, images: Tensor, styles: Tensor | None) -> Tensor:
+        """Loss of one layer, `(B,)`; `targets` are the styles' statistics `(num_styles, C, ...)`."""
         sizes = Sizes(features.shape[1], features[0, 0].numel(), images[0, 0].numel())
         if self.regions is not None:
             shares = self.regions.flatten(1).mean(1)  # by area, so that strokes are as strong in small regions
             parts = [
-                share * self.normalization.style(guided_gram_matrix(features, region), gram, sizes)
-                for share, region, gram in zip(shares, self.regions[:, None], grams[:, None], strict=True)
+                share * self.normalization.style(self.normalization.guided(features, region), target, sizes)
+                for share, region, target in zip(shares, self.regions[:, None], targets[:, None], strict=True)
             ]
             return torch.stack(parts).sum(0)
         if styles is None:
-            target = grams.mean(0, keepdim=True)
+            target = targets.mean(0, keepdim=True)
         else:
-            target = (styles.to(grams)[..., None, None] * grams).sum(1)  # no matrix product: autocast keeps float32
-        return self.normalization.style(gram_matrix(features), target, sizes)
+            target = (styles.to(targets)[..., None, None] * targets).sum(1)  # no matrix product: autocast keeps float32
+        return self.normalization.style(self.normalization.statistics(features), target, sizes)

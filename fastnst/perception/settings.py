@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from fastnst.base.options import BRIEF, LOOK, WORDS, Settings
 
 LossNetworkName = Literal["vgg19", "vgg16", "vgg19-torchvision", "densenet121", "squeezenet1_1", "squeezenet1_0-caffe"]
-NormalizationName = Literal["relative", "gatys", "johnson"]
+NormalizationName = Literal["relative", "moments", "gatys", "johnson"]
 Pooling = Literal["max", "avg"]
 Padding = Literal["replicate", "zeros"]
 DEFAULT_STYLE_WEIGHT = 8.0
@@ -36,11 +36,11 @@ class ObjectiveSettings(Settings):
         "relu3_3",
         "relu4_3",
     )
-    """Loss network layers for style."""
+    """For the style: `name` or `name:weight`."""
     content_layers: Annotated[tuple[str, ...], LOOK, WORDS] = ("relu3_3",)
-    """Loss network layers for content."""
-    normalization: Annotated[NormalizationName, LOOK] = "relative"
-    """Scale of the losses, own or a paper's."""
+    """Likewise, for content."""
+    normalization: Annotated[NormalizationName, LOOK, BRIEF] = "relative"
+    """`relative`, `moments`, `gatys`, `johnson` [relative]."""
     loss_network: Annotated[LossNetworkName, LOOK] = "vgg19"
     """Frozen network that measures the losses."""
     loss_weights: Annotated[Path | None, LOOK] = None

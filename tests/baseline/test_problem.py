@@ -17,7 +17,6 @@ from fastnst.baseline import problem as recipe
 from fastnst.baseline.minimize import Method
 from fastnst.baseline.problem import (
     Inputs,
-    layer_weights,
     loss_network_of,
     method_of,
     objective_of,
@@ -35,6 +34,7 @@ from fastnst.images.colors import LUMA
 from fastnst.images.read import load_image, read_picture
 from fastnst.perception.architectures import NETWORKS
 from fastnst.perception.loss_network import LossNetwork
+from fastnst.perception.objective import layer_weights
 
 RECIPES = sorted(path.stem for path in (ROOT / "configs" / "optimize").glob("*.yaml"))
 DEEPEST = {"vgg19": "relu5_2", "vgg16": "conv5_1", "densenet121": "conv2_block6_concat"}

@@ -7,6 +7,9 @@ from fastnst.perception.losses import (
     content_loss,
     gram_matrix,
     guided_gram_matrix,
+    moment_matrix,
+    moments,
+    moments_loss,
     squared_distance,
     style_loss,
     total_variation,
@@ -404,13 +407,13 @@ def test_inputs_are_not_changed_and_nothing_of_the_loss_network_gets_a_gradient(
     assert torch.equal(stylized.detach(), before)
     assert stylized.grad is not None and stylized.grad.abs().sum() > 0
     assert all(not p.requires_grad and p.grad is None for p in loss.parameters())
-    assert not any(name.startswith("gram") for name in loss.state_dict())
+    assert not any(name.startswith("style_") for name in loss.state_dict())
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"normalization": "gatis"}, "relative, gatys, johnson"),
+        ({"normalization": "gatis"}, "relative, moments, gatys, johnson"),
         ({"style_weight": -1.0}, "must not be negative"),
         ({"style_layers": {"relu1_2": 0.0}}, "not all zero"),
         ({"content_layers": (), "style_layers": ()}, "at least one layer"),
@@ -426,3 +429,64 @@ def test_wrong_settings_are_named(random_vgg, photo, settings, message) -> None:
 def test_a_loss_without_a_style_is_refused(random_vgg) -> None:
     with pytest.raises(ValueError, match="at least one style image"):
         perceptual_loss(random_vgg, [])
+
+
+# Moments: mean and covariance apart.
+
+
+def test_moments_equal_a_loop_written_from_their_definition() -> None:
+    features = torch.rand(2, 3, 4, 5, dtype=torch.float64)
+    mean, covariance = moments(features)
+    for b in range(2):
+        places = [features[b, :, y, x] for y in range(4) for x in range(5)]
+        average = sum(places) / 20
+        spread = sum(torch.outer(place - average, place - average) for place in places) / 20
+        torch.testing.assert_close(mean[b], average)
+        torch.testing.assert_close(covariance[b], spread)
+
+
+def test_moments_do_not_change_when_the_image_is_tiled_and_the_covariance_not_with_an_offset() -> None:
+    features = torch.rand(1, 4, 6, 6, dtype=torch.float64)
+    mean, covariance = moments(features)
+    torch.testing.assert_close(moments(features.repeat(1, 1, 2, 3)), (mean, covariance))
+    torch.testing.assert_close(moments(features + 5), (mean + 5, covariance))
+
+
+def test_moments_have_the_gradient_of_their_formula() -> None:
+    features = torch.rand(1, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    guide = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    assert torch.autograd.gradcheck(moments, (features,))
+    assert torch.autograd.gradcheck(lambda maps: moments(maps, guide), (features,))
+
+
+def test_guided_moments_are_those_of_the_region() -> None:
+    features = torch.rand(1, 3, 6, 8, dtype=torch.float64)
+    torch.testing.assert_close(moments(features, torch.ones(1, 1, 12, 16, dtype=torch.float64)), moments(features))
+    left = torch.zeros(1, 1, 12, 16, dtype=torch.float64)
+    left[..., :8] = 1
+    torch.testing.assert_close(moments(features, left), moments(features[..., :4]))
+
+
+def test_the_moments_loss_is_the_mean_of_two_relative_errors_and_zero_for_the_style_itself() -> None:
+    found, wanted = (moment_matrix(torch.rand(1, 3, 5, 5, dtype=torch.float64)) for _ in range(2))
+    assert moments_loss(wanted, wanted).item() == 0
+    parts = [(a - b).square().sum() / b.square().sum() for a, b in zip(split(found), split(wanted), strict=True)]
+    torch.testing.assert_close(moments_loss(found, wanted), (sum(parts) / 2)[None], rtol=1e-6, atol=0)
+
+
+def split(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    return matrix[..., :-1], matrix[..., -1]
+
+
+@pytest.mark.parametrize("normalization", ["relative", "moments"])
+def test_a_style_is_matched_by_itself_mixed_and_in_its_region(normalization, random_vgg) -> None:
+    styles = [torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+    layers = {"content_layers": (), "style_layers": ("relu1_2", "relu2_2"), "normalization": normalization}
+    loss = PerceptualLoss(random_vgg, styles, **layers)
+    own = [loss(styles[0], {}, torch.eye(2)[i : i + 1]).style.item() for i in (0, 1)]
+    assert own[0] < 1e-9 < own[1]
+    halves = torch.zeros(2, 1, 40, 80)
+    halves[0, ..., :40], halves[1, ..., 40:] = 1, 1
+    regional = PerceptualLoss(random_vgg, styles, **layers, regions=halves)
+    right, wrong = (torch.cat(pair, 3) for pair in (styles, styles[::-1]))
+    assert regional(right, {}).style < 0.5 * regional(wrong, {}).style
