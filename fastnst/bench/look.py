@@ -1,9 +1,8 @@
 """`fastnst bench look`: judges that no training uses, of stylized photos.
 
 A second loss network measures content and style, with centred statistics and the painting at the size that suits each
-picture best. Beside it stands an artefact meter: lattices in flat regions, frames, saturation, and how far the strokes
-follow the photo. `Look.score` sums them up; its formula was fixed before it was compared with the choices of people
-(records/README.md). Lower is better.
+picture best. Beside it stands an artefact meter: lattices in flat regions, frames, saturation, palette, and how far the
+strokes follow the photo. `Look.score` sums them up. Lower is better.
 """
 
 import statistics
@@ -44,7 +43,8 @@ FLAT = 0.25  # of all windows: those in which the photo varies least
 BORDER, NEXT_TO_IT = 16, 48  # pixels from the edge
 SMOOTH = 4  # pixels; of structure tensors
 PALETTE_SIDE = 128  # places along the long side whose colours are compared
-WEIGHTS = {"style": 1.0, "content": 0.02, "lattice": 3.0, "frame": 0.25, "palette": 0.2}
+# Chosen so that the score agrees with people who choose between two pictures (records/2026-11-28_the_judge).
+WEIGHTS = {"style": 1.0, "content": 0.1, "lattice": 3.0, "frame": 0.1, "palette": 0.5, "direction": -0.2}
 
 
 class Look(NamedTuple):

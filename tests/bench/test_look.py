@@ -95,6 +95,7 @@ def test_lower_is_better_in_all_that_counts() -> None:
     good = Look(style=0.1, content=0.5, lattice=0.0, frame=0.0, saturation=0.0, direction=1.0, palette=0.1)
     for worse in ("style", "content", "lattice", "frame", "palette"):
         assert good._replace(**{worse: 1.0}).score > good.score
+    assert good._replace(direction=0.5).score > good.score
 
 
 def test_styles_folders_and_controls_are_judged_side_by_side(
