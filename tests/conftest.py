@@ -16,6 +16,10 @@ from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetw
 from fastnst.networks.style_file import StyleFile, load_style, save_style
 from fastnst.perception.loss_network import LossNetwork
 
+# What a user has set for terminals, warnings and caches does not change a test.
+OF_THE_USER = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+for variable in (*OF_THE_USER, "PYTHONIOENCODING", "PYTHONWARNINGS", "XDG_CACHE_HOME", "SDL_VIDEODRIVER"):
+    os.environ.pop(variable, None)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
 torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and hinder whoever else uses the cores
 
