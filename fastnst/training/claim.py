@@ -21,14 +21,19 @@ CLAIM, LOCK = "claim.json", ".lock"
 CLOCK_SET = 60.0  # seconds
 
 
+def is_first_process() -> bool:
+    """Whether this is the first process of a run; Lightning starts the others itself, and numbers them."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def check_unclaimed(folder: Path) -> None:
-    """Refuse the folder of a run that another process is at.
+    """Refuse the folder of a run that another training is at.
 
     Raises:
         TrainingError: A training that is alive holds it.
     """
     holder = _living(folder / CLAIM)
-    if holder and holder != str(os.getpid()):
+    if is_first_process() and holder and holder != str(os.getpid()):
         raise _in_use(folder, holder)
 
 

@@ -38,7 +38,7 @@ from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
 from fastnst.training.alarms import Alarms, saturation
 from fastnst.training.balance import Balance
 from fastnst.training.checks import check_train
-from fastnst.training.claim import claimed
+from fastnst.training.claim import claimed, is_first_process
 from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.training.run import Run, to_json
@@ -72,8 +72,8 @@ def train(settings: TrainSettings, *, started: float | None = None, folder: Path
     """
     started = time.monotonic() if started is None else started
     plan = check_train(settings, folder)
-    with claimed(plan.run.folder) if _is_first_process() else nullcontext():
-        if _is_first_process():
+    with claimed(plan.run.folder) if is_first_process() else nullcontext():
+        if is_first_process():
             plan = check_train(settings, folder)  # another training of this name may have ended in between
         return _train(plan.run, plan.settings, plan.start, started)
 
@@ -107,7 +107,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         max_photos=settings.max_photos,
         eval_size=settings.crop_size,
     )
-    tells = _is_first_process() and not settings.quiet
+    tells = is_first_process() and not settings.quiet
     if tells and photos.notice:
         log.info(photos.notice)
     if photos.remote:
@@ -119,7 +119,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     if tells:
         _announce(settings, run, module, photos, paintings)
     counts = photos.describe()
-    if _is_first_process() and not settings.resume:
+    if is_first_process() and not settings.resume:
         run.begin(settings)
     with _quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
@@ -268,7 +268,7 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
         devices=settings.devices,
         precision=_precision(settings),
         max_epochs=-1,
-        callbacks=callbacks if settings.quiet or not _is_first_process() else [*callbacks, ProgressBar()],
+        callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
         plugins=[WholeCheckpoints()],
         log_every_n_steps=LOG_EVERY,
@@ -284,11 +284,6 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
 def _precision(settings: TrainSettings) -> Literal["bf16-mixed", "32-true"]:
     """Lightning's name of the precision: bfloat16 by autocast with float32 weights, or float32 throughout."""
     return "bf16-mixed" if multiplies_bfloat16(choose_device(settings.device)) else "32-true"
-
-
-def _is_first_process() -> bool:
-    """Lightning starts the other processes of a distributed run itself, and numbers them."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def _announce(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -265,3 +266,25 @@ def test_a_style_file_that_appeared_during_a_training_stays(monkeypatch) -> None
         train(SHORT)
     assert Path("checkpoints/style.safetensors").read_bytes() == b"of somebody else"
     assert Run("style").checkpoint.exists()  # nothing of the training is lost
+
+
+def test_the_other_processes_of_a_distributed_run_are_not_refused(monkeypatch) -> None:
+    """Lightning starts them with the same command, while the first holds the name."""
+    Path("runs/style").mkdir(parents=True)
+    holder = psutil.Process().parent()
+    claim = {"host": platform.node(), "pid": holder.pid, "started": holder.create_time()}
+    Path("runs/style/claim.json").write_text(json.dumps(claim))
+    with pytest.raises(TrainingError, match="in use by process"):
+        check_train(SHORT)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert check_train(SHORT).run.name == "style"
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_style(tmp_path) -> None:
+    words = ("--steps", "3", "--crop-size", "64", "--device", "cpu", "--devices", "2", "--quiet", "--name", "two")
+    command = [sys.executable, "-m", "fastnst", "train", "--style", "sample:wave", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "checkpoints/two.safetensors").exists()
+    assert not (tmp_path / "runs/two/claim.json").exists()
