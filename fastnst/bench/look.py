@@ -43,7 +43,8 @@ FLAT = 0.25  # of all windows: those in which the photo varies least
 BORDER, NEXT_TO_IT = 16, 48  # pixels from the edge
 SMOOTH = 4  # pixels; of structure tensors
 PALETTE_SIDE = 128  # places along the long side whose colours are compared
-# Chosen so that the score agrees with people who choose between two pictures (records/2026-11-28_the_judge).
+# Chosen so that the score agrees with judges, sessions of a vision model, who choose between two pictures
+# (records/2026-11-28_the_judge).
 WEIGHTS = {"style": 1.0, "content": 0.1, "lattice": 3.0, "frame": 0.1, "palette": 0.5, "direction": -0.2}
 
 
