@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from fastnst.base.errors import UserError
+
 PACKAGE = Path(__file__).parent.parent  # a wheel has configs and checkpoints inside, a clone beside it
 
 
@@ -80,6 +82,17 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_place(file: Path) -> None:
+    """Refuse a file that could not be written, before any work: its folder is made if there is none.
+
+    Raises:
+        UserError: The nearest folder that exists is a file, or cannot be written to.
+    """
+    place = next(folder for folder in file.absolute().parents if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"{file}: {place} is no folder that can be written to")
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

@@ -4,12 +4,11 @@ Imports neither torch nor anything that does, so that bad input is answered at o
 """
 
 import importlib.util
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import check_folder
+from fastnst.base.files import check_folder, check_place
 from fastnst.baseline.settings import CompareSettings, OptimizeSettings, ReconstructSettings
 from fastnst.images.formats import ImageError, check_suffix
 from fastnst.images.photos import existing_photo, resolve_photo
@@ -56,9 +55,7 @@ def _check_output(output: Path, inputs: set[Path], *, force: bool) -> None:
     check_suffix(output)
     if output.resolve() in {path.resolve() for path in inputs}:
         raise UserError(f"{output} is the photo or a style image: choose another --output")
-    place = next(folder for folder in output.absolute().parents if folder.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise UserError(f"{output}: {place} is no folder that can be written to")
+    check_place(output)
     if output.exists() and not force:
         raise UserError(f"{output} exists: choose another --output, or --force to replace it")
 

@@ -9,6 +9,7 @@ look.py       how pictures look: judges that no training uses
 targets.py    what L-BFGS reaches on the photos held out from training
 quality.py    a training, and the L-BFGS iterations that reach the same loss
 reference.py  the pytorch/examples recipe: a curve to compare with
+checks.py     what `fastnst bench look` refuses before any work
 report.py     medians and ratios of times; the result as JSON or as a table
 settings.py   the settings of all of them
 commands.py   `fastnst bench` and its subcommands

@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App
 
 from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.bench.checks import check_look
 from fastnst.bench.report import check_output
 from fastnst.bench.settings import (
     BenchApplySettings,
@@ -77,7 +78,7 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
-    check_output(settings.output)
+    check_output(settings.output, picture=True)
     find_chosen(settings.style)
     check_photos(*settings.photo)
     from fastnst.bench.tiles import bench_tiles as run
@@ -95,10 +96,7 @@ def bench_look(settings: Annotated[BenchLookSettings, Flat]) -> int:
     Args:
         settings: Flags.
     """
-    check_output(settings.output)
-    check_photos(str(settings.style_image), str(settings.judge), *settings.photo, *map(str, settings.pictures))
-    for style in settings.style:
-        find_chosen(style)
+    check_look(settings)
     from fastnst.bench.look import bench_look as run
 
     run(settings)

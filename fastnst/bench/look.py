@@ -19,19 +19,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst.base.devices import measured_on
-from fastnst.base.errors import UserError
 from fastnst.base.files import sha256
 from fastnst.base.progress import progress_bar
-from fastnst.bench.report import check_output, report
+from fastnst.bench.checks import check_look
+from fastnst.bench.report import report
 from fastnst.bench.settings import BenchLookSettings
 from fastnst.images.colors import LUMA
-from fastnst.images.photos import find_photos, resolve_photo
+from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image, load_on_white
 from fastnst.images.sheet import contact_sheet
 from fastnst.images.write import save_image
 from fastnst.painting.stylizer import Stylizer
 from fastnst.perception.loss_network import LossNetwork
-from fastnst.perception.losses import moments, squared_distance
+from fastnst.perception.losses import content_loss, moment_matrix, moments_loss
 
 NETWORK = "squeezenet1_0-caffe"
 STYLE_LAYERS = ("relu1", "fire2", "fire4", "fire6", "fire8")
@@ -85,13 +85,12 @@ def bench_look(settings: BenchLookSettings) -> dict[str, Any]:
         JSON values: for each way its means, and the looks of its pictures.
 
     Raises:
-        UserError: Files that cannot be used, or a folder that lacks the picture of a photo.
+        UserError: Files that cannot be used, two photos of one name, or a folder that lacks the picture of a photo.
     """
-    check_output(settings.output)
+    names, folders = check_look(settings)
     painting = resolve_photo(str(settings.style_image))
     layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
     judge = Judge(LossNetwork(layers, name=NETWORK, weights=settings.judge), painting)
-    names = _photos(settings.photo)
     photos = [middle(load_image(path), settings.size) for path in names.values()]
     ways: dict[str, list[Tensor]] = {}
     with progress_bar(shown=not settings.json) as bar:
@@ -100,12 +99,10 @@ def bench_look(settings: BenchLookSettings) -> dict[str, Any]:
             stylizer = Stylizer(style, device="cpu")
             ways[style] = [stylizer(photo) for photo in photos]
             bar.advance(task, len(photos))
-    for folder in settings.pictures:
-        ways[str(folder)] = [middle(load_image(_picture_of(name, folder)), settings.size) for name in names]
+    for folder, pictures in folders.items():
+        ways[folder] = [middle(load_image(pictures[name]), settings.size) for name in names]
     if settings.controls:
         ways |= {"photo": photos, "blurred photo": [blurred(photo) for photo in photos]}
-    if not ways:
-        raise UserError("nothing to judge: give --style, --pictures or both")
     looks = {way: judge_pictures(judge, pictures, photos) for way, pictures in ways.items()}
     result = {
         "what": f"{len(photos)} photos of {settings.size} px in the style of {painting.name}",
@@ -124,19 +121,6 @@ def bench_look(settings: BenchLookSettings) -> dict[str, Any]:
         save_image(contact_sheet(rows, columns=columns, side=settings.size, title=result["what"]), settings.sheet)
     report(result, _table(result), output=settings.output, as_json=settings.json)
     return result
-
-
-def _photos(given: Sequence[str]) -> dict[str, Path]:
-    """Photos by their names without suffix; folders stand for what is in them."""
-    paths = [resolve_photo(name) for name in given]
-    return {photo.stem: photo for path in paths for photo in (find_photos(path) if path.is_dir() else [path])}
-
-
-def _picture_of(name: str, folder: Path) -> Path:
-    found = [picture for picture in find_photos(folder) if picture.stem == name]
-    if len(found) != 1:
-        raise UserError(f"{folder}: expected one picture called {name}, as the photo is, got {len(found)}")
-    return found[0]
 
 
 def middle(image: Tensor, size: int) -> Tensor:
@@ -165,8 +149,11 @@ def _mean(looks: Sequence[Look]) -> dict[str, float]:
 
 
 def _table(result: Mapping[str, Any]) -> Table:
-    names = (*Look._fields, "score")
-    table = Table("", *names, box=None, title=result["what"])
+    names = (*WEIGHTS, "score")  # what does not count stands in the JSON
+    table = Table(box=None, title=result["what"])
+    table.add_column(overflow="fold")
+    for name in names:
+        table.add_column(name, no_wrap=True)
     for way, means in result["means"].items():
         table.add_row(way, *(f"{means[name]:.3f}" for name in names))
     return table
@@ -187,20 +174,16 @@ class Judge:
             self._quantiles = _quantiles(paintings[0])
             self._spread = float(_lab(paintings[0]).std(0).mean())
             self._targets = [
-                {layer: moments(maps) for layer, maps in loss_network(image, STYLE_LAYERS).items()}
+                {layer: moment_matrix(maps) for layer, maps in loss_network(image, STYLE_LAYERS).items()}
                 for image in paintings
             ]
 
     @torch.no_grad()
     def style(self, picture: Tensor) -> float:
         """Relative error of a picture's moments, averaged over layers, at the best size; `(1, 3, H, W)`."""
-        found = {layer: moments(maps) for layer, maps in self._network(picture, STYLE_LAYERS).items()}
+        found = {layer: moment_matrix(maps) for layer, maps in self._network(picture, STYLE_LAYERS).items()}
         return min(
-            statistics.fmean(
-                relative_error(value, wanted)
-                for layer in STYLE_LAYERS
-                for value, wanted in zip(found[layer], target[layer], strict=True)
-            )
+            statistics.fmean(moments_loss(found[layer], target[layer]).item() for layer in STYLE_LAYERS)
             for target in self._targets
         )
 
@@ -215,10 +198,10 @@ class Judge:
     def content(self, picture: Tensor, photo: Tensor) -> float:
         """Relative error of the normalised maps of a picture and its photo, both `(1, 3, H, W)`."""
         maps, wanted = (self._network(image, CONTENT_LAYERS) for image in (picture, photo))
-        errors = (
-            relative_error(F.instance_norm(maps[layer]), F.instance_norm(wanted[layer])) for layer in CONTENT_LAYERS
+        return statistics.fmean(
+            content_loss(F.instance_norm(maps[layer]), F.instance_norm(wanted[layer])).item()
+            for layer in CONTENT_LAYERS
         )
-        return statistics.fmean(errors)
 
 
 def _lab(image: Tensor) -> NDArray[np.float64]:
@@ -235,11 +218,6 @@ def _quantiles(image: Tensor) -> NDArray[np.float64]:
     directions /= np.linalg.norm(directions, axis=0)
     quantiles: NDArray[np.float64] = np.quantile(_lab(image) @ directions, np.linspace(0.01, 0.99, 50), axis=0)
     return quantiles
-
-
-def relative_error(value: Tensor, wanted: Tensor) -> float:
-    """||value - wanted||^2 / ||wanted||^2 of tensors `(1, ...)`."""
-    return (squared_distance(value, wanted) / squared_distance(wanted, torch.zeros_like(wanted))).item()
 
 
 def lattice(picture: Tensor, photo: Tensor) -> float:

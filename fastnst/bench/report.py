@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import write_json
+from fastnst.base.files import check_place, write_json
+from fastnst.images.formats import check_suffix
 
 
 def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
@@ -24,14 +25,19 @@ def summarize(times: list[float], reference: list[float]) -> dict[str, float]:
     }
 
 
-def check_output(output: Path | None) -> None:
-    """Refuse an existing file before any work.
+def check_output(output: Path | None, *, picture: bool = False, flag: str = "--output") -> None:
+    """Refuse a file that exists or cannot be written, before any work.
 
     Raises:
-        UserError: The file exists.
+        UserError: The file exists, its folder cannot be written to, or its suffix is not that of a picture.
     """
-    if output is not None and output.exists():
-        raise UserError(f"{output} exists: choose another --output")
+    if output is None:
+        return
+    if picture:
+        check_suffix(output)
+    check_place(output)
+    if output.exists():
+        raise UserError(f"{output} exists: choose another {flag}")
 
 
 def report(result: dict[str, Any], *shown: RenderableType, output: Path | None, as_json: bool) -> None:

@@ -29,7 +29,7 @@ def bench_tiles(settings: BenchTilesSettings) -> dict[str, Any]:
     Returns:
         For each photo the PSNR in dB, and the largest shift of a channel's mean, where the full scale is 1.
     """
-    check_output(settings.output)
+    check_output(settings.output, picture=True)
     stylizer = Stylizer(settings.style, device="cpu")
     photos: dict[str, dict[str, float]] = {}
     rows: list[list[Tensor]] = []

@@ -1,10 +1,13 @@
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from fastnst.base.errors import UserError
+from fastnst.bench.checks import check_look
 from fastnst.bench.look import (
     CONTENT_LAYERS,
     NETWORK,
@@ -123,8 +126,33 @@ def test_styles_folders_and_controls_are_judged_side_by_side(
     assert means["theirs"]["content"] < 0.01 and means["photo"]["content"] == 0
     assert means["great_wave_live"]["content"] > 0.1
     assert load_image(Path("sheet.png")).shape[-1] > 4 * 256
-    with pytest.raises(UserError, match="expected one picture called astronaut, as the photo is, got 0"):
-        bench_look(BenchLookSettings(**{**vars(settings), "photo": ("sample:astronaut",), "output": None}))
+    with pytest.raises(UserError, match=r"sheet.png exists: choose another --sheet"):
+        bench_look(replace(settings, output=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pictures": ("theirs",)}, "theirs: no picture called astronaut, as the photo is"),
+        ({"pictures": ("empty",)}, "no photos in empty"),
+        ({"photo": ("theirs", "again")}, "again/coffee.png and theirs/coffee.png have one name: rename one"),
+        ({"style": ()}, "nothing to judge: give --style, --pictures or both"),
+        ({"style": ("great_wav",)}, "did you mean great_wave"),
+        ({"judge": "none.pth"}, "none.pth: no such file"),
+        ({"sheet": "sheet.xyz"}, "sheet.xyz: expected a name ending in .png"),
+        ({"sheet": "file/sheet.png"}, "file is no folder that can be written to"),
+        ({"output": "file/look.json"}, "file is no folder that can be written to"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(changes, message, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for place in ("theirs/coffee.png", "again/coffee.png"):
+        save_image(torch.rand(1, 3, 128, 128), Path(place))
+    Path("empty").mkdir()
+    Path("file").touch()
+    settings = {"style": ("great_wave",), "style_image": "sample:wave", "judge": "file", "photo": ("sample:astronaut",)}
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_look(BenchLookSettings(**{**settings, **changes}))
 
 
 def torchvision_names(network: LossNetwork) -> dict[str, torch.Tensor]:
