@@ -54,8 +54,8 @@ class OneStyle(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1]; the argument's name is that of the graph's input."""
-        stylized: Tensor = self.network(image.half()).float() if self.half_precision else self.network(image)
-        return stylized
+        painted = self.network.paint(image.half() if self.half_precision else image, image.new_ones(1, 1))
+        return self.network.with_contrast_of(image, painted)
 
 
 class BakedNorm(nn.Module):

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+# Variance of a picture's values, in [0, 1]: up to 0.5 levels of deviation there is nothing to paint, from 5 levels on
+# everything. Of 3,128 squares of 256 px cut from photos, the calmest has seven times that variance.
+FLAT, CLEAR = (0.5 / 255) ** 2, (5 / 255) ** 2
+
 
 class ConditionalInstanceNorm(nn.Module):
     """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
@@ -172,6 +176,17 @@ class DeepBlock(nn.Module):
         return maps + residual
 
 
+def contrast(images: Tensor) -> Tensor:
+    """How much there is to paint in each of the images `(B, 3, H, W)`: 0 for one colour, 1 for any usual photo.
+
+    Returns:
+        `(B, 1, 1, 1)`.
+    """
+    centred = images - images.mean((2, 3), keepdim=True)
+    variance = centred.square().mean((1, 2, 3), keepdim=True)
+    return ((variance - FLAT) / (CLEAR - FLAT)).clamp(0, 1)
+
+
 class TransformationNetwork(nn.Module):
     """Two stride-2 convolutions down, residual blocks, two upsamplings back (Johnson et al., 2016, table 1).
 
@@ -183,7 +198,12 @@ class TransformationNetwork(nn.Module):
         num_blocks: Residual blocks at a quarter of the resolution.
         num_deep_blocks: Residual blocks at an eighth, between the others.
         num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
+
+    Attributes:
+        contrast: That of the whole picture `(1, 1, 1, 1)`, when its parts are stylized one by one.
     """
+
+    contrast: Tensor | None = None
 
     # Differs from Johnson et al. (2016) where `full` is 0: layers of few channels at full resolution take more than
     # half of the time of a pass on a CPU and hold few of the weights.
@@ -240,6 +260,17 @@ class TransformationNetwork(nn.Module):
             if self.num_styles > 1:
                 raise ValueError(f"the network has {self.num_styles} styles: pass their weights as `style`")
             style = images.new_ones(1, 1)
+        return self.with_contrast_of(images, self.paint(images, style))
+
+    def with_contrast_of(self, images: Tensor, painted: Tensor) -> Tensor:
+        """Painted images, or the images themselves where these have no contrast, or a blend; all `(B, 3, H, W)`."""
+        # Differs from Johnson et al. (2016): without variance a norm would make a pattern of rounding errors, another
+        # one on each device, and multiply the gradient by 316. One colour stays that colour; a fade ends in its end.
+        share = contrast(images) if self.contrast is None else self.contrast.to(images)
+        return torch.lerp(images, painted.to(images), share)
+
+    def paint(self, images: Tensor, style: Tensor) -> Tensor:
+        """The network itself, for images of some contrast; see `forward`."""
         height, width = images.shape[-2:]
         # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
         # remainder, with which torch.export takes three times as long to show that.

@@ -116,14 +116,16 @@ class OpenVINONetwork:
     """
 
     def __init__(self, network: TransformationNetwork, style: Tensor) -> None:
-        self._stride = network.stride
+        self._network = network
         self._paint = compile_openvino(_Graph(style).of(network))
 
     def __call__(self, images: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
         height, width = images.shape[-2:]
-        right, below = ((side // self._stride + 1) * self._stride - side for side in (width, height))  # as the network
-        return self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
+        stride = self._network.stride
+        right, below = ((side // stride + 1) * stride - side for side in (width, height))  # as the network
+        painted = self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
+        return self._network.with_contrast_of(images, painted)
 
 
 class _Graph:
@@ -137,7 +139,7 @@ class _Graph:
 
     @torch.inference_mode()
     def of(self, network: TransformationNetwork) -> Any:
-        """`TransformationNetwork.forward` as an `openvino.Model`; sides of images are multiples of the stride."""
+        """`TransformationNetwork.paint` as an `openvino.Model`; sides of images are multiples of the stride."""
         import openvino
 
         op = self._op

@@ -12,7 +12,7 @@ from itertools import pairwise, product
 import torch
 from torch import Tensor
 
-from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork
+from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 
 Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
 Size = tuple[int, int]  # height and width of the whole picture
@@ -147,6 +147,7 @@ def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor)
     # Differs from Chen et al. (2022), who take a thumbnail: its edges are steeper than the picture's, and so are its
     # statistics others than those of the whole picture. Pieces of that come closer (docs/explanation/architecture.md).
     network = deepcopy(network)
+    network.contrast = contrast(images.transpose(0, 1).flatten(1, 2)[None])
     margin = MARGIN if len(images) > 1 else 0
 
     def keep(norm: ConditionalInstanceNorm, inputs: tuple[Tensor, Tensor]) -> None:

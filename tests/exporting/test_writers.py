@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from fastnst.exporting.export import LOWEST_PSNR, PROOFS, export_file
 from fastnst.exporting.formats import FORMATS
 from fastnst.exporting.writers import EXAMPLE, Graph
+from fastnst.networks.exported import load_exported
 from fastnst.networks.network import TransformationNetwork
 
 COMBINATIONS = [(format, precision) for format, kind in FORMATS.items() for precision in kind.precisions]
@@ -43,6 +44,8 @@ def test_every_format_paints_what_the_network_paints(format, precision, dusk, ha
         assert max(size["largest_difference"] for size in proof) < 1e-4
     else:  # changed, but not too much
         assert LOWEST_PSNR[precision] < min(size["psnr"] for size in proof) < 100
+    card = torch.tensor([1.0, 0.2, 0.0])[:, None, None].expand(2, 3, 40, 50)
+    assert_close(load_exported(target)(card), card, rtol=0, atol=1e-6)  # of one colour: no pattern of rounding errors
     parts = {target.name} | ({"dusk.bin"} if format == "openvino" else set())
     assert {path.name for path in tmp_path.iterdir()} == parts
 

@@ -10,6 +10,7 @@ from fastnst.networks.network import (
     DeepBlock,
     TransformationNetwork,
     UpsampleConvNorm,
+    contrast,
     upsample_and_convolve,
 )
 from fastnst.networks.presets import PRESETS, NetworkName
@@ -92,6 +93,32 @@ def test_a_flat_photo_gives_a_flat_picture_without_a_grid(preset) -> None:
                 parameter.normal_()  # so that the maps before the painter are flat, and not zero
         picture = network(torch.full((1, 3, 32, 40), 0.3))
     assert picture.flatten(2).std(2).max() < 1e-5
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_one_colour_stays_and_has_no_part_in_the_gradient(preset) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**PRESETS[preset])
+    colours = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0.3, 0.5, 0.7], [1, 1, 1]])[..., None, None]
+    cards = colours.expand(-1, -1, 70, 52).clone()
+    cards[3, :, 40, 20] -= 1 / 255  # one pixel of one level less is no texture
+    assert_close(network(cards), cards, rtol=0, atol=0)
+    network(cards).square().sum().backward()
+    assert all(torch.equal(each.grad, torch.zeros_like(each)) for each in network.parameters())
+
+
+def test_a_photo_of_any_contrast_is_painted_whole_and_a_fade_ends_in_its_end() -> None:
+    torch.manual_seed(0)
+    network, photo, style = TransformationNetwork(half=4, quarter=8, num_blocks=1), images(64, 64), torch.ones(1, 1)
+    assert torch.equal(network(photo), network.paint(photo, style))
+    hazy = 0.7 + (photo - 0.5) * 0.1  # a deviation of 7 levels
+    assert torch.equal(network(hazy), network.paint(hazy, style))
+    fade = [photo * share for share in (0.08, 0.05, 0.03, 0.01, 0.001)]  # from 6 levels to 0.07
+    assert_close(contrast(torch.cat(fade)), torch.cat([contrast(each) for each in fade]))
+    shares = [contrast(each).item() for each in fade]
+    assert shares == sorted(shares, reverse=True) and shares[0] == 1 and shares[-1] == 0 and 0 < shares[2] < 1
+    for faded, share in zip(fade, shares, strict=True):
+        assert_close(network(faded), faded + share * (network.paint(faded, style) - faded))
 
 
 def test_every_style_is_painted_without_gradients() -> None:

@@ -48,6 +48,8 @@ def test_openvino_paints_what_the_network_paints(kind) -> None:
         painted, expected = by_openvino(photos), network(photos, MIX)
         assert expected.std() > 0.1
         assert_close(painted, expected, rtol=0, atol=1e-4)
+    card = torch.tensor([1.0, 0.2, 0.0])[:, None, None].expand(1, 3, 40, 50)
+    assert torch.equal(by_openvino(card), card)
 
 
 def test_threads_may_share_a_runtime(network) -> None:

@@ -215,6 +215,17 @@ def test_a_small_photo_in_tiles_is_the_photo_as_a_whole(stylizer, stroke) -> Non
     assert difference(stylizer(photo, stroke=stroke, tile=64), whole) < 1.1 / 255
 
 
+def test_calm_tiles_belong_to_their_picture(stylizer) -> None:
+    """A part without texture is painted as it is in the whole; a picture without texture stays as it is."""
+    photo = image_of(96, 150)
+    photo[..., :75] = 0.4
+    assert_close(stylizer.paint(photo, tile=48), stylizer.paint(photo, tile=0), rtol=0, atol=1e-4)
+    assert (stylizer.paint(photo, tile=48) - photo)[..., :40].abs().max() > 0.01
+    card = torch.full((1, 3, 96, 150), 0.4)
+    for tile in (0, 48):
+        assert torch.equal(stylizer.paint(card, tile=tile), card)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_paints_the_same_in_tiles(name) -> None:
     torch.manual_seed(3)

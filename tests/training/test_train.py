@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -166,6 +167,22 @@ def test_held_out_losses_are_in_float32_whatever_the_steps_are_in(monkeypatch) -
         assert result["precision"] == ("bf16-mixed" if bfloat16 else "32-true")
         found.append(result["held_out"]["total"])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_photos_of_one_colour_cost_nothing(batch_size) -> None:
+    for colour in ("black", "white", "red"):
+        Image.new("RGB", (64, 64), colour).save(f"photos/{colour}.png")
+    together = train(replace(SHALLOW, batch_size=batch_size, steps=12))
+    assert together["steps"] == 12 and together["held_out"]["content"] < 10
+    shutil.rmtree("photos")
+    Path("cards").mkdir()
+    for colour in ("black", "white", "red"):
+        Image.new("RGB", (64, 64), colour).save(f"cards/{colour}.png")
+    alone = train(replace(SHALLOW, batch_size=batch_size, data="cards", name="alone"))
+    assert alone["held_out"]["content"] == 0
+    network = load_style("alone").network
+    assert all(torch.isfinite(each).all() for each in network.state_dict().values())
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
