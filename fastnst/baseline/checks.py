@@ -34,7 +34,7 @@ def check_optimize(photo: str, settings: OptimizeSettings) -> tuple[Path, Path]:
         raise UserError(f"expected a share for each of {len(styles)} styles, got {len(settings.style_shares)}")
     if settings.style_shares and settings.mask:
         raise UserError("--mask gives each style its region, --style-shares blends them: give one of the two")
-    if settings.feature_scale != 1 and settings.normalization == "relative":
+    if settings.feature_scale != 1 and settings.normalization in ("moments", "relative"):
         raise UserError("relative losses do not change with --feature-scale: leave it out")
     if not (settings.content_weight or settings.style_weight):
         raise UserError("content weight and style weight are both zero: nothing to optimise")

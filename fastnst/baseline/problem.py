@@ -21,7 +21,7 @@ from fastnst.images.photos import resolve_photo, sample_photos
 from fastnst.images.picture import Picture
 from fastnst.images.read import load_on_white, read_picture
 from fastnst.perception.loss_network import LossNetwork
-from fastnst.perception.objective import layer_weights
+from fastnst.perception.objective import layer_weights, load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
 
 COARSE_ABOVE = 512  # pixels; larger results start at a smaller size
@@ -186,8 +186,8 @@ def style_images(inputs: Inputs, photo: Tensor, settings: OptimizeSettings) -> l
     share = max(photo.shape[-2:]) / inputs.size
     images = []
     for path in inputs.styles:
-        if isinstance(settings.style_size, int):
-            image = load_on_white(path, size=settings.style_size).to(photo)
+        if isinstance(settings.style_size, int) or settings.style_size == "auto":
+            image = load_style_image(path, settings.style_size).to(photo)
             image = resized(image, shape_of(image, round(max(image.shape[-2:]) * share)))
         else:
             image = load_on_white(path).to(photo)

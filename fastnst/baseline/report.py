@@ -95,7 +95,7 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"`{result['style_file']['name']}`, trained on crops of {objective['crop_size']} px, and L-BFGS (history "
         f"{result['history']}) from noise (seed {result['seed']}) minimise the same objective: {_formula(objective)}. "
-        f"Style image `{result['style_image']['name']}`, long side {objective['style_size'] or 'of 384'} px."
+        f"Style image `{result['style_image']['name']}`, {_size(objective['style_size'])}."
     )
     if result["sizes"]:
         yield from ("", "## Objective", "")
@@ -183,3 +183,8 @@ def _worth_in_passes(compared: Mapping[str, Any], ratio: float) -> str:
     reached = compared["equivalent_iterations"]
     count = len(compared["curve"]) if reached is None else reached
     return f"{'> ' if reached is None else ''}{count * ratio:,.0f}"
+
+
+def _size(asked: int | str | None) -> str:
+    """The size of a style image, in words; see `style_side`."""
+    return "short side 512 px" if asked == "auto" else f"long side {asked or 384} px"

@@ -22,7 +22,14 @@ from fastnst.base.options import (
     Settings,
     Size,
 )
-from fastnst.perception.settings import LossNetworkName, NormalizationName, ObjectiveSettings, Padding, Pooling
+from fastnst.perception.settings import (
+    DEFAULT_STYLE_WEIGHT,
+    LossNetworkName,
+    NormalizationName,
+    ObjectiveSettings,
+    Padding,
+    Pooling,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +78,16 @@ class OptimizeSettings(Settings):
     """Full scale of pixels in the other settings [1]."""
     clamp: Annotated[Literal["objective", "step", "end"], LOOK, BRIEF] = "objective"
     """To range: in the [objective], each `step`, the `end`."""
-    style_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 8.0
-    """2: a light touch, [8]: strokes and palette."""
+    style_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
+    """3: a light touch, [10]: strokes and palette."""
     content_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 1.0
     """Weight of the photo's content [1]."""
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
     """Weight of total variation, which smooths [0]."""
     tv_form: Annotated[Literal["l2", "l1", "keras"], LOOK, BRIEF] = "l2"
     """[l2], `l1` or `keras` (power 1.25)."""
-    style_size: Annotated[PositiveInt | Literal["photo", "stretch"], LOOK, BRIEF] = 384
-    """Long side [384], or the `photo`'s; `stretch`: its shape."""
+    style_size: Annotated[PositiveInt | Literal["auto", "photo", "stretch"], LOOK, BRIEF] = "auto"
+    """Long side, or the `photo`'s; `stretch`: its shape [short side 512]."""
     keep_colors: Annotated[Literal["none", "luminance", "histogram"], LOOK, BRIEF] = "none"
     """`luminance` only; style recoloured by `histogram`."""
     style_layers: Annotated[tuple[str, ...], LOOK, WORDS, BRIEF] = ObjectiveSettings.style_layers

@@ -13,7 +13,6 @@ from fastnst.bench.report import check_output, report
 from fastnst.bench.settings import QualitySettings, TargetsSettings
 from fastnst.bench.targets import TOLD, measure_targets
 from fastnst.images.photos import resolve_photo
-from fastnst.perception.objective import STYLE_SIDE
 from fastnst.training.settings import TrainSettings
 from fastnst.training.train import train
 
@@ -60,7 +59,6 @@ def bench_quality(settings: QualitySettings, *, started: float) -> dict[str, Any
         init_from=settings.init_from,
         budget=settings.budget,
         seed=settings.seed,
-        style_size=STYLE_SIDE,
         padding=settings.padding,
         margin=settings.margin,
         eval_every=10**9,  # only at the end

@@ -20,7 +20,7 @@ from fastnst.bench.settings import ReferenceSettings
 from fastnst.bench.training import Loop, usual_step
 from fastnst.images.levels import from_levels
 from fastnst.images.photos import resolve_photo
-from fastnst.perception.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
+from fastnst.perception.objective import OBJECTIVE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.training.data import Draw, PhotoDataModule, TrainingSamples
 from fastnst.training.run import to_json
@@ -40,9 +40,9 @@ def bench_reference(settings: ReferenceSettings) -> dict[str, Any]:
         UserError: The file holds a run of another style.
         Interrupted: Ctrl-C; the state of the last evaluation is kept.
     """
-    training = TrainSettings(style_size=STYLE_SIDE, padding=settings.padding)
+    training = TrainSettings(padding=settings.padding)
     path = resolve_photo(str(settings.style))
-    style = load_style_image(path, STYLE_SIDE)
+    style = load_style_image(path)
     photos = PhotoDataModule(
         settings.data, batch_size=BATCH, crop_size=lambda _: CROP, seed=0, workers=0, eval_size=CROP
     )

@@ -20,7 +20,7 @@ from fastnst.baseline.minimize import Method
 from fastnst.bench.settings import TargetsSettings
 from fastnst.images.levels import to_tensor
 from fastnst.images.photos import resolve_photo
-from fastnst.perception.objective import OBJECTIVE, STYLE_SIDE, load_loss_network, load_style_image, perceptual_loss
+from fastnst.perception.objective import OBJECTIVE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.training.data import PhotoDataModule
 from fastnst.training.run import to_json
 from fastnst.training.settings import EARLIER, TrainSettings
@@ -44,7 +44,7 @@ def measure_targets(settings: TargetsSettings) -> dict[str, Any]:
         UserError: The file holds other measurements.
         Interrupted: Ctrl-C; finished photos are kept.
     """
-    training = TrainSettings(style_size=STYLE_SIDE, padding=settings.padding)
+    training = TrainSettings(padding=settings.padding)
     style = resolve_photo(str(settings.style))
     photos = PhotoDataModule(
         settings.data,

@@ -26,12 +26,10 @@ from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.losses import squared_distance, within
 from fastnst.perception.objective import load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
-from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT, Padding
+from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
 from fastnst.training.settings import TrainSettings
 from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
 
-STYLE_LAYERS, CONTENT_LAYERS = TrainSettings().style_layers, TrainSettings().content_layers
-STYLE_WEIGHT = DEFAULT_STYLE_WEIGHT
 LEARNING_RATE = TrainSettings().learning_rate
 WHOLE_VGG = "pool5"  # the last layer before the classifier
 SAME_LOSS = 2e-2  # relative difference; bfloat16 has eight bits
@@ -49,11 +47,11 @@ class Loop(NamedTuple):
 def bench_training(settings: BenchSettings) -> dict[str, Any]:
     """Time a training step of fastnst and of two plain loops; print a table or JSON.
 
-    The plain loops share network, weights, batch and loss, but use torch's own instance norm, a Gram matrix of two
-    lines, the ordinary memory layout and float32. Where a training multiplies in bfloat16, the fastnst step does, and
-    the competent loop is timed in both. The plain loops have the usual borders: zeros in the loss network, no margin
-    around a crop. With the same borders fastnst has the same loss, which is checked. In a training of fastnst a crop
-    comes several times and its content features are computed once, so all steps of a crop are timed and averaged.
+    The plain loops share network, weights, batch and loss, but use torch's own instance norm, a Gram matrix of two lines,
+    the ordinary memory layout and float32. Where a training multiplies in bfloat16, the fastnst step does, and the
+    competent loop is timed in both. The plain loops have the usual borders: zeros in the loss network, no margin around
+    a crop. With the same borders fastnst has the same loss, which is checked. In a training of fastnst a crop comes
+    several times and its content features are computed once, so all steps of a crop are timed and averaged.
 
     The loops take turns, so that other work on the machine slows all of them. The first step of each is not counted.
 
@@ -63,7 +61,7 @@ def bench_training(settings: BenchSettings) -> dict[str, Any]:
     check_output(settings.output)
     torch.manual_seed(0)
     photos = torch.rand(settings.batch_size, 3, settings.crop_size, settings.crop_size)
-    style = load_style_image(resolve_photo("sample:coffee"), None)
+    style = load_style_image(resolve_photo("sample:coffee"))
     loops: dict[str, Callable[[NetworkName, Tensor], Loop]] = {
         "fastnst": fastnst_step,
         "plain loop, competent": competent_step,
@@ -99,7 +97,7 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
     margin, visits = (0, 1) if plain_borders else (TrainSettings().margin, TrainSettings().visits)
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
-    perceptual_loss = PerceptualLoss(loss_network, [style], style_weight=STYLE_WEIGHT)
+    perceptual_loss = PerceptualLoss(loss_network, [style])
 
     def step(photos: Tensor) -> Tensor:
         seen = F.pad(photos, [margin] * 4, mode="replicate")
@@ -176,16 +174,16 @@ def plain_gram_matrix(features: Tensor) -> Tensor:
 
 
 def _plain_loss(features: dict[str, Tensor], target: dict[str, Tensor], grams: dict[str, Tensor]) -> Tensor:
-    """The relative losses of `PerceptualLoss`, written out."""
+    """The default losses of `PerceptualLoss`, written out."""
     content = sum(
         (squared_distance(features[name], target[name]) / target[name].flatten(1).square().sum(1)).mean()
         for name in CONTENT_LAYERS
     )
     style = sum(
-        (squared_distance(plain_gram_matrix(features[name]), gram) / gram.square().sum()).mean()
+        STYLE_LAYERS[name] * (squared_distance(plain_gram_matrix(features[name]), gram) / gram.square().sum()).mean()
         for name, gram in grams.items()
     )
-    return torch.as_tensor(content + STYLE_WEIGHT * style / len(grams))
+    return torch.as_tensor(content + DEFAULT_STYLE_WEIGHT * style / sum(STYLE_LAYERS.values()))
 
 
 def _network(name: NetworkName) -> TransformationNetwork:

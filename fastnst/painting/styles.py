@@ -82,7 +82,8 @@ def _objective(style: dict[str, Any]) -> str:
     settings = {"padding": "zeros", **style.get("settings", {})}  # files from before there was a choice do not have it
     names = ("normalization", "style_weight", "style_size", "loss_network", "padding")
     defaults = {name: getattr(ObjectiveSettings, name) for name in names}
-    return ", ".join(f"{name.replace('_', ' ')} {settings.get(name) or defaults[name] or 384}" for name in names)
+    settings = {**settings, "style_size": settings.get("style_size") or 384}  # before there was `auto`
+    return ", ".join(f"{name.replace('_', ' ')} {settings.get(name) or defaults[name]}" for name in names)
 
 
 def _size(network: dict[str, int]) -> str:

@@ -5,6 +5,7 @@ Knows nothing of runs, transformation networks or style files.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,23 +23,26 @@ OBJECTIVE = (
     *("content_layers", "content_weight", "style_layers", "style_weight", "style_size", "tv_weight"),
     *("normalization", "loss_network", "pooling", "padding", "crop_size"),
 )
-STYLE_SIDE, NARROWEST = 384, 192  # pixels
+SHORT_SIDE = 512  # pixels, of a style image
+EARLIER_SIDE, EARLIER_NARROWEST = 384, 192  # in trainings whose files have no size
 
 
-def style_side(path: Path, size: int | None) -> int:
+def style_side(path: Path, size: int | Literal["auto"] | None) -> int:
     """The long side in pixels to which a style image is resized; only the header of the file is read.
 
     Args:
         path: File of the style image.
-        size: The long side asked for. By default 384. A painting more than twice as long as wide is larger, its short
-            side 192: a style is learnt from an area, of which a scroll of 384 px length has little.
+        size: The long side asked for; or `auto`, for a short side of 512 px: a style is learnt from an area, of which
+            a scroll has little. None stands in files of before: 384, or a short side of 192 if that is more.
     """
     with opened(path) as image:
         short, long = sorted(image.size)
-    return min(long, size or max(STYLE_SIDE, round(NARROWEST * long / short)))
+    if size == "auto":
+        return min(long, round(SHORT_SIDE * long / short))
+    return min(long, size or max(EARLIER_SIDE, round(EARLIER_NARROWEST * long / short)))
 
 
-def load_style_image(path: Path, size: int | None) -> Tensor:
+def load_style_image(path: Path, size: int | Literal["auto"] | None = "auto") -> Tensor:
     """A style image `(1, 3, H, W)` in [0, 1], on white where it is transparent; never enlarged; see `style_side`."""
     return load_on_white(path, size=style_side(path, size))
 

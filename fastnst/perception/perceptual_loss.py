@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.losses import VARIATION_POWERS, total_variation, within
 from fastnst.perception.normalizations import NORMALIZATIONS, Sizes
+from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS
 
 
 class Losses(NamedTuple):
@@ -25,7 +26,7 @@ class Losses(NamedTuple):
 
 
 class PerceptualLoss(nn.Module):
-    """Weighted sum of content, style and total variation losses; keeps the styles' Gram matrices.
+    """Weighted sum of content, style and total variation losses; keeps the styles' statistics.
 
     Args:
         loss_network: Frozen features; must know all layers below.
@@ -53,11 +54,11 @@ class PerceptualLoss(nn.Module):
         loss_network: LossNetwork,
         style_images: Sequence[Tensor],
         *,
-        content_layers: Sequence[str] | Mapping[str, float] = ("relu3_3",),
-        style_layers: Sequence[str] | Mapping[str, float] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3"),
+        content_layers: Sequence[str] | Mapping[str, float] = CONTENT_LAYERS,
+        style_layers: Sequence[str] | Mapping[str, float] = STYLE_LAYERS,
         normalization: str = "relative",
         content_weight: float = 1.0,
-        style_weight: float = 8.0,
+        style_weight: float = DEFAULT_STYLE_WEIGHT,
         variation_weight: float = 0.0,
         variation: str = "l2",
         pixel_range: float | None = None,

@@ -98,7 +98,7 @@ def _trials(settings: ProbeSettings, style: Path) -> Iterator[Trial]:
     """All weights at the default size, then the middle weight at other sizes; the most useful ones first."""
     if not settings.weights:
         raise UserError("a probe needs at least one of --weights")
-    size = style_side(style, None)
+    size = style_side(style, "auto")
     largest = style_side(style, round(size * SIZES[-1]))
     middle = min(settings.weights, key=lambda weight: abs(weight / DEFAULT_STYLE_WEIGHT - 1))
     yield from (Trial(weight, size) for weight in sorted(set(settings.weights)))

@@ -77,7 +77,7 @@ class Run:
             raise TrainingError(f"styles are told apart by their file names, got {', '.join(names)}: rename one")
         if settings.budget is not None and settings.steps is not None:
             raise TrainingError("--budget and --steps exclude each other, got both")
-        if settings.style_weight == "auto" and settings.normalization != "relative":
+        if settings.style_weight == "auto" and settings.normalization not in ("moments", "relative"):
             raise TrainingError("--style-weight auto needs relative losses: leave out --normalization")
         if self.checkpoint.exists() and not settings.force:
             raise TrainingError(

@@ -104,7 +104,7 @@ class ProbeSettings(Settings):
     """Photos for the sheet."""
     output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
     """Folder for sheet, style files and numbers [probe-STYLE]."""
-    weights: Annotated[tuple[PositiveFloat, ...], LOOK, WORDS] = (2.0, 4.0, 8.0, 16.0, 32.0)
+    weights: Annotated[tuple[PositiveFloat, ...], LOOK, WORDS] = (2.5, 5.0, 10.0, 20.0, 40.0)
     """Style weights to try."""
     network: Annotated[NetworkName, LOOK] = "small"
     """As for `train`."""

@@ -226,7 +226,7 @@ def _perceptual_losses(
 def _style_image(path: Path, settings: TrainSettings) -> Tensor:
     """A style image `(1, 3, H, W)`, decoded once: the file of a painting may be huge."""
     image = load_style_image(path, settings.style_size)
-    if settings.style_size is not None and (long := max(image.shape[-2:])) < settings.style_size:
+    if isinstance(settings.style_size, int) and (long := max(image.shape[-2:])) < settings.style_size:
         log.warning(
             "%s has only %d pixels on its long side, fewer than --style-size %d", path, long, settings.style_size
         )

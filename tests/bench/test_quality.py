@@ -47,7 +47,7 @@ def test_a_training_is_worth_the_iterations_after_which_lbfgs_is_as_low(parts) -
 def test_both_are_of_the_same_photos_and_objective(parts) -> None:
     bench.bench_quality(QualitySettings(style=Path("wave.jpg"), data="photos", json=True), started=time.monotonic())
     assert parts["targets"].data == parts["config"].data == "photos"
-    assert parts["config"].style_size == 384 and parts["config"].init_from == "none"
+    assert parts["config"].style_size == "auto" and parts["config"].init_from == "none"
     assert str(parts["folder"]) == "quality-wave-180s-seed0"
     bench.bench_quality(QualitySettings(style=Path("sample:wave"), budget=20.0, json=True), started=time.monotonic())
     assert str(parts["folder"]) == "quality-wave-20s-seed0" and parts["config"].style[0].is_file()

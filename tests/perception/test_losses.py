@@ -239,7 +239,8 @@ def perceptual_loss(random_vgg, styles, **settings):
 
 def test_perceptual_loss_is_the_weighted_sum_of_its_parts(random_vgg, photo) -> None:
     style = photo.flip(3).roll(7, 2)
-    loss = perceptual_loss(random_vgg, [style], content_weight=2.0, style_weight=3.0, variation_weight=5.0)
+    weights = {"content_weight": 2.0, "style_weight": 3.0, "variation_weight": 5.0}
+    loss = perceptual_loss(random_vgg, [style], normalization="relative", **weights)
     stylized = (photo * 0.5).clone()
     losses = loss(stylized, loss.content_targets(photo))
     maps, of_photo, of_style = random_vgg(stylized), random_vgg(photo), random_vgg(style)
@@ -347,8 +348,8 @@ def test_a_soft_guide_weighs_features_by_its_square_over_the_mean_square() -> No
 
 def test_halves_that_show_their_own_styles_have_no_style_loss() -> None:
     styles = [noise(1, 3, 6, 4).float(), noise(1, 3, 6, 4, seed=1).float()]
-    settings = {"content_layers": (), "style_layers": ["pixels"], "regions": halves(6, 8)}
-    loss = PerceptualLoss(Pixels(), styles, **settings)
+    settings = {"content_layers": (), "style_layers": ["pixels"], "normalization": "relative"}
+    loss = PerceptualLoss(Pixels(), styles, **settings, regions=halves(6, 8))
     assert loss(torch.cat(styles, 3), {}).style.item() < 1e-10
     swapped = loss(torch.cat(styles[::-1], 3), {}).style
     first, second = (gram_matrix(style) for style in styles)
@@ -359,7 +360,8 @@ def test_a_style_reaches_only_its_region_and_counts_by_its_area() -> None:
     image = noise(1, 3, 6, 8).float().requires_grad_()
     style = noise(1, 3, 5, 5, seed=1).float()
     left = halves(6, 8)[:1]
-    loss = PerceptualLoss(Pixels(), [style], content_layers=(), style_layers=["pixels"], regions=left)
+    settings = {"content_layers": (), "style_layers": ["pixels"], "normalization": "relative"}
+    loss = PerceptualLoss(Pixels(), [style], **settings, regions=left)
     losses = loss(image, {})
     losses.style.sum().backward()
     assert image.grad is not None
@@ -472,6 +474,14 @@ def test_the_moments_loss_is_the_mean_of_two_relative_errors_and_zero_for_the_st
     assert moments_loss(wanted, wanted).item() == 0
     parts = [(a - b).square().sum() / b.square().sum() for a, b in zip(split(found), split(wanted), strict=True)]
     torch.testing.assert_close(moments_loss(found, wanted), (sum(parts) / 2)[None], rtol=1e-6, atol=0)
+
+
+def test_a_style_of_one_colour_asks_for_no_texture_with_a_finite_loss() -> None:
+    flat, image = torch.full((1, 3, 8, 8), 0.5), torch.rand(1, 3, 8, 8).requires_grad_()
+    assert moments_loss(moment_matrix(flat), moment_matrix(flat)).item() == 0
+    loss = moments_loss(moment_matrix(image), moment_matrix(flat))
+    loss.sum().backward()
+    assert 0.1 < loss.item() < 1e4 and image.grad is not None and image.grad.isfinite().all()
 
 
 def split(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -456,19 +456,31 @@ def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"), [((400, 1000), 480), ((500, 700), 384), ((30, 300), 300), ((90, 100), 100)]
+    ("shape", "expected", "before"),
+    [
+        ((400, 1000), 1000, 480),
+        ((800, 1000), 640, 384),
+        ((1000, 600), 853, 384),
+        ((600, 3000), 2560, 960),
+        ((30, 300), 300, 300),
+    ],
 )
-def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected) -> None:
+def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected, before) -> None:
     Image.new("RGB", shape[::-1], "white").save("painting.png")
-    image = load_style_image(Path("painting.png"), None)
+    image = load_style_image(Path("painting.png"))
+    assert max(load_style_image(Path("painting.png"), None).shape[-2:]) == before  # in files without a size
     assert max(image.shape[-2:]) == expected and max(load_style_image(Path("painting.png"), 60).shape[-2:]) == 60
-    assert max(shrunk(image, 0.5).shape[-2:]) == expected / 2
+    assert max(shrunk(image, 0.5).shape[-2:]) == round(expected / 2)
 
 
 def test_the_size_is_in_the_header_of_a_painting() -> None:
     Image.effect_noise((900, 300), 50).save("painting.png")
     Path("cut.png").write_bytes(Path("painting.png").read_bytes()[:500])
-    assert style_side(Path("cut.png"), None) == 576 and style_side(Path("cut.png"), 4000) == 900
+    assert (
+        style_side(Path("cut.png"), None) == 576
+        and style_side(Path("cut.png"), "auto") == 900
+        and style_side(Path("cut.png"), 4000) == 900
+    )
     with pytest.raises(UserError, match=r"cut\.png: damaged image"):
         load_style_image(Path("cut.png"), None)
 
