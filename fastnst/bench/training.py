@@ -47,11 +47,11 @@ class Loop(NamedTuple):
 def bench_training(settings: BenchSettings) -> dict[str, Any]:
     """Time a training step of fastnst and of two plain loops; print a table or JSON.
 
-    The plain loops share network, weights, batch and loss, but use torch's own instance norm, a Gram matrix of two lines,
-    the ordinary memory layout and float32. Where a training multiplies in bfloat16, the fastnst step does, and the
-    competent loop is timed in both. The plain loops have the usual borders: zeros in the loss network, no margin around
-    a crop. With the same borders fastnst has the same loss, which is checked. In a training of fastnst a crop comes
-    several times and its content features are computed once, so all steps of a crop are timed and averaged.
+    The plain loops share network, weights, batch and loss, but use torch's own instance norm, a Gram matrix of two
+    lines, the ordinary memory layout and float32. Where a training multiplies in bfloat16, the fastnst step does, and
+    the competent loop is timed in both. The plain loops have the usual borders: zeros in the loss network, no margin
+    around a crop. With the same borders fastnst has the same loss, which is checked. In a training of fastnst a crop
+    comes several times and its content features are computed once, so all steps of a crop are timed and averaged.
 
     The loops take turns, so that other work on the machine slows all of them. The first step of each is not counted.
 
