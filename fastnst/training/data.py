@@ -8,6 +8,7 @@ of networks and losses.
 import functools
 import hashlib
 import itertools
+import math
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -33,7 +34,7 @@ TOGETHER = 31  # photos that take turns until each has come `visits` times; a pr
 
 
 class Draw(NamedTuple):
-    """Identifies a sample: its step if no crop came twice, its number in that step, its size in pixels."""
+    """Identifies a sample: its step if no crop came twice, its number in that step, its size without the margin."""
 
     step: int
     number: int
@@ -67,6 +68,7 @@ class PhotoDataModule(pl.LightningDataModule):
         seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
         workers: Processes that decode; 0 decodes in the main process.
         visits: Number of steps in which each crop comes, see `visited`.
+        margin: Pixels around each crop that come with it; where the photo ends, it is mirrored.
         max_photos: Use at most so many photos of the source; by default all of a folder, 20,000 of the Hub.
         eval_size: Side of the validation photos in pixels.
         cache: Folder for the copies of Hub photos; by default `fastnst` in the user's cache folder.
@@ -89,6 +91,7 @@ class PhotoDataModule(pl.LightningDataModule):
         seed: int,
         workers: int,
         visits: int = 1,
+        margin: int = 0,
         max_photos: int | None = None,
         eval_size: int = 256,
         cache: Path | None = None,
@@ -97,7 +100,7 @@ class PhotoDataModule(pl.LightningDataModule):
         super().__init__()
         self.start_step = 0
         self.batch_size, self.crop_size, self.seed, self.workers = batch_size, crop_size, seed, workers
-        self.visits, self.eval_size = visits, eval_size
+        self.visits, self.margin, self.eval_size = visits, margin, eval_size
         self.source, self.notice, self._load, self.remote = find_source(source, max_photos, cache)
 
     def prepare_data(self) -> None:
@@ -162,7 +165,9 @@ class PhotoDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[PhotoBatch]:
         """Endless batches from `start_step` on."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        samples = TrainingSamples(self.photos, self.training, self.seed, self.batch_size * processes, self.source)
+        samples = TrainingSamples(
+            self.photos, self.training, self.seed, self.batch_size * processes, self.source, margin=self.margin
+        )
         first = rank * self.batch_size
         share = range(first, first + self.batch_size)
         return DataLoader(
@@ -213,17 +218,19 @@ class StepSampler(Sampler[list[Draw]]):
 class TrainingSamples(Dataset[PhotoBatch]):
     """Random crops of photos, each a pure function of the seed and its draw."""
 
-    def __init__(self, photos: Photos, training: list[int], seed: int, global_batch: int, source: str) -> None:
+    def __init__(
+        self, photos: Photos, training: list[int], seed: int, global_batch: int, source: str, *, margin: int = 0
+    ) -> None:
         """Takes the photos, the indices of those to use, and the samples per step over all processes."""
         self.photos, self.training, self.seed = photos, training, seed
-        self.global_batch, self.source = global_batch, source
+        self.global_batch, self.source, self.margin = global_batch, source, margin
 
     def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
         """The batch of several draws of one size."""
         return _collate([self.sample(draw) for draw in draws])._replace(draws=tuple(draws))
 
     def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
-        """A crop `(S, S, 3)`, and the names of unreadable photos that it replaces.
+        """A crop with its margin, `(S, S, 3)`, and the names of unreadable photos that it replaces.
 
         Raises:
             DataError: Too many photos in a row are unreadable.
@@ -239,17 +246,25 @@ class TrainingSamples(Dataset[PhotoBatch]):
                 skipped.append(self.photos.names[index])
                 continue
             chance = np.random.default_rng((self.seed, 1, draw.step, draw.number)).random(4)
-            return _random_crop(photo, draw.crop, *chance), tuple(skipped)
+            return _random_crop(photo, draw.crop, self.margin, *chance), tuple(skipped)
         raise DataError(f"{self.source}: {len(skipped)} photos in a row are unreadable, the first is {skipped[0]}")
 
 
-def _random_crop(photo: Bytes, crop: int, zoom: float, across: float, down: float, flip: float) -> Bytes:
-    """A square window, 1 to 1.3 crops wide where the photo allows it, placed by four numbers in [0, 1)."""
+def _random_crop(photo: Bytes, crop: int, margin: int, zoom: float, across: float, down: float, flip: float) -> Bytes:
+    """A square window, 1 to 1.3 crops wide where the photo allows it, placed by four numbers in [0, 1), and its margin.
+
+    Beyond its ends the photo is mirrored. It is not enlarged for the margin: networks then learn from photos without
+    fine detail, and know nothing better to do with it than to cover it.
+    """
     height, width = photo.shape[:2]
     largest = min(height, width, ZOOM * crop)
     window = largest if largest < crop else crop + zoom * (largest - crop)
     left, top = across * (width - window), down * (height - window)
-    square = crop_photo(photo, (left, top, left + window, top + window), crop)
+    around = margin * window / crop  # in pixels of the photo
+    beyond = math.ceil(around)
+    mirrored = np.pad(photo, ((beyond, beyond), (beyond, beyond), (0, 0)), "reflect") if beyond else photo
+    left, top, side = left + beyond - around, top + beyond - around, window + 2 * around
+    square = crop_photo(mirrored, (left, top, left + side, top + side), crop + 2 * margin)
     return square[:, ::-1] if flip < 0.5 else square
 
 

@@ -100,7 +100,8 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     photos = PhotoDataModule(
         settings.data,
         batch_size=settings.batch_size,
-        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)) + 2 * settings.margin,
+        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)),
+        margin=settings.margin,
         seed=settings.seed,
         workers=_workers(settings),
         visits=settings.visits,
