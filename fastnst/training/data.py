@@ -27,7 +27,7 @@ from fastnst.images.read import crop_photo
 from fastnst.training.sources import DataError, Photos, find_source
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.02, 32
-SPARE = 1.25  # the short side of a decoded photo, in crop sizes
+SPARE = 1.25  # the short side of a decoded photo, in sizes of a crop with its margin
 ZOOM = 1.3  # the largest window that becomes a crop, in crop sizes
 PATIENCE = 50  # unreadable photos in a row
 TOGETHER = 31  # photos that take turns until each has come `visits` times; a prime, so that each meets other styles
@@ -241,7 +241,7 @@ class TrainingSamples(Dataset[PhotoBatch]):
         for attempt in range(min(PATIENCE, len(order))):
             index = self.training[order[(place + attempt) % len(order)]]
             try:
-                photo = self.photos.decode(index, round(SPARE * draw.crop))
+                photo = self.photos.decode(index, round(SPARE * (draw.crop + 2 * self.margin)))
             except ImageError:
                 skipped.append(self.photos.names[index])
                 continue
@@ -253,14 +253,17 @@ class TrainingSamples(Dataset[PhotoBatch]):
 def _random_crop(photo: Bytes, crop: int, margin: int, zoom: float, across: float, down: float, flip: float) -> Bytes:
     """A square window, 1 to 1.3 crops wide where the photo allows it, placed by four numbers in [0, 1), and its margin.
 
-    Beyond its ends the photo is mirrored. It is not enlarged for the margin: networks then learn from photos without
-    fine detail, and know nothing better to do with it than to cover it.
+    The margin lies in the photo where it can; beyond its ends the photo is mirrored. It is not enlarged for the margin:
+    networks would learn from photos without fine detail.
     """
     height, width = photo.shape[:2]
     largest = min(height, width, ZOOM * crop)
     window = largest if largest < crop else crop + zoom * (largest - crop)
-    left, top = across * (width - window), down * (height - window)
     around = margin * window / crop  # in pixels of the photo
+    left, top = (
+        place * (side - window) + (1 - 2 * place) * min(around, (side - window) / 2)
+        for place, side in ((across, width), (down, height))
+    )
     beyond = math.ceil(around)
     mirrored = np.pad(photo, ((beyond, beyond), (beyond, beyond), (0, 0)), "reflect") if beyond else photo
     left, top, side = left + beyond - around, top + beyond - around, window + 2 * around

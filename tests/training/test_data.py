@@ -155,19 +155,15 @@ def test_the_crop_size_is_asked_step_by_step_in_the_main_process(folder: Path) -
 
 def test_a_margin_is_more_of_the_photo_and_beyond_its_end_the_photo_mirrored(tmp_path: Path) -> None:
     for number in range(4):
+        Image.linear_gradient("L").resize((96, 80)).save(tmp_path / f"{number}.png")  # from top to bottom
+    steps = torch.cat(training_batches(photos_of(tmp_path, crop_size=lambda _: 40, margin=8), 4)).int().diff(dim=2)
+    assert steps.min() >= 0 and steps.float().mean() > 1  # it fits with its margin: nothing is mirrored
+    for number in range(4):
         Image.effect_noise((60, 40), 60).save(tmp_path / f"{number}.png")
-    plain, surrounded = (training_batches(photos_of(tmp_path, crop_size=lambda _: 32, margin=m), 3) for m in (0, 9))
-    for crop, wide in zip(torch.cat(plain), torch.cat(surrounded), strict=True):
-        assert wide.shape == (3, 50, 50)
-        assert (wide[:, 9:-9, 9:-9].int() - crop.int()).abs()[
-            :, 2:-2, 2:-2
-        ].max() <= 1  # its edges saw less around them
-    whole = photos_of(
-        tmp_path, batch_size=1, crop_size=lambda _: 40, margin=12
-    )  # as high as the photo: both ends lie in
-    wide = training_batches(whole, 1)[0][0].int()
-    assert (wide[:, :12] - wide[:, 13:25].flip(1)).abs().max() <= 1
-    assert (wide[:, -12:] - wide[:, -25:-13].flip(1)).abs().max() <= 1
+    crop = training_batches(photos_of(tmp_path, batch_size=1, crop_size=lambda _: 40, margin=12), 1)[0][0].int()
+    assert crop.shape == (3, 64, 64)  # as high as the photo: both ends lie in it
+    assert (crop[:, :12] - crop[:, 13:25].flip(1)).abs().max() <= 1
+    assert (crop[:, -12:] - crop[:, -25:-13].flip(1)).abs().max() <= 1
 
 
 def test_a_margin_leaves_photos_as_sharp_as_they_are(tmp_path: Path) -> None:
@@ -175,7 +171,7 @@ def test_a_margin_leaves_photos_as_sharp_as_they_are(tmp_path: Path) -> None:
         Image.effect_noise((64, 64), 60).save(tmp_path / f"{number}.png")
     photos = (photos_of(tmp_path, crop_size=lambda _: 48, margin=margin) for margin in (0, 40))
     detail = [torch.cat(training_batches(each, 4)).float().diff().abs().mean().item() for each in photos]
-    assert detail[1] == pytest.approx(detail[0], rel=0.1)
+    assert detail[1] > 0.9 * detail[0]
 
 
 def test_a_photo_smaller_than_the_crop_is_enlarged(tmp_path: Path) -> None:
