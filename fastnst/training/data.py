@@ -258,6 +258,8 @@ def _random_crop(photo: Bytes, crop: int, margin: int, zoom: float, across: floa
     """
     height, width = photo.shape[:2]
     largest = min(height, width, ZOOM * crop)
+    with_margin = min(height, width) * crop / (crop + 2 * margin)  # the window that leaves room for its margin
+    largest = min(largest, with_margin) if with_margin >= crop else largest
     window = largest if largest < crop else crop + zoom * (largest - crop)
     around = margin * window / crop  # in pixels of the photo
     left, top = (
