@@ -46,7 +46,7 @@ NEAR = 33  # pixels; side of the squares in which fog is looked for
 FAINTEST = 1e-3  # deviation, in pixel values, below which all is equally foggy
 COLOR_SIDE = 128  # places along the long side whose colours are compared
 # Chosen so that the score agrees with judges, sessions of a vision model, who choose between two pictures
-# (records/2026-11-28_the_judge). Content, frame, saturation and direction are told; they add nothing to it.
+# (records/2026-11-28_the_judge_confirmed). Content, frame, saturation and direction are told; they add nothing to it.
 WEIGHTS = {"gram": 1.0, "moments": 1.2, "lattice": 6.0, "fog": 0.8, "color": -0.04}
 ALSO_TOLD = ("content", "frame")
 
