@@ -79,7 +79,7 @@ class OptimizeSettings(Settings):
     clamp: Annotated[Literal["objective", "step", "end"], LOOK, BRIEF] = "objective"
     """To range: in the [objective], each `step`, the `end`."""
     style_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
-    """3: a light touch, [10]: strokes and palette."""
+    """2.5: a light touch, [10]: strokes and palette."""
     content_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 1.0
     """Weight of the photo's content [1]."""
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0

@@ -63,22 +63,17 @@ def _pytorch_style(gram: Tensor, target: Tensor, sizes: Sizes) -> Tensor:
     return squared_distance(gram, target) * sizes.positions / sizes.channels
 
 
+_RELATIVE = Normalization(
+    content_loss,
+    lambda gram, target, _: style_loss(gram, target),
+    1.0,
+    variation_per_pixel=True,
+    mean_over_layers=True,
+)
 NORMALIZATIONS: dict[str, Normalization] = {
-    "relative": Normalization(
-        content_loss,
-        lambda gram, target, _: style_loss(gram, target),
-        1.0,
-        variation_per_pixel=True,
-        mean_over_layers=True,
-    ),
-    "moments": Normalization(
-        content_loss,
-        lambda found, target, _: moments_loss(found, target),
-        1.0,
-        variation_per_pixel=True,
-        mean_over_layers=True,
-        statistics=moment_matrix,
-        guided=moment_matrix,
+    "relative": _RELATIVE,
+    "moments": _RELATIVE._replace(
+        style=lambda found, target, _: moments_loss(found, target), statistics=moment_matrix, guided=moment_matrix
     ),
     "gatys": Normalization(_half_squares, _gatys_style),
     "johnson": Normalization(_mean_squares, lambda gram, target, _: squared_distance(gram, target)),

@@ -27,7 +27,7 @@ class ObjectiveSettings(Settings):
     """Settings of a perceptual loss, apart from the style images."""
 
     style_weight: Annotated[PositiveFloat | Literal["auto"], LOOK, BRIEF] = DEFAULT_STYLE_WEIGHT
-    """3: a light touch; 10: strokes, palette; `auto` [10]."""
+    """2.5: light; 10: strokes, palette; `auto` [10]."""
     content_weight: Annotated[NonNegativeFloat, LOOK] = 1.0
     """Weight of the photo's content."""
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
