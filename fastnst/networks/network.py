@@ -273,10 +273,7 @@ class TransformationNetwork(nn.Module):
     def paint(self, images: Tensor, style: Tensor) -> Tensor:
         """The network itself, for images of some contrast; see `forward`."""
         height, width = images.shape[-2:]
-        # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
-        # remainder, with which torch.export takes three times as long to show that.
-        right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
-        maps = F.pad(images, (0, right, 0, below), mode="replicate")
+        maps = self.padded(images)
         if self.folds:
             maps = F.pixel_unshuffle(maps, 2)
         for layer in self.encoder:
@@ -294,6 +291,15 @@ class TransformationNetwork(nn.Module):
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]
+
+    def padded(self, images: Tensor) -> Tensor:
+        """Images `(B, 3, H, W)` mirrored on the right and below, until their sides are multiples of the stride."""
+        # Always at least one pixel, never none: an exported graph is then the same for every size. Written without a
+        # remainder, with which torch.export takes three times as long to show that. Mirrored, as at every other
+        # edge: copies of a last row are a texture that no photo has, and became a strip (records/LOG.md).
+        height, width = images.shape[-2:]
+        right, below = ((side // self.stride + 1) * self.stride - side for side in (width, height))
+        return F.pad(images, (0, right, 0, below), mode="reflect")
 
     @torch.no_grad()
     def in_every_style(self, images: Tensor) -> list[Tensor]:

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fastnst.base.errors import UserError
 from fastnst.networks.exported import compile_openvino
@@ -122,9 +121,7 @@ class OpenVINONetwork:
     def __call__(self, images: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
         height, width = images.shape[-2:]
-        stride = self._network.stride
-        right, below = ((side // stride + 1) * stride - side for side in (width, height))  # as the network
-        painted = self._paint(F.pad(images, (0, right, 0, below), mode="replicate"))[..., :height, :width]
+        painted = self._paint(self._network.padded(images))[..., :height, :width]
         return self._network.with_contrast_of(images, painted)
 
 

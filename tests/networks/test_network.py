@@ -79,6 +79,9 @@ def test_without_layers_at_full_resolution_pixels_are_folded_and_unfolded() -> N
     assert folded.shape == (1, 12, 12, 14) and output.shape == (1, 4, 10, 12)  # 20 x 24 folded, padded by one
     # channel 4 c + 2 (y % 2) + x % 2 at (y // 2, x // 2), after the padding
     assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 3, 1 + 5] == photos[0, 1, 2 * 3 + 1, 2 * 5]
+    # row 19 and column 22 are those as far before the last one as they lie behind it
+    assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 9, 1 + 5] == photos[0, 1, 15, 2 * 5]
+    assert folded[0, 4 * 1 + 2 * 1 + 0, 1 + 3, 1 + 11] == photos[0, 1, 2 * 3 + 1, 18]
 
 
 @pytest.mark.parametrize("preset", PRESETS)

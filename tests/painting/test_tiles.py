@@ -219,7 +219,7 @@ def test_calm_tiles_belong_to_their_picture(stylizer) -> None:
     """A part without texture is painted as it is in the whole; a picture without texture stays as it is."""
     photo = image_of(96, 150)
     photo[..., :75] = 0.4
-    assert_close(stylizer.paint(photo, tile=48), stylizer.paint(photo, tile=0), rtol=0, atol=1e-4)
+    assert_close(stylizer.paint(photo, tile=48), stylizer.paint(photo, tile=0), rtol=0, atol=2e-4)
     assert (stylizer.paint(photo, tile=48) - photo)[..., :40].abs().max() > 0.01
     card = torch.full((1, 3, 96, 150), 0.4)
     for tile in (0, 48):
