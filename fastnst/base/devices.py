@@ -1,13 +1,18 @@
 """Devices: the choice of one, and its name in records."""
 
+import functools
 import platform
+import timeit
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from fastnst.base.errors import UserError
 from fastnst.base.versions import installed_version
+
+FASTER = 0.9  # of the time in float32; less is not worth the lost digits
 
 
 def choose_device(name: str) -> torch.device:
@@ -24,12 +29,26 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+@functools.cache
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Whether products of bfloat16 are faster than those of float32, by instructions of their own."""
+    """Whether products of bfloat16 are faster than those of float32; a CPU is measured, once, in a fifth of a second.
+
+    An instruction for them is not enough: one Xeon with AVX512-BF16 and without AMX took twice as long as in float32,
+    an EPYC with the same instruction little more than half (records/LOG.md).
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
-    return device.type == "cpu" and any(known.get(name) for name in ("avx512_bf16", "amx_bf16"))
+    if device.type != "cpu" or not any(known.get(name) for name in ("avx512_bf16", "amx_bf16")):
+        return False
+    return convolution_seconds(torch.bfloat16) < FASTER * convolution_seconds(torch.float32)
+
+
+def convolution_seconds(dtype: torch.dtype) -> float:
+    """Time of a convolution as the loss network has them, on the CPU: the shortest of five."""
+    maps = torch.ones(1, 128, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)
+    kernels = torch.ones(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
+    return min(timeit.repeat(lambda: F.conv2d(maps, kernels, padding=1), number=1, repeat=5))
 
 
 def describe_device(device: torch.device) -> str:

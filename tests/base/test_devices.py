@@ -1,0 +1,30 @@
+"""Devices: which precision is the faster one."""
+
+import pytest
+import torch
+
+from fastnst.base import devices
+from fastnst.base.devices import convolution_seconds, multiplies_bfloat16
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("known", "seconds", "answer"),
+    [
+        ({"avx512_bf16": True}, 0.5, True),
+        ({"avx512_bf16": True, "amx_bf16": False}, 0.95, False),  # the instruction is there, and slow
+        ({"avx512_bf16": False, "amx_bf16": True}, 0.5, True),
+        ({"avx512_bf16": False}, 0.5, False),  # emulated
+    ],
+)
+def test_bfloat16_is_taken_where_it_is_faster_and_not_emulated(monkeypatch, known, seconds, answer) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    monkeypatch.setattr(devices, "convolution_seconds", {torch.bfloat16: seconds, torch.float32: 1.0}.get)
+    assert multiplies_bfloat16.__wrapped__(CPU) == answer
+
+
+def test_both_precisions_can_be_timed_and_the_answer_is_kept() -> None:
+    assert 0 < convolution_seconds(torch.float32) < 60 and 0 < convolution_seconds(torch.bfloat16) < 60
+    assert multiplies_bfloat16(CPU) == multiplies_bfloat16(CPU)
+    assert multiplies_bfloat16.cache_info().currsize >= 1
