@@ -10,7 +10,6 @@ from typing import BinaryIO
 from PIL import features
 
 from fastnst.base.errors import UserError
-from fastnst.images.decoders import register_heif
 
 # Formats that are written, by suffix.
 FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
@@ -38,6 +37,15 @@ def check_suffix(path: Path) -> str:
         except ModuleNotFoundError as error:
             raise ImageError(f"{path}: {error}") from None
     return name
+
+
+def register_heif() -> None:
+    """Let Pillow read and write HEIC; a ModuleNotFoundError names the package to install."""
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("HEIC needs pillow-heif: pip install 'fastnst[heic]'") from None
+    pillow_heif.register_heif_opener()
 
 
 def format_of(target: Path | BinaryIO, format: str | None) -> str:

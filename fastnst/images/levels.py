@@ -1,7 +1,7 @@
 """Conversion of pixel values between levels, uint8 or uint16 as in files, and floats in [0, 1]."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,6 @@ def to_array(images: Tensor) -> Bytes:
     """Images `(B, C, H, W)` in [0, 1] as uint8 `(B, H, W, C)`."""
     array: Bytes = to_levels(images, torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
-
-
-def in_rows(levels: Tensor, change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
-    """Change the pixels of images `(B, C, H, W)`, each for itself, in [0, 1]; some rows at once, to spare memory."""
-    return torch.cat([to_levels(change(from_levels(rows)), dtype) for rows in row_blocks(levels)], dim=2)
 
 
 def row_blocks(images: Tensor) -> Iterator[Tensor]:

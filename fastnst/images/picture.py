@@ -1,10 +1,17 @@
 """`Picture`: an image with the metadata of its file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
-from fastnst.images.levels import from_levels
+from fastnst.images.decode import field, one_line, pyvips
+from fastnst.images.levels import as_channels, from_levels
+
+Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
+_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
+_MILLIMETRES = 25.4  # of an inch
 
 
 @dataclass(frozen=True)
@@ -12,21 +19,65 @@ class Picture:
     """An image with the metadata of its file, which the stylized image keeps.
 
     Attributes:
-        levels: `(1, 3 or 4, H, W)`, sRGB and, if the file has it, opacity, turned upright; uint8, or uint16 for a file
-            of more than 8 bit per channel.
+        image: RGB or RGBA, sRGB, turned upright; uint8, or uint16 for a file of more than 8 bit per channel. It carries
+            the metadata. The pixels of a large one are decoded when they are asked for.
+        name: Of the file, for messages.
         format: Pillow's name of the file format, such as "JPEG".
-        exif: Camera, time, place and author, without the orientation; None if there is none.
         quality: For a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
-        dpi: Dots per inch, across and down, if the file says.
-        frames: Pictures in the file; `levels` are the first. See `painting/animation.py` for the others.
+        frames: Pictures in the file; this is the first. See `painting/animation.py` for the others.
+        profile: The file's own ICC profile.
     """
 
-    levels: Tensor
+    image: pyvips.Image
+    name: str = "image"
     format: str | None = None
-    exif: bytes | None = None
     quality: int | None = None
-    dpi: tuple[float, float] | None = None
     frames: int = 1
+    profile: bytes | None = None
+
+    @classmethod
+    def of(
+        cls, levels: Tensor, *, exif: bytes | None = None, dpi: tuple[float, float] | None = None, **about: Any
+    ) -> "Picture":
+        """A picture of levels `(1, 3 or 4, H, W)`, uint8 or uint16."""
+        kind = "rgb16" if levels.dtype == torch.uint16 else "srgb"
+        image = pyvips.Image.new_from_array(levels[0].permute(1, 2, 0).contiguous().numpy(), interpretation=kind)
+        across, down = dpi or (72, 72)
+        image = image.copy(xres=across / _MILLIMETRES, yres=down / _MILLIMETRES)
+        if exif:
+            image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+        return cls(image, **about)
+
+    def painted(self, levels: Tensor) -> "Picture":
+        """The picture with other colours, levels `(1, 3, H, W)`; opacity and metadata stay."""
+        image = Picture.of(levels).image.copy(xres=self.image.xres, yres=self.image.yres)
+        if self.image.bands == 4:
+            image = image.bandjoin(self.image[3])
+        for name in _KEPT:
+            if kind := self.image.get_typeof(name):
+                image.set_type(kind, name, self.image.get(name))
+        return replace(self, image=image)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.height, self.image.width
+
+    @property
+    def levels(self) -> Tensor:
+        """`(1, 3 or 4, H, W)`, uint8 or uint16."""
+        return self.part((slice(0, self.image.height), slice(0, self.image.width)))
+
+    def part(self, box: Box) -> Tensor:
+        """The levels of a box.
+
+        Raises:
+            ImageError: The file turns out to be damaged.
+        """
+        rows, columns = box
+        with one_line(self.name):
+            place = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+            return as_channels(self.image.crop(*place).numpy())
 
     @property
     def pixels(self) -> Tensor:
@@ -36,9 +87,25 @@ class Picture:
     @property
     def alpha(self) -> Tensor | None:
         """Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one."""
-        return from_levels(self.levels[:, 3:]) if self.levels.shape[1] == 4 else None
+        return from_levels(self.levels[:, 3:]) if self.image.bands == 4 else None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the levels: uint8 or uint16."""
+        return torch.uint16 if self.image.format == "ushort" else torch.uint8
 
     @property
     def depth(self) -> int:
         """Bits per channel, 8 or 16."""
-        return 8 * self.levels.element_size()
+        return 8 * self.dtype.itemsize
+
+    @property
+    def exif(self) -> bytes | None:
+        """EXIF as in the file."""
+        data: bytes | None = field(self.image, "exif-data")
+        return data
+
+    @property
+    def dpi(self) -> tuple[float, float]:
+        """Dots per inch, across and down."""
+        return self.image.xres * _MILLIMETRES, self.image.yres * _MILLIMETRES

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -188,7 +188,7 @@ class Studio:
     def _read(self, work: Work) -> None:
         if not is_video(work.job.photo):
             work.picture = read_picture(work.source, size=self.settings.size)
-            work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
+            work.size = work.picture.size[1], work.picture.size[0]
 
     def _paint(self, work: Work) -> None:
         job, picture, size, quality = work.job, work.picture, self.settings.size, self.settings.quality
@@ -209,7 +209,7 @@ class Studio:
                 target,
                 look,
                 size=size,
-                exif=picture.exif,
+                like=picture,
                 quality=quality,
                 format=format,
                 replace=self._replace,
@@ -222,7 +222,7 @@ class Studio:
             log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        work.picture = replace(picture, levels=self._painted(work, picture.levels))
+        work.picture = picture.painted(self._painted(work, picture.levels)[:, :3])
 
     def _write(self, work: Work) -> None:
         if work.picture is not None:
