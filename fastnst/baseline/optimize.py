@@ -37,6 +37,7 @@ from fastnst.baseline.problem import (
     start_image,
 )
 from fastnst.baseline.settings import OptimizeSettings
+from fastnst.images.boxes import everything
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import to_levels
 from fastnst.images.picture import Picture
@@ -107,7 +108,7 @@ def _save(image: Tensor, picture: Picture, output: Path, settings: OptimizeSetti
     image = resized(image.cpu(), picture.pixels.shape)
     if settings.keep_colors == "luminance":
         image = with_colors_of(picture.pixels, image)
-    picture = picture.painted(to_levels(image, picture.dtype))
+    picture = picture.painted([(everything(picture.size), to_levels(image, picture.dtype))])
     save_picture(picture, output, stylized=True, replace=settings.force)
 
 

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from fastnst.bench.report import check_output, report
 from fastnst.bench.settings import BenchTilesSettings
+from fastnst.images.boxes import everything, scaled
 from fastnst.images.levels import psnr
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image
 from fastnst.images.sheet import contact_sheet
 from fastnst.images.write import save_image
 from fastnst.painting.stylizer import Stylizer
-from fastnst.painting.tiles import everything, scaled
 
 COLUMNS = ("photo", "as a whole", "in tiles", "whole, middle", "tiles, middle")
 MIDDLE = 360  # pixels, side of the parts of the sheet

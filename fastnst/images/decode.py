@@ -65,7 +65,9 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         max_pixels: A file of more pixels is refused before it is decoded [MAX_PIXELS].
     """
     with one_line(name_of(source)), pillow_aside(), _readable(source) as file:
-        header, format = _header(file), _format(file)
+        if _is_heif(file):
+            register_heif()
+        header, format = header_of(file), _format(file)
         load = partial(_load, file, format)
         image = None
         with suppress(pyvips.Error):
@@ -81,12 +83,17 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
                 yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
 
+def _is_heif(file: BinaryIO) -> bool:
+    file.seek(0)
+    beginning = file.read(12)
+    file.seek(0)
+    return beginning[4:8] == b"ftyp" and beginning[8:] in _HEIF
+
+
 def _format(file: BinaryIO) -> str | None:
     """Pillow's name of the format, if libvips reads it."""
     file.seek(0)
     beginning = file.read(12)
-    if beginning[8:] in _HEIF and beginning[4:8] == b"ftyp":
-        register_heif()
     known = (name for start, name in _BEGINNINGS.items() if beginning.startswith(start))
     return next(known, _BRANDS.get(beginning[8:]))
 
@@ -182,9 +189,11 @@ def _readable(source: Path | BinaryIO) -> Iterator[BinaryIO]:
         yield file
 
 
-def _header(file: BinaryIO) -> ImageFile.ImageFile | None:
+def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
     with suppress(Exception):  # of what is only asked for side facts, any error
+        if _is_heif(file):
+            register_heif()
         return Image.open(file)
     return None
 

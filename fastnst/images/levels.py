@@ -1,7 +1,6 @@
 """Conversion of pixel values between levels, uint8 or uint16 as in files, and floats in [0, 1]."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ def on_white(channels: Tensor) -> Tensor:
 
 Bytes = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]  # from 0 to the largest number that the type holds
-ROWS = 256  # of a large image are computed at once
 
 
 def from_levels(values: Tensor) -> Tensor:
@@ -58,8 +56,3 @@ def to_array(images: Tensor) -> Bytes:
     """Images `(B, C, H, W)` in [0, 1] as uint8 `(B, H, W, C)`."""
     array: Bytes = to_levels(images, torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
-
-
-def row_blocks(images: Tensor) -> Iterator[Tensor]:
-    """Images `(B, C, H, W)` as `(B, C, ROWS, W)`, the last with fewer rows."""
-    return (images[:, :, top : top + ROWS] for top in range(0, images.shape[2], ROWS))

@@ -4,12 +4,13 @@ Imports neither torch nor anything that does.
 """
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from PIL import ExifTags
 
 from fastnst import __version__
-from fastnst.images.decode import field, opened, pyvips
+from fastnst.images.decode import field, header_of, pillow_aside, pyvips
 
 _BY = "stylized by fastnst"
 MARK = f"{_BY} {__version__}"
@@ -34,10 +35,8 @@ def is_mark(text: object) -> bool:
 
 def has_mark(path: Path) -> bool:
     """Whether an image file is a stylized one; False for one that cannot be read."""
-    try:
-        with opened(path) as file:
-            assert file.header is not None
-            exif = file.header.getexif()
-            return any(is_mark(text) for text in (*map(exif.get, _TAGS), file.header.info.get("comment")))
-    except Exception:  # any error of Pillow's decoders; it is reported when the file is stylized
-        return False
+    with suppress(Exception), pillow_aside(), path.open("rb") as file:  # what is wrong with it is told when it is read
+        if header := header_of(file):
+            exif = header.getexif()
+            return any(is_mark(text) for text in (*map(exif.get, _TAGS), header.info.get("comment")))
+    return False

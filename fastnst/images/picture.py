@@ -1,15 +1,19 @@
 """`Picture`: an image with the metadata of its file."""
 
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fastnst.images.boxes import Box, everything
 from fastnst.images.decode import field, one_line, pyvips
-from fastnst.images.levels import as_channels, from_levels
+from fastnst.images.levels import Levels, as_channels, from_levels
 
-Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
+IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
 _MILLIMETRES = 25.4  # of an inch
 
@@ -48,9 +52,24 @@ class Picture:
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
         return cls(image, **about)
 
-    def painted(self, levels: Tensor) -> "Picture":
-        """The picture with other colours, levels `(1, 3, H, W)`; opacity and metadata stay."""
-        image = Picture.of(levels).image.copy(xres=self.image.xres, yres=self.image.yres)
+    def painted(self, parts: Iterable[tuple[Box, Tensor]]) -> "Picture":
+        """The picture with other colours; opacity and metadata stay.
+
+        Args:
+            parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
+                in a temporary file.
+        """
+        height, width = self.size
+        bands = _bands(parts, width)
+        if height * width <= IN_MEMORY:
+            image = pyvips.Image.new_from_array(np.concatenate(list(bands)))
+        else:
+            with tempfile.NamedTemporaryFile(suffix=".raw") as file:  # libvips has it open when the name goes
+                for band in bands:
+                    band.tofile(file)
+                file.flush()
+                image = pyvips.Image.rawload(file.name, width, height, 3, format=self.image.format)
+        image = image.copy(interpretation=self.image.interpretation, xres=self.image.xres, yres=self.image.yres)
         if self.image.bands == 4:
             image = image.bandjoin(self.image[3])
         for name in _KEPT:
@@ -66,7 +85,7 @@ class Picture:
     @property
     def levels(self) -> Tensor:
         """`(1, 3 or 4, H, W)`, uint8 or uint16."""
-        return self.part((slice(0, self.image.height), slice(0, self.image.width)))
+        return self.part(everything(self.size))
 
     def part(self, box: Box) -> Tensor:
         """The levels of a box.
@@ -77,7 +96,7 @@ class Picture:
         rows, columns = box
         with one_line(self.name):
             place = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
-            return as_channels(self.image.crop(*place).numpy())
+            return as_channels(self.image.crop(*place).numpy().reshape(place[3], place[2], -1))
 
     @property
     def pixels(self) -> Tensor:
@@ -109,3 +128,13 @@ class Picture:
     def dpi(self) -> tuple[float, float]:
         """Dots per inch, across and down."""
         return self.image.xres * _MILLIMETRES, self.image.yres * _MILLIMETRES
+
+
+def _bands(parts: Iterable[tuple[Box, Tensor]], width: int) -> Iterator[Levels]:
+    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom."""
+    beside: list[Tensor] = []
+    for (_, columns), levels in parts:
+        beside.append(levels)
+        if columns.stop == width:
+            yield torch.cat(beside, dim=3)[0].permute(1, 2, 0).contiguous().numpy()
+            beside = []

@@ -18,10 +18,8 @@ from fastnst.images.decode import Opened, field, opened, pyvips
 from fastnst.images.formats import ANIMATED, ImageError, name_of
 from fastnst.images.levels import Bytes, from_levels, on_white
 from fastnst.images.metadata import jpeg_quality, tiff_exif
-from fastnst.images.picture import Picture
+from fastnst.images.picture import IN_MEMORY, Picture
 from fastnst.images.srgb import eight_bit, upright_srgb
-
-IN_MEMORY = 2**25  # pixels; a larger picture is decoded into a temporary file and read in parts
 
 
 def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:

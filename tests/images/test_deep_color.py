@@ -181,7 +181,7 @@ def test_a_profile_is_applied_with_all_levels() -> None:
     expected = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     difference = np.abs(channels_of(picture) / 65535 - expected)
     assert difference.max() < 1.6 / 255  # in the darkest fiftieth
-    assert difference[expected > 0.2].max() < 0.2 / 255 and difference.mean() < 0.1 / 255
+    assert difference[expected > 0.2].max() < 0.25 / 255 and difference.mean() < 0.15 / 255
     assert len(picture.pixels[0, 0].unique()) > 1300
     tables = table_profile(b"RGB ", lambda red, green, blue: (100 * green, 0, 0))
     coarse = read_picture(io.BytesIO(tiff_of(ramp, iccprofile=tables)))
