@@ -8,13 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-
-def on_white(channels: Tensor) -> Tensor:
-    """An image `(1, 3 or 4, H, W)` in [0, 1] on white, `(1, 3, H, W)`."""
-    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
-    return channels[:, :3] * alpha + (1 - alpha)
-
-
 Bytes = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]  # from 0 to the largest number that the type holds
 

@@ -12,9 +12,11 @@ from torch import Tensor
 from fastnst.images.boxes import Box, everything
 from fastnst.images.decode import field, one_line, pyvips
 from fastnst.images.levels import Levels, as_channels, from_levels
+from fastnst.images.opacity import filled
 
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
+_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _MILLIMETRES = 25.4  # of an inch
 
 
@@ -62,7 +64,7 @@ class Picture:
         height, width = self.size
         bands = _bands(parts, width)
         if height * width <= IN_MEMORY:
-            image = pyvips.Image.new_from_array(np.concatenate(list(bands)))
+            image = pyvips.Image.new_from_array(np.concatenate([band.copy() for band in bands]))
         else:
             with tempfile.NamedTemporaryFile(suffix=".raw") as file:  # libvips has it open when the name goes
                 for band in bands:
@@ -96,12 +98,18 @@ class Picture:
         rows, columns = box
         with one_line(self.name):
             place = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
-            return as_channels(self.image.crop(*place).numpy().reshape(place[3], place[2], -1))
+            data = pyvips.Region.new(self.image).fetch(*place)  # in this thread: others would keep memory of their own
+        return as_channels(np.frombuffer(data, _TYPES[self.image.format]).reshape(place[3], place[2], -1))
 
     @property
     def pixels(self) -> Tensor:
         """`(1, 3, H, W)`, sRGB in [0, 1]."""
         return from_levels(self.levels[:, :3])
+
+    @property
+    def visible(self) -> Tensor:
+        """`pixels`, but hidden ones have the colours of visible ones around them."""
+        return filled(from_levels(self.levels))
 
     @property
     def alpha(self) -> Tensor | None:
@@ -131,10 +139,12 @@ class Picture:
 
 
 def _bands(parts: Iterable[tuple[Box, Tensor]], width: int) -> Iterator[Levels]:
-    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom."""
-    beside: list[Tensor] = []
+    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom; it is used again."""
+    band = np.empty((0, width, 3), np.uint8)
     for (_, columns), levels in parts:
-        beside.append(levels)
+        array = levels[0].permute(1, 2, 0).numpy()
+        if columns.start == 0 and (len(band) != len(array) or band.dtype != array.dtype):
+            band = np.empty((len(array), width, 3), array.dtype)
+        band[:, columns] = array
         if columns.stop == width:
-            yield torch.cat(beside, dim=3)[0].permute(1, 2, 0).contiguous().numpy()
-            beside = []
+            yield band

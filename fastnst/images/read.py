@@ -16,8 +16,9 @@ from torch import Tensor
 
 from fastnst.images.decode import Opened, field, opened, pyvips
 from fastnst.images.formats import ANIMATED, ImageError, name_of
-from fastnst.images.levels import Bytes, from_levels, on_white
+from fastnst.images.levels import Bytes, as_channels, from_levels, to_array
 from fastnst.images.metadata import jpeg_quality, tiff_exif
+from fastnst.images.opacity import filled, on_white
 from fastnst.images.picture import IN_MEMORY, Picture
 from fastnst.images.srgb import eight_bit, upright_srgb
 
@@ -68,9 +69,8 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
     A photo that is smaller stays as it is. A large JPEG file is decoded at a fraction of its size.
     """
     with opened(io.BytesIO(data) if isinstance(data, bytes) else data) as file:
-        image = _decoded(file, min, short_side, spare=1).extract_band(0, n=3)
-        array: Bytes = eight_bit(image).numpy()
-        return array
+        array: Bytes = eight_bit(_decoded(file, min, short_side, spare=1)).numpy()
+    return to_array(filled(from_levels(as_channels(array))))[0] if array.shape[2] == 4 else array
 
 
 def image_size(source: Path) -> tuple[int, int]:

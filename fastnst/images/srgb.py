@@ -23,6 +23,7 @@ _FULL_SCALES = {
 }
 _SAMPLE = 1000  # pixels a side that tell the full scale
 SMALL = 1 / 64  # scale
+_WAY = {"intent": "relative", "black_point_compensation": True}  # of profiles, as photo editors do
 _NUM_COLORS = {"cmyk": 4, "lab": 3, "labs": 3}  # channels behind them are opacity, or of no known meaning
 
 
@@ -41,6 +42,18 @@ def upright_srgb(image: pyvips.Image, scale: float = 1.0) -> pyvips.Image:
     return _joined(result or _plain_rgb(colors), alpha)
 
 
+def in_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
+    """An sRGB image in the colour space of an RGB profile, which it then carries; else, with the sRGB profile."""
+    if profile is None or profile_kind(profile) != "RGB" or profile == srgb_profile():
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
+        return image
+    colors, alpha = _parts(image)
+    xyz = colors.icc_import(input_profile="srgb", pcs="xyz", **_WAY).copy()
+    xyz.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return _joined(xyz.icc_export(pcs="xyz", depth=16 if image.format == "ushort" else 8, **_WAY), alpha)
+
+
 def profile_kind(profile: bytes) -> str | None:
     """What a profile is for: "RGB", "GRAY" or "CMYK"; None if it is broken."""
     with suppress(ImageCms.PyCMSError, OSError):
@@ -54,13 +67,12 @@ def _kind(colors: pyvips.Image) -> str:
 
 def _by_profile(colors: pyvips.Image) -> pyvips.Image:
     """An image as sRGB by the profile that it carries; relative colorimetric, as photo editors do."""
-    way = {"intent": "relative", "black_point_compensation": True}
     if colors.format == "uchar":
-        return colors.icc_transform("srgb", embedded=True, **way)
+        return colors.icc_transform("srgb", embedded=True, **_WAY)
     # In one step, LittleCMS computes 16 bit by a table of 33 steps; by way of XYZ in floats it keeps within two levels
     # of 8 bit, and mostly far closer.
-    xyz = colors.icc_import(embedded=True, pcs="xyz", **way)
-    return xyz.icc_export(output_profile="srgb", pcs="xyz", depth=16, **way)
+    xyz = colors.icc_import(embedded=True, pcs="xyz", **_WAY)
+    return xyz.icc_export(output_profile="srgb", pcs="xyz", depth=16, **_WAY)
 
 
 def shrunk(image: pyvips.Image, scale: float) -> pyvips.Image:

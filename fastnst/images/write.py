@@ -15,7 +15,7 @@ from fastnst.images.levels import Bytes, to_levels
 from fastnst.images.marks import MARK, marked
 from fastnst.images.metadata import add_exif, exif_bytes
 from fastnst.images.picture import Picture
-from fastnst.images.srgb import eight_bit, srgb_profile
+from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 NUM_COLORS = 256  # of a palette
@@ -72,6 +72,7 @@ def save_picture(
     quality: int | None = None,
     format: str | None = None,
     stylized: bool = False,
+    keep_profile: bool = False,
     replace: bool = True,
 ) -> None:
     """Write a picture with an sRGB profile; a file appears whole or not at all, with its folder.
@@ -84,6 +85,7 @@ def save_picture(
         quality: Of JPEG, AVIF, HEIC and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
         stylized: Mark it as stylized in its metadata; see `marks.py`.
+        keep_profile: Write it in the colour space of the photo's own profile, if that is one for RGB.
         replace: Whether to replace an existing file.
 
     Raises:
@@ -94,7 +96,8 @@ def save_picture(
     check_sides(target, name, picture.size)
     quality = quality or picture.quality or 95
     with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
-        image = _as_held_by(name, picture.image, stylized=stylized)
+        profile = picture.profile if keep_profile else None
+        image = _as_held_by(name, picture.image, profile, stylized=stylized)
         if name == "TIFF":
             with tempfile.TemporaryFile() as plain:
                 _save(image, plain, name, quality)
@@ -109,7 +112,7 @@ def save_picture(
 
 def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bool) -> dict[str, Any]:
     """Arguments of Pillow's `save` for what it writes: GIF, HEIC and animations."""
-    options: dict[str, Any] = {"icc_profile": srgb_profile()}
+    options: dict[str, Any] = {"icc_profile": field(image, "icc-profile-data") or srgb_profile()}
     if name == "GIF":  # if optimized, Pillow drops the transparent colour of frames without holes
         return options | {"optimize": False} | ({"comment": MARK} if stylized else {})
     if name in _LOSSY:
@@ -132,12 +135,12 @@ def to_pillow(array: Bytes, name: str) -> Image.Image:
     return indices
 
 
-def _as_held_by(name: str, image: pyvips.Image, *, stylized: bool) -> pyvips.Image:
+def _as_held_by(name: str, image: pyvips.Image, profile: bytes | None, *, stylized: bool) -> pyvips.Image:
     """An image as a file of this format holds it, with metadata that is true of it."""
     if name == "JPEG" and image.bands == 4:
         full = 65535 if image.format == "ushort" else 255
         image = image.flatten(background=full, max_alpha=full).rint().cast(image.format)
-    image = (image if name in DEEP else eight_bit(image)).copy()
+    image = in_profile(image if name in DEEP else eight_bit(image), profile)
     for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):
         image.remove(stale)
     return marked(image) if stylized else image
@@ -158,4 +161,4 @@ def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
     elif name == "AVIF":
         options |= {"bitdepth": 12 if image.format == "ushort" else 8}
     target = pyvips.Target.new_to_descriptor(file.fileno())
-    getattr(image, saver)(target, profile="srgb", **options)
+    getattr(image, saver)(target, **options)

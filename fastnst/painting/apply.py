@@ -188,7 +188,9 @@ class Studio:
 
     def _read(self, work: Work) -> None:
         if not is_video(work.job.photo):
-            work.picture = read_picture(work.source, size=self.settings.size)
+            work.picture = read_picture(
+                work.source, size=self.settings.size, max_pixels=self.settings.max_megapixels * 1_000_000
+            )
             work.size = work.picture.size[1], work.picture.size[0]
 
     def _paint(self, work: Work) -> None:
@@ -225,7 +227,7 @@ class Studio:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
         parts = self.stylizer.parts(
             picture.part,
-            (1, 3, *picture.size),
+            (1, picture.image.bands, *picture.size),
             picture.dtype,
             strength=self._strength(work, picture.size),
             **self._look(work),
@@ -241,6 +243,7 @@ class Studio:
                 quality=self.settings.quality,
                 format=self._format(work.job),
                 stylized=True,
+                keep_profile=self.settings.profile == "keep",
                 replace=self._replace,
             )
             work.picture = None

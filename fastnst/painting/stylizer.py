@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import UserError
-from fastnst.base.memory import available_memory
+from fastnst.base.memory import available_memory, give_back
 from fastnst.images.boxes import Box, Reader, Size, cut, everything, scaled
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.opacity import visible
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
 from fastnst.networks.exported import load_exported
@@ -190,9 +191,7 @@ class Stylizer:
         height, width = shape[-2:]
         side = self._tile(shape, stroke) if tile is None else tile
 
-        def original(box: Box) -> Tensor:
-            return from_levels(photo(box)[:, :3])
-
+        original = visible(lambda box: from_levels(photo(box)), (height, width))
         with torch.inference_mode():
             painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
         for box in watch(cut((height, width), side or max(height, width))):
@@ -200,6 +199,8 @@ class Stylizer:
                 share = strength if isinstance(strength, float) else strength(box)
                 part = to_levels(_finished(original(box), painting(box), share, keep_colors), dtype)
             yield box, part
+            if side:
+                give_back()
 
     def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
         """A stylized photo, with strokes larger by a factor.
