@@ -8,13 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
 from fastnst.images.formats import ImageError, name_of, register_heif
+
+if TYPE_CHECKING:
+    from fastnst.images.boxes import Box
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -36,6 +40,18 @@ _BEGINNINGS = {
 _BRANDS = {b"WEBP": "WEBP", b"avif": "AVIF", b"avis": "AVIF"}  # at byte 8
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _LOADERS = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "GIF": "gif", "WEBP": "webp", "AVIF": "heif"}
+
+
+_TYPES = {
+    "uchar": np.uint8,
+    "char": np.int8,
+    "ushort": np.uint16,
+    "short": np.int16,
+    "uint": np.uint32,
+    "int": np.int32,
+    "float": np.float32,
+    "double": np.float64,
+}
 
 
 class Opened(NamedTuple):
@@ -125,6 +141,27 @@ def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
         raise ImageError(f"{name}: {error}") from None
     except Exception as error:  # a broken file can raise any error in a decoder, and an encoder when numbers are odd
         raise ImageError(f"{name}: {_reason(error, failed)}") from error
+
+
+def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
+    """The pixels of an image or a box of it, `(H, W, C)`, computed in this thread.
+
+    libvips's own threads would keep memory of their own, and a forked process would wait for those that it lacks.
+    """
+    rows, columns = box or (slice(0, image.height), slice(0, image.width))
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    data = pyvips.Region.new(image).fetch(columns.start, rows.start, width, height)
+    return np.frombuffer(data, _TYPES[image.format]).reshape(height, width, image.bands)
+
+
+def in_memory(image: pyvips.Image) -> pyvips.Image:
+    """An image whose pixels are computed now, with the same metadata; see `pixels_of`."""
+    decoded = pyvips.Image.new_from_array(pixels_of(image), interpretation=image.interpretation)
+    decoded = decoded.copy(xres=image.xres, yres=image.yres)
+    for name in image.get_fields():
+        if not decoded.get_typeof(name):
+            decoded.set_type(image.get_typeof(name), name, image.get(name))
+    return decoded
 
 
 def field(image: pyvips.Image, name: str) -> Any:

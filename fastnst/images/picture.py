@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from fastnst.images.boxes import Box, everything
-from fastnst.images.decode import field, one_line, pyvips
+from fastnst.images.decode import field, one_line, pixels_of, pyvips
 from fastnst.images.levels import Levels, as_channels, from_levels
 from fastnst.images.opacity import filled
 
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
-_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32}
 _MILLIMETRES = 25.4  # of an inch
 
 
@@ -95,11 +94,8 @@ class Picture:
         Raises:
             ImageError: The file turns out to be damaged.
         """
-        rows, columns = box
         with one_line(self.name):
-            place = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
-            data = pyvips.Region.new(self.image).fetch(*place)  # in this thread: others would keep memory of their own
-        return as_channels(np.frombuffer(data, _TYPES[self.image.format]).reshape(place[3], place[2], -1))
+            return as_channels(pixels_of(self.image, box))
 
     @property
     def pixels(self) -> Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fastnst.images.decode import Opened, field, opened, pyvips
+from fastnst.images.decode import Opened, field, in_memory, opened, pixels_of, pyvips
 from fastnst.images.formats import ANIMATED, ImageError, name_of
 from fastnst.images.levels import Bytes, as_channels, from_levels, to_array
 from fastnst.images.metadata import jpeg_quality, tiff_exif
@@ -52,7 +52,7 @@ def read_picture(source: Path | BinaryIO, *, size: int | None = None, max_pixels
             image = image.copy()
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
         if image.width * image.height <= IN_MEMORY:
-            image = image.copy_memory()
+            image = in_memory(image)
         return Picture(
             image,
             name=name_of(source),
@@ -69,7 +69,7 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
     A photo that is smaller stays as it is. A large JPEG file is decoded at a fraction of its size.
     """
     with opened(io.BytesIO(data) if isinstance(data, bytes) else data) as file:
-        array: Bytes = eight_bit(_decoded(file, min, short_side, spare=1)).numpy()
+        array: Bytes = pixels_of(eight_bit(_decoded(file, min, short_side, spare=1)))
     return to_array(filled(from_levels(as_channels(array))))[0] if array.shape[2] == 4 else array
 
 
@@ -98,9 +98,10 @@ def _decoded(file: Opened, edge: Callable[..., int], side: int | None, *, spare:
     A JPEG file may be decoded at an eighth of its size, as long as `spare` times the pixels wanted are left.
     """
     image = file.image
-    if side is None:
-        return upright_srgb(image)
-    if file.format == "JPEG":
-        wanted = spare * side / edge(image.width, image.height)
-        image = file.load(shrink=next((shrink for shrink in (8, 4, 2) if wanted * shrink <= 1), 1))
-    return upright_srgb(image, side / edge(image.width, image.height))
+    share = 1.0 if side is None else side / edge(image.width, image.height)
+    options = {"shrink": next((by for by in (8, 4, 2) if spare * share * by <= 1), 1)} if file.format == "JPEG" else {}
+    if image.width * image.height <= IN_MEMORY:
+        image = in_memory(file.load(access="sequential", **options))
+    elif options:
+        image = file.load(**options)
+    return upright_srgb(image, 1.0 if side is None else side / edge(image.width, image.height))

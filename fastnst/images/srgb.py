@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import ImageCms
 
-from fastnst.images.decode import field, pyvips
+from fastnst.images.decode import field, pixels_of, pyvips
 
 # Full scales of types other than 8 and 16 bit: the first that nine tenths of the pixels do not exceed. What is brighter
 # is a highlight, which is clipped.
@@ -116,7 +116,7 @@ def _whole_numbers(image: pyvips.Image) -> pyvips.Image:
     if image.format in ("uchar", "ushort") or image.interpretation in ("lab", "labs"):
         return image
     step = [max(1, length // _SAMPLE) for length in (image.width, image.height)]
-    values = np.nan_to_num(image.subsample(*step).numpy(), posinf=0, neginf=0)
+    values = np.nan_to_num(pixels_of(image.subsample(*step)), posinf=0, neginf=0)
     most, scales = np.quantile(values, 0.9), _FULL_SCALES[image.format]
     full = next((scale for scale in scales if most <= scale), scales[-1])
     kind = "grey16" if image.bands < 3 else "rgb16"

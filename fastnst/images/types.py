@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fastnst.images.decode import from_pillow
+from fastnst.images.decode import from_pillow, pixels_of
 from fastnst.images.levels import as_channels
 from fastnst.images.srgb import eight_bit, srgb_profile, upright_srgb
 
@@ -53,7 +53,7 @@ def _from_pillow(image: Image.Image) -> tuple[Tensor, Back]:
     if 0 in image.size:
         raise ValueError(f"expected an image with pixels, got {image.width} x {image.height}")
     upright = image.copy()
-    array = eight_bit(upright_srgb(from_pillow(upright))).numpy()
+    array = pixels_of(eight_bit(upright_srgb(from_pillow(upright))))
     ImageOps.exif_transpose(upright, in_place=True)  # takes the orientation out of its EXIF
     about = {name: value for name, value in upright.info.items() if name != "transparency"}
     if "icc_profile" in about:

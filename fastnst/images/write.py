@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import field, one_line, pyvips
+from fastnst.images.decode import field, one_line, pixels_of, pyvips
 from fastnst.images.formats import ImageError, check_sides, format_of, name_of
 from fastnst.images.levels import Bytes, to_levels
 from fastnst.images.marks import MARK, marked
@@ -107,7 +107,7 @@ def save_picture(
             _save(image, file, name, quality)
         else:
             options = pillow_options(name, image, quality=quality, stylized=stylized)
-            to_pillow(image.numpy(), name).save(file, name, **options)
+            to_pillow(pixels_of(image), name).save(file, name, **options)
 
 
 def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
+from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pixels_of, pyvips
 from fastnst.images.formats import check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.marks import marked
@@ -58,7 +58,7 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Anima
             frame.load()  # WebP and AVIF tell the duration with the pixels
             if frame.tell() >= skipped:
                 durations.append(float(frame.info.get("duration", 0)))
-                frames.append(Image.fromarray(upright_srgb(from_pillow(frame), scale).numpy()))
+                frames.append(Image.fromarray(pixels_of(upright_srgb(from_pillow(frame), scale))))
     return Animation(frames, durations, plays)
 
 
