@@ -12,9 +12,10 @@ from PIL import features
 from fastnst.base.errors import UserError
 
 # Formats that are written, by suffix.
-FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
-FORMATS |= {".tiff": "TIFF", ".gif": "GIF", ".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
-SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".ppm"}))  # of files that are taken for photos
+FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG"}
+FORMATS |= {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
+FORMATS |= {".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
+SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".jp2", ".pgm", ".ppm", ".tga"}))  # of files that are taken for photos
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
 

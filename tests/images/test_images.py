@@ -340,6 +340,27 @@ def test_photos_are_found_below_a_folder_sorted_and_without_hidden_ones(tmp_path
         photos.find_photos(tmp_path / "missing")
 
 
+def test_photos_are_known_by_their_content_and_links_are_followed(tmp_path: Path, caplog) -> None:
+    folder = tmp_path / "photos"
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "sub").mkdir(parents=True)
+    kinds = {"a.jfif": "JPEG", "b.jpe": "JPEG", "c.jp2": "JPEG2000", "d.tga": "TGA", "e.pgm": "PPM", "none": "PNG"}
+    for name, format in {**kinds, "f.dat": "WEBP", "sub/g": "AVIF", "h.photo": "TIFF"}.items():
+        Image.new("L" if format == "PPM" else "RGB", (20, 16), "teal" if format != "PPM" else 90).save(
+            folder / name, format
+        )
+    Image.new("RGB", (8, 8)).save(tmp_path / "elsewhere" / "i.png")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "sub" / "back").symlink_to(folder)
+    (folder / "notes.txt").write_text("no photo")
+    caplog.set_level("INFO", "fastnst")
+    found = [path.relative_to(folder).as_posix() for path in photos.find_photos(folder)]
+    assert found == sorted([*kinds, "f.dat", "sub/g", "h.photo", "linked/i.png"])
+    assert "1 files that are no photos are left out" in caplog.text
+    for name in found:
+        assert load_image(folder / name).shape[1] == 3
+
+
 def test_every_sample_photo_of_the_wheel_can_be_read() -> None:
     samples = photos.sample_photos()
     assert {"astronaut", "camera", "chelsea", "coffee", "rocket"} <= samples.keys()
