@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastnst.base.boxes import everything
 from fastnst.base.devices import choose_device, describe_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.memory import available_memory, saved_bytes
@@ -37,7 +38,6 @@ from fastnst.baseline.problem import (
     start_image,
 )
 from fastnst.baseline.settings import OptimizeSettings
-from fastnst.images.boxes import everything
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import to_levels
 from fastnst.images.picture import Picture

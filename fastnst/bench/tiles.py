@@ -7,9 +7,9 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from fastnst.base.boxes import everything, scaled
 from fastnst.bench.report import check_output, report
 from fastnst.bench.settings import BenchTilesSettings
-from fastnst.images.boxes import everything, scaled
 from fastnst.images.levels import psnr
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image

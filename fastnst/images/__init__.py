@@ -12,9 +12,9 @@ No wing above knows of 255, EXIF, ICC profiles, opacity or 16 bit.
     read.py       load_image, read_picture: a file to a tensor
     write.py      save_image, save_picture: a tensor to a file
     levels.py     whole numbers of 8 or 16 bit to [0, 1], and back
-    boxes.py      pictures read and computed part by part
     types.py      images of Pillow, NumPy and PyTorch to tensors, and back
     colors.py     lightness, and the colours of one image for another
+    opacity.py    hidden pixels, filled from visible ones
     masks.py      masks: where a photo is stylized
     sheet.py      labelled contact sheets
 """

@@ -18,7 +18,7 @@ from fastnst.base.errors import UserError
 from fastnst.images.formats import ImageError, name_of, register_heif
 
 if TYPE_CHECKING:
-    from fastnst.images.boxes import Box
+    from fastnst.base.boxes import Box
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -37,21 +37,9 @@ _BEGINNINGS = {
     **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
     **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
 }
-_BRANDS = {b"WEBP": "WEBP", b"avif": "AVIF", b"avis": "AVIF"}  # at byte 8
-_HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_BRANDS = {b"WEBP": "WEBP", b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys(_HEIF, "HEIF")}  # at byte 8
 _LOADERS = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "GIF": "gif", "WEBP": "webp", "AVIF": "heif"}
-
-
-_TYPES = {
-    "uchar": np.uint8,
-    "char": np.int8,
-    "ushort": np.uint16,
-    "short": np.int16,
-    "uint": np.uint32,
-    "int": np.int32,
-    "float": np.float32,
-    "double": np.float64,
-}
 
 
 class Opened(NamedTuple):
@@ -80,14 +68,15 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         source: A file, or a stream open for reading bytes.
         max_pixels: A file of more pixels is refused before it is decoded [MAX_PIXELS].
     """
-    with one_line(name_of(source)), pillow_aside(), _readable(source) as file:
-        if _is_heif(file):
+    with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
+        file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+        stack.enter_context(file)
+        format = _format(file)
+        if format == "HEIF":
             register_heif()
-        header, format = header_of(file), _format(file)
-        load = partial(_load, file, format)
-        image = None
+        header, load, image = header_of(file), partial(_load, file, format), None
         with suppress(pyvips.Error):
-            image = load() if format else None
+            image = load() if format in _LOADERS else None
         if format and image:
             check_pixels((image.width, image.height), max_pixels)
             yield Opened(image, format, header, load, file)
@@ -99,17 +88,11 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
                 yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
 
-def _is_heif(file: BinaryIO) -> bool:
-    file.seek(0)
-    beginning = file.read(12)
-    file.seek(0)
-    return beginning[4:8] == b"ftyp" and beginning[8:] in _HEIF
-
-
 def _format(file: BinaryIO) -> str | None:
-    """Pillow's name of the format, if libvips reads it."""
+    """Pillow's name of the format, if it is one of the usual."""
     file.seek(0)
     beginning = file.read(12)
+    file.seek(0)
     known = (name for start, name in _BEGINNINGS.items() if beginning.startswith(start))
     return next(known, _BRANDS.get(beginning[8:]))
 
@@ -151,7 +134,7 @@ def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
     rows, columns = box or (slice(0, image.height), slice(0, image.width))
     height, width = rows.stop - rows.start, columns.stop - columns.start
     data = pyvips.Region.new(image).fetch(columns.start, rows.start, width, height)
-    return np.frombuffer(data, _TYPES[image.format]).reshape(height, width, image.bands)
+    return np.frombuffer(data, pyvips.vimage.FORMAT_TO_TYPESTR[image.format]).reshape(height, width, image.bands)
 
 
 def in_memory(image: pyvips.Image) -> pyvips.Image:
@@ -175,8 +158,8 @@ def field(image: pyvips.Image, name: str) -> Any:
 def from_pillow(image: Image.Image) -> pyvips.Image:
     """A PIL image for libvips, with its profile, metadata and orientation; it is decoded."""
     image.load()
-    about = {"icc-profile-data": image.info.get("icc_profile"), "xmp-data": image.info.get("xmp")}
-    about |= {"exif-data": image.info.get("exif")}
+    names = {"icc-profile-data": "icc_profile", "xmp-data": "xmp", "exif-data": "exif"}
+    about = {name: image.info.get(known) for name, known in names.items()}
     orientation = 1
     with suppress(Exception):  # broken EXIF raises any error, and the photo is good without it
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
@@ -219,17 +202,10 @@ def _reason(error: Exception, failed: str) -> str:
     return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
 
 
-@contextmanager
-def _readable(source: Path | BinaryIO) -> Iterator[BinaryIO]:
-    """A file, or what is left of a stream."""
-    with source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read()) as file:
-        yield file
-
-
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
     with suppress(Exception):  # of what is only asked for side facts, any error
-        if _is_heif(file):
+        if _format(file) == "HEIF":
             register_heif()
         return Image.open(file)
     return None

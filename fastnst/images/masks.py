@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastnst.images.boxes import Reader, Size
+from fastnst.base.boxes import Reader, Size
 from fastnst.images.colors import LUMA
 from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError

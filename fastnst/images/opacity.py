@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastnst.images.boxes import Reader, Size, cut, everything, scaled
+from fastnst.base.boxes import Reader, Size, cut, everything, scaled
 
 CELL = 16  # pixels a side, over which visible colours are averaged first
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastnst.images.boxes import Box, everything
+from fastnst.base.boxes import Box, everything
 from fastnst.images.decode import field, one_line, pixels_of, pyvips
 from fastnst.images.levels import Levels, as_channels, from_levels
 from fastnst.images.opacity import filled

@@ -13,14 +13,13 @@ from fastnst.images.decode import field, pixels_of, pyvips
 
 # Full scales of types other than 8 and 16 bit: the first that nine tenths of the pixels do not exceed. What is brighter
 # is a highlight, which is clipped.
-_FULL_SCALES = {
-    "char": [127.0],
-    "short": [32767.0],
-    "int": [65535.0, 2.0**31 - 1],
-    "uint": [65535.0, 2.0**32 - 1],
-    "float": [1.0, 255.0, 65535.0],
-    "double": [1.0, 255.0, 65535.0],
+_FULL_SCALES: dict[str, tuple[float, ...]] = {
+    "char": (127.0,),
+    "short": (32767.0,),
+    "int": (65535.0, 2.0**31 - 1),
+    "uint": (65535.0, 2.0**32 - 1),
 }
+_FULL_SCALES |= dict.fromkeys(("float", "double"), (1.0, 255.0, 65535.0))
 _SAMPLE = 1000  # pixels a side that tell the full scale
 SMALL = 1 / 64  # scale
 _WAY = {"intent": "relative", "black_point_compensation": True}  # of profiles, as photo editors do

@@ -17,11 +17,11 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
+from fastnst.base.boxes import Reader, Size, everything
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
-from fastnst.images.boxes import Reader, Size, everything
 from fastnst.images.formats import ANIMATED, ImageError, format_of
 from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.masks import read_mask

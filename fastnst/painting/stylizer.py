@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from fastnst.base.boxes import Box, Reader, Size, cut, everything, scaled
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import UserError
 from fastnst.base.memory import available_memory, give_back
-from fastnst.images.boxes import Box, Reader, Size, cut, everything, scaled
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.opacity import visible

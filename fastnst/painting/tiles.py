@@ -7,7 +7,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor
 
-from fastnst.images.boxes import BLOCK, Box, Reader, Size, everything, in_blocks, widened, within
+from fastnst.base.boxes import BLOCK, Box, Reader, Size, everything, in_blocks, widened, within
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 
 PIECE = 128  # pixels, side of the squares that the statistics of a large picture are taken from

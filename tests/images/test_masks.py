@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fastnst.images.boxes import everything
+from fastnst.base.boxes import everything
 from fastnst.images.decode import pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.masks import Mask, read_mask

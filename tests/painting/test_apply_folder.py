@@ -18,10 +18,10 @@ import pytest
 import torch
 from PIL import Image
 
+from fastnst.base.boxes import everything
 from fastnst.base.errors import Interrupted
 from fastnst.base.pipeline import in_threads
 from fastnst.cli import main
-from fastnst.images.boxes import everything
 from fastnst.images.formats import ImageError
 from fastnst.images.picture import Picture
 from fastnst.networks.network import TransformationNetwork

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from fastnst.base.boxes import Box, Reader, cut, everything, in_blocks, scaled, widened, within
 from fastnst.bench.settings import BenchTilesSettings
 from fastnst.bench.tiles import bench_tiles, compare
-from fastnst.images.boxes import Box, Reader, cut, everything, in_blocks, scaled, widened, within
 from fastnst.images.levels import as_channels, from_levels, to_array, to_levels, to_tensor
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image
