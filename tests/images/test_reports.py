@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +161,13 @@ def test_a_picture_is_refused_that_has_more_pixels_than_allowed() -> None:
     with pytest.raises(ImageError, match="96 x 64 are 0 megapixels, and the limit is 0 megapixels"):
         read_picture(INPUTS / "plain.png", max_pixels=96 * 64 - 1)
     assert read_picture(INPUTS / "plain.png", max_pixels=96 * 64).size == (64, 96)
+
+
+def test_without_libvips_one_line_says_what_to_install(tmp_path) -> None:
+    script = "import sys; sys.modules['pyvips'] = None; from fastnst.cli import main; main(sys.argv[1:])"
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    words = ["apply", str(tmp_path / "photo.png"), "--style", "great_wave"]
+    done = subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fastnst: libvips is missing: pip install 'pyvips[binary]'")
+    assert done.stderr.count("\n") == 1
