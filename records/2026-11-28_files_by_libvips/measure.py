@@ -15,7 +15,10 @@ import time
 from pathlib import Path
 
 SIZES = {"0.25": (612, 408), "12": (4000, 3000), "96": (12000, 8000)}
-SUFFIXES = {"jpg": SIZES, "png": SIZES, "tif": SIZES, "webp": SIZES, "gif": ("0.25", "12"), "avif": ("0.25", "12")}
+SUFFIXES = {
+    **{"jpg": ("0.25", "12", "96"), "tif": ("0.25", "12", "96"), "png": ("0.25", "12"), "webp": ("0.25", "12")},
+    **{"gif": ("0.25",), "avif": ("0.25",)},
+}
 
 
 def one(clone: str, what: str, source: str, target: str) -> None:
@@ -54,6 +57,7 @@ def main(old: str, new: str, folder: Path) -> None:
                 words = [sys.executable, __file__, "one", clone, what, str(source), str(folder / f"out.{suffix}")]
                 done = subprocess.run(words, capture_output=True, text=True)
                 found = json.loads(done.stdout) if done.returncode == 0 else done.stderr[-200:]
+                print(f"{what} {suffix} {megapixels} {clone} {found}", file=sys.stderr, flush=True)
                 results[f"{what} {suffix} {megapixels} {'old' if clone == old else 'new'}"] = found
     print(json.dumps(results, indent=1))
 
