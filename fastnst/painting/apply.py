@@ -25,6 +25,7 @@ from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
 from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.masks import read_mask
+from fastnst.images.opacity import filled
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
 from fastnst.images.write import save_picture
@@ -264,7 +265,7 @@ class Studio:
         steady = Steady(partial(self._painted, work, full=True))  # the part that stays photo must not be blended
 
         def look(photo: Tensor) -> Tensor:
-            painted = steady(from_levels(photo[:, :3]), self._share(work, photo))
+            painted = steady(filled(from_levels(photo)), self._share(work, photo))
             return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
 
         return look

@@ -197,7 +197,8 @@ class Stylizer:
         for box in watch(cut((height, width), side or max(height, width))):
             with torch.inference_mode():
                 share = strength if isinstance(strength, float) else strength(box)
-                part = to_levels(_finished(original(box), painting(box), share, keep_colors), dtype)
+                untouched = from_levels(photo(box)[:, :3])
+                part = to_levels(_finished(untouched, painting(box), share, keep_colors), dtype)
             yield box, part
             if side:
                 give_back()
