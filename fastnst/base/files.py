@@ -5,6 +5,10 @@ import json
 import os
 import secrets
 import shlex
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,22 +17,40 @@ from fastnst.base.errors import UserError
 PACKAGE = Path(__file__).parent.parent  # a wheel has configs and checkpoints inside, a clone beside it
 
 
-def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
-    """Write under another name and rename, so that half a file is never seen; makes the folder.
+@contextmanager
+def whole_file(target: Path | BinaryIO, *, replace: bool = True) -> Iterator[BinaryIO]:
+    """A file to write and read, under another name and renamed at the end, so that half a file is never seen.
 
-    If anything fails, the old file is unchanged and nothing else is left.
+    Its folder is made. If anything fails, the old file is unchanged and nothing else is left.
+
+    Args:
+        target: The file, or a stream that gets the bytes at the end.
+        replace: Whether to replace an existing file.
 
     Raises:
         FileExistsError: Without `replace`, the file exists.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(6)}.partial")
+    if not isinstance(target, Path):
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            shutil.copyfileobj(file, target)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{secrets.token_hex(6)}.partial")
     try:
-        partial.write_bytes(data)
-        give_name(partial, path, replace=replace)
+        with partial.open("w+b") as file:
+            yield file
+        give_name(partial, target, replace=replace)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, data: bytes, *, replace: bool = True) -> None:
+    """Write bytes to a `whole_file`."""
+    with whole_file(path, replace=replace) as file:
+        file.write(data)
 
 
 def give_name(partial: Path, path: Path, *, replace: bool = True) -> None:
@@ -52,14 +74,6 @@ def give_name(partial: Path, path: Path, *, replace: bool = True) -> None:
         os.replace(partial, path)
     else:
         partial.unlink()
-
-
-def write_out(target: Path | BinaryIO, data: bytes, *, replace: bool = True) -> None:
-    """Write to a file, whole or not at all, or to a stream."""
-    if isinstance(target, Path):
-        write_whole(target, data, replace=replace)
-    else:
-        target.write(data)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastnst.base.boxes import everything
 from fastnst.base.devices import choose_device, describe_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.memory import available_memory, saved_bytes
@@ -38,9 +39,10 @@ from fastnst.baseline.problem import (
 )
 from fastnst.baseline.settings import OptimizeSettings
 from fastnst.images.colors import with_colors_of
+from fastnst.images.levels import to_levels
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
-from fastnst.images.write import save_image
+from fastnst.images.write import save_picture
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.video.frames import Frames
 
@@ -106,18 +108,8 @@ def _save(image: Tensor, picture: Picture, output: Path, settings: OptimizeSetti
     image = resized(image.cpu(), picture.pixels.shape)
     if settings.keep_colors == "luminance":
         image = with_colors_of(picture.pixels, image)
-    quality, depth = picture.quality or 95, picture.depth
-    save_image(
-        image,
-        output,
-        alpha=picture.alpha,
-        exif=picture.exif,
-        dpi=picture.dpi,
-        quality=quality,
-        depth=depth,
-        stylized=True,
-        replace=settings.force,
-    )
+    picture = picture.painted([(everything(picture.size), to_levels(image, picture.dtype))])
+    save_picture(picture, output, stylized=True, replace=settings.force)
 
 
 class _Way:

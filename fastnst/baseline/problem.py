@@ -58,7 +58,7 @@ def read_inputs(picture: Picture, settings: OptimizeSettings, device: torch.devi
     Raises:
         UserError: A wrong number of masks, a mask of another shape, or an unreadable file.
     """
-    photo = picture.pixels.to(device)
+    photo = picture.visible.to(device)
     if settings.keep_colors == "luminance":
         photo = luminance(photo)
     init = None

@@ -7,6 +7,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor
 
+from fastnst.base.boxes import everything, scaled
 from fastnst.bench.report import check_output, report
 from fastnst.bench.settings import BenchTilesSettings
 from fastnst.images.levels import psnr
@@ -15,7 +16,6 @@ from fastnst.images.read import load_image
 from fastnst.images.sheet import contact_sheet
 from fastnst.images.write import save_image
 from fastnst.painting.stylizer import Stylizer
-from fastnst.painting.tiles import everything, scaled
 
 COLUMNS = ("photo", "as a whole", "in tiles", "whole, middle", "tiles, middle")
 MIDDLE = 360  # pixels, side of the parts of the sheet

@@ -10,12 +10,12 @@ from typing import BinaryIO
 from PIL import features
 
 from fastnst.base.errors import UserError
-from fastnst.images.decoders import register_heif
 
 # Formats that are written, by suffix.
-FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}
-FORMATS |= {".tiff": "TIFF", ".gif": "GIF", ".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
-SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".ppm"}))  # of files that are taken for photos
+FORMATS = {".png": "PNG", ".apng": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG"}
+FORMATS |= {".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".gif": "GIF"}
+FORMATS |= {".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
+SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".jp2", ".pgm", ".ppm", ".tga"}))  # of files that are taken for photos
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
 
@@ -38,6 +38,15 @@ def check_suffix(path: Path) -> str:
         except ModuleNotFoundError as error:
             raise ImageError(f"{path}: {error}") from None
     return name
+
+
+def register_heif() -> None:
+    """Let Pillow read and write HEIC; a ModuleNotFoundError names the package to install."""
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("HEIC needs pillow-heif: pip install 'fastnst[heic]'") from None
+    pillow_heif.register_heif_opener()
 
 
 def format_of(target: Path | BinaryIO, format: str | None) -> str:

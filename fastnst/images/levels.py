@@ -1,7 +1,6 @@
 """Conversion of pixel values between levels, uint8 or uint16 as in files, and floats in [0, 1]."""
 
 import math
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,16 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-
-def on_white(channels: Tensor) -> Tensor:
-    """An image `(1, 3 or 4, H, W)` in [0, 1] on white, `(1, 3, H, W)`."""
-    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
-    return channels[:, :3] * alpha + (1 - alpha)
-
-
 Bytes = NDArray[np.uint8]
 Levels = NDArray[np.uint8] | NDArray[np.uint16]  # from 0 to the largest number that the type holds
-ROWS = 256  # of a large image are computed at once
 
 
 def from_levels(values: Tensor) -> Tensor:
@@ -58,13 +49,3 @@ def to_array(images: Tensor) -> Bytes:
     """Images `(B, C, H, W)` in [0, 1] as uint8 `(B, H, W, C)`."""
     array: Bytes = to_levels(images, torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
     return array
-
-
-def in_rows(levels: Tensor, change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Tensor:
-    """Change the pixels of images `(B, C, H, W)`, each for itself, in [0, 1]; some rows at once, to spare memory."""
-    return torch.cat([to_levels(change(from_levels(rows)), dtype) for rows in row_blocks(levels)], dim=2)
-
-
-def row_blocks(images: Tensor) -> Iterator[Tensor]:
-    """Images `(B, C, H, W)` as `(B, C, ROWS, W)`, the last with fewer rows."""
-    return (images[:, :, top : top + ROWS] for top in range(0, images.shape[2], ROWS))

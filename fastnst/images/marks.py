@@ -3,25 +3,29 @@
 Imports neither torch nor anything that does.
 """
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from fastnst import __version__
-from fastnst.images.decoders import open_image, pillow_aside
+from fastnst.images.decode import field, header_of, pillow_aside, pyvips
 
 _BY = "stylized by fastnst"
 MARK = f"{_BY} {__version__}"
-TAGS = (ExifTags.Base.ProcessingSoftware, ExifTags.Base.Software)
+_FIELD = "exif-ifd0-Software"
+_TAGS = (ExifTags.Base.ProcessingSoftware, ExifTags.Base.Software)
 
 
-def marked(exif: bytes | None) -> bytes:
-    """EXIF with the mark added."""
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
-    found[ExifTags.Base.ProcessingSoftware] = MARK
-    return found.tobytes()
+def marked(image: pyvips.Image) -> pyvips.Image:
+    """An image with the mark in its EXIF, behind the name of the software that is there already."""
+    image = image.copy()
+    # libvips shows a tag as "VALUE (VALUE, ASCII, 10 components, 10 bytes)"
+    known = re.fullmatch(r"(.*) \(\1, ASCII, .*\)", str(field(image, _FIELD)), re.DOTALL)
+    before = known.group(1).removesuffix(MARK).rstrip("; ") if known else ""
+    image.set_type(pyvips.GValue.gstr_type, _FIELD, f"{before}; {MARK}" if before else MARK)
+    return image
 
 
 def is_mark(text: object) -> bool:
@@ -31,9 +35,8 @@ def is_mark(text: object) -> bool:
 
 def has_mark(path: Path) -> bool:
     """Whether an image file is a stylized one; False for one that cannot be read."""
-    try:
-        with pillow_aside(), open_image(path) as image:
-            exif = image.getexif()
-            return any(is_mark(text) for text in (*map(exif.get, TAGS), image.info.get("comment")))
-    except Exception:  # any error of Pillow's decoders; it is reported when the file is stylized
-        return False
+    with suppress(Exception), pillow_aside(), path.open("rb") as file:  # what is wrong with it is told when it is read
+        if header := header_of(file):
+            exif = header.getexif()
+            return any(is_mark(text) for text in (*map(exif.get, _TAGS), header.info.get("comment")))
+    return False

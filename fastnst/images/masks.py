@@ -1,16 +1,13 @@
 """Masks: where a photo is stylized. White is, black and transparent are not, and the edge is soft."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-from torch.nn import functional as F
-
-from fastnst.images.colors import luminance
+from fastnst.base.boxes import Reader, Size
+from fastnst.images.colors import LUMA
+from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
-from fastnst.images.levels import from_levels, row_blocks
+from fastnst.images.picture import IN_MEMORY, Picture
 from fastnst.images.read import read_picture
 
 DEFAULT_FEATHER = 0.01  # of the photo's long side
@@ -24,28 +21,28 @@ class Mask:
 
     Attributes:
         name: Name of the file, for messages.
-        values: `(1, 1, H, W)` in [0, 1]; 1 is stylized.
+        values: One channel from 0 to 1; 1 is stylized.
         feather: Pixels of the photo over which the edge fades, to each side; None for a share of its long side.
     """
 
     name: str
-    values: Tensor
+    values: pyvips.Image
     feather: float | None = None
 
-    def fitted(self, height: int, width: int) -> Tensor:
-        """The mask for a photo of this size, `(1, 1, height, width)` in [0, 1].
+    def fitted(self, height: int, width: int) -> Reader:
+        """The mask for a photo of this size: a function from a box to `(1, 1, H, W)` in [0, 1].
 
         Raises:
             ImageError: Its shape is not the photo's.
         """
-        rows, columns = self.values.shape[-2:]
+        rows, columns = self.values.height, self.values.width
         if abs(columns * height / rows - width) > max(1.0, SHAPE_TOLERANCE * width):
             raise ImageError(
                 f"mask {self.name} is {columns}x{rows} and the photo {width}x{height}: "
                 "draw the mask on the photo, or crop it to the same shape"
             )
         feather = DEFAULT_FEATHER * max(height, width) if self.feather is None else self.feather
-        return _feathered(self.values, (height, width), feather / 2)  # two standard deviations to each side
+        return Picture(_feathered(self.values, (height, width), feather / 2), self.name).part
 
 
 def read_mask(path: Path, *, feather: float | None = None) -> Mask:
@@ -54,30 +51,27 @@ def read_mask(path: Path, *, feather: float | None = None) -> Mask:
     Raises:
         ImageError: It cannot be read, or nothing in it is white.
     """
-    values = torch.cat([_values(from_levels(rows)) for rows in row_blocks(read_picture(path).levels)], dim=2)
-    if not values.any():
-        raise ImageError(f"mask {path} is black everywhere; white is what is painted")
+    image = read_picture(path).image
+    full = 65535 if image.format == "ushort" else 255
+    weights = [share / full for share in LUMA]
+    values = image[0] * weights[0] + image[1] * weights[1] + image[2] * weights[2]
+    if image.bands == 4:
+        values = values * (image[3] / full)
+    with one_line(str(path)):
+        if values.max() == 0:
+            raise ImageError("black everywhere; white is what is painted")
     return Mask(str(path), values, feather)
 
 
-def _values(channels: Tensor) -> Tensor:
-    """How bright and opaque an image `(1, 3 or 4, H, W)` is, `(1, 1, H, W)` in [0, 1]."""
-    return luminance(channels[:, :3])[:, :1] * channels[:, 3:].prod(1, keepdim=True)
+def _feathered(mask: pyvips.Image, size: Size, deviation: float) -> pyvips.Image:
+    """Resized and blurred with a Gaussian; a wide one at a size at which it is about `BLUR` pixels."""
+    scale = max(1, int(deviation / BLUR))
+    height, width = (max(1, round(side / scale)) for side in size)
+    soft = _resized(mask, (height, width))
+    if deviation > 0:
+        soft = soft.gaussblur(deviation / scale, precision="float", min_ampl=0.01)
+    return _resized(soft.copy_memory() if height * width <= IN_MEMORY else soft, size)
 
 
-def _feathered(mask: Tensor, shape: tuple[int, int], deviation: float) -> Tensor:
-    """Resized and blurred with a Gaussian; a wide one at a size at which it is `BLUR` pixels, to the same effect."""
-    scale = max(1.0, deviation / BLUR)
-    small = [max(1, round(side / scale)) for side in shape]
-    soft = _blurred(F.interpolate(mask, small, mode="bilinear", antialias=True), deviation / scale)
-    return F.interpolate(soft, shape, mode="bilinear").clamp(0, 1)
-
-
-def _blurred(mask: Tensor, deviation: float) -> Tensor:
-    if deviation == 0:
-        return mask
-    reach = math.ceil(3 * deviation)
-    weights = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * deviation**2))
-    weights = (weights / weights.sum()).to(mask)
-    padded = F.pad(mask, (reach,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
+def _resized(mask: pyvips.Image, size: Size) -> pyvips.Image:
+    return mask.resize(size[1] / mask.width, vscale=size[0] / mask.height, kernel="linear", gap=0)

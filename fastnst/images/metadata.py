@@ -1,47 +1,32 @@
-"""Metadata of image files: camera, time, place and author (EXIF), dots per inch, quality of a JPEG file."""
+"""Metadata that libvips does not carry from file to file: a JPEG's quality, EXIF of TIFF files, EXIF for Pillow."""
 
 import functools
 import io
 from contextlib import suppress
+from typing import BinaryIO
 
+import tifftools
 from PIL import ExifTags, Image
 
+from fastnst.images.decode import pyvips
+
 _TAGS = ExifTags.Base
-_KEPT_EXIF = (
-    *(_TAGS.ImageDescription, _TAGS.Make, _TAGS.Model, _TAGS.Software),
-    *(_TAGS.DateTime, _TAGS.Artist, _TAGS.Copyright),
-)
-
-# Wrong once pixels, size or place in the file have changed.
-_STALE_EXIF = (
-    *(_TAGS.MakerNote, _TAGS.ColorSpace, _TAGS.ExifImageWidth, _TAGS.ExifImageHeight),
-    _TAGS.ExifInteroperabilityOffset,
-)
+_SUBDIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+# Of a TIFF file's directory, in which tags of the photo and of the layout of its pixels stand side by side.
+_OF_THE_PHOTO = {
+    *(_TAGS.ImageDescription, _TAGS.Make, _TAGS.Model, _TAGS.Software, _TAGS.DateTime, _TAGS.Artist, _TAGS.Copyright),
+    *(_TAGS.HostComputer, _TAGS.XPTitle, _TAGS.XPComment, _TAGS.XPAuthor, _TAGS.XPKeywords, _TAGS.XPSubject),
+    *_SUBDIRECTORIES,
+}
+_HEAD = b"Exif\0\0"
 
 
-def camera_exif(image: Image.Image) -> bytes | None:
-    """The EXIF that stays true when the pixels change; None if there is none or it is broken.
-
-    The orientation is left out, because the pixels are turned; so is the thumbnail.
-    """
-    kept = Image.Exif()
-    with suppress(Exception):
-        found = image.getexif()
-        kept.update({tag: found[tag] for tag in _KEPT_EXIF if tag in found})
-        for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            if inside := {tag: value for tag, value in found.get_ifd(part).items() if tag not in _STALE_EXIF}:
-                kept[part] = inside
-        return kept.tobytes() if len(kept) else None
-    return None
-
-
-def jpeg_quality(image: Image.Image) -> int | None:
+def jpeg_quality(header: Image.Image | None) -> int | None:
     """The libjpeg quality, 1 to 100, whose table for brightness comes closest to the file's; None if not JPEG."""
-    tables = getattr(image, "quantization", None)
-    if not tables:
-        return None
-    coarseness = sum(tables[0])
-    return min(range(100, 0, -1), key=lambda quality: abs(_coarseness(quality) - coarseness))
+    with suppress(Exception):  # whatever is wrong with its tables, the pixels may be good
+        coarseness = sum(next(iter(header.quantization.values())))  # type: ignore[union-attr]
+        return min(range(100, 0, -1), key=lambda quality: abs(_coarseness(quality) - coarseness))
+    return None
 
 
 @functools.cache
@@ -53,10 +38,35 @@ def _coarseness(quality: int) -> int:
         return sum(image.quantization[0])  # type: ignore[attr-defined]
 
 
-def dots_per_inch(image: Image.Image) -> tuple[float, float] | None:
-    """Dots per inch, across and down; None if the file has none or invalid ones."""
-    try:
-        across, down = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    return (across, down) if 0 < across < 1e5 and 0 < down < 1e5 else None
+def exif_bytes(image: pyvips.Image) -> bytes:
+    """The EXIF that libvips would write with an image."""
+    bearer = pyvips.Image.black(image.width, image.height).copy(xres=image.xres, yres=image.yres)
+    for name in image.get_fields():
+        if name.startswith("exif-"):
+            bearer.set_type(image.get_typeof(name), name, image.get(name))
+    written = bearer.jpegsave_buffer(keep=pyvips.ForeignKeep.EXIF)
+    data: bytes = pyvips.Image.jpegload_buffer(written).get("exif-data")
+    return data
+
+
+def tiff_exif(file: BinaryIO) -> bytes | None:
+    """The EXIF of a TIFF file; None if there is none, or it is broken."""
+    with suppress(Exception):  # the photo is good without it
+        file.seek(0)
+        info = tifftools.read_tiff(file)
+        tags = {tag: entry for tag, entry in info["ifds"][0]["tags"].items() if tag in _OF_THE_PHOTO}
+        if tags:
+            tifftools.write_tiff(
+                {**info, "ifds": [{**info["ifds"][0], "tags": tags}], "bigtiff": False}, found := io.BytesIO()
+            )
+            return _HEAD + found.getvalue()
+    return None
+
+
+def add_exif(tiff: BinaryIO, exif: bytes, target: BinaryIO) -> None:
+    """Copy a TIFF file and add EXIF on the way."""
+    added = tifftools.read_tiff(io.BytesIO(exif.removeprefix(_HEAD)))["ifds"][0]["tags"]
+    info = tifftools.read_tiff(tiff)
+    tags = info["ifds"][0]["tags"]
+    tags |= {tag: entry for tag, entry in added.items() if tag in _OF_THE_PHOTO}
+    tifftools.write_tiff(info, target)

@@ -1,11 +1,15 @@
 """Photos in folders, and sample photos by name. Imports neither torch nor anything that does."""
 
 import importlib.util
+import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from fastnst.base.files import PACKAGE
 from fastnst.images.formats import SUFFIXES, ImageError
+
+log = logging.getLogger("fastnst")
 
 # The pictures of the scikit-image wheel that serve as photos; the others are text, diagrams and microscopy.
 SAMPLES = (
@@ -16,15 +20,34 @@ SAMPLE_STYLE = PACKAGE / "samples" / "wave.jpg"
 
 
 def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
-    """All files in the folder and below whose suffix is that of a photo, sorted; hidden ones are left out."""
+    """All photos in the folder and below, sorted; hidden ones are left out, links are followed.
+
+    A file whose suffix is none of these is opened: it is a photo if it begins like one. Files that are none are
+    counted in the log.
+    """
     if not folder.is_dir():
         raise NotADirectoryError(f"expected a folder of photos, got {folder}")
     photos: list[Path] = []
-    for place, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [name for name in files if not name.startswith(".")]
-        photos += [Path(place, name) for name in shown if name.lower().endswith(suffixes)]
+    others: list[Path] = []
+    seen = {os.path.realpath(folder)}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        below = {name: os.path.realpath(os.path.join(place, name)) for name in folders if not name.startswith(".")}
+        folders[:] = [name for name, real in below.items() if real not in seen]  # a link may lead back
+        seen |= set(below.values())
+        for name in (name for name in files if not name.startswith(".")):
+            path = Path(place, name)
+            (photos if name.lower().endswith(suffixes) or _is_picture(path) else others).append(path)
+    if others:
+        log.info("%s: %d files that are no photos are left out", folder, len(others))
     return sorted(photos)
+
+
+def _is_picture(path: Path) -> bool:
+    from fastnst.images.decode import header_of, pillow_aside  # here, because most folders do not need them
+
+    with suppress(OSError), pillow_aside(), path.open("rb") as file:
+        return header_of(file) is not None
+    return False
 
 
 def sample_photos() -> dict[str, Path]:

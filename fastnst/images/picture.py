@@ -1,10 +1,22 @@
 """`Picture`: an image with the metadata of its file."""
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from fastnst.images.levels import from_levels
+from fastnst.base.boxes import Box, everything
+from fastnst.images.decode import field, one_line, pixels_of, pyvips
+from fastnst.images.levels import Levels, as_channels, from_levels
+from fastnst.images.opacity import filled
+
+IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
+_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
+_MILLIMETRES = 25.4  # of an inch
 
 
 @dataclass(frozen=True)
@@ -12,21 +24,78 @@ class Picture:
     """An image with the metadata of its file, which the stylized image keeps.
 
     Attributes:
-        levels: `(1, 3 or 4, H, W)`, sRGB and, if the file has it, opacity, turned upright; uint8, or uint16 for a file
-            of more than 8 bit per channel.
+        image: RGB or RGBA, sRGB, turned upright; uint8, or uint16 for a file of more than 8 bit per channel. It carries
+            the metadata. The pixels of a large one are decoded when they are asked for.
+        name: Of the file, for messages.
         format: Pillow's name of the file format, such as "JPEG".
-        exif: Camera, time, place and author, without the orientation; None if there is none.
         quality: For a JPEG file, the libjpeg quality (1 to 100) whose tables come closest; else None.
-        dpi: Dots per inch, across and down, if the file says.
-        frames: Pictures in the file; `levels` are the first. See `painting/animation.py` for the others.
+        frames: Pictures in the file; this is the first. See `painting/animation.py` for the others.
+        profile: The file's own ICC profile.
     """
 
-    levels: Tensor
+    image: pyvips.Image
+    name: str = "image"
     format: str | None = None
-    exif: bytes | None = None
     quality: int | None = None
-    dpi: tuple[float, float] | None = None
     frames: int = 1
+    profile: bytes | None = None
+
+    @classmethod
+    def of(
+        cls, levels: Tensor, *, exif: bytes | None = None, dpi: tuple[float, float] | None = None, **about: Any
+    ) -> "Picture":
+        """A picture of levels `(1, 3 or 4, H, W)`, uint8 or uint16."""
+        kind = "rgb16" if levels.dtype == torch.uint16 else "srgb"
+        image = pyvips.Image.new_from_array(levels[0].permute(1, 2, 0).contiguous().numpy(), interpretation=kind)
+        across, down = dpi or (72, 72)
+        image = image.copy(xres=across / _MILLIMETRES, yres=down / _MILLIMETRES)
+        if exif:
+            image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+        return cls(image, **about)
+
+    def painted(self, parts: Iterable[tuple[Box, Tensor]]) -> "Picture":
+        """The picture with other colours; opacity and metadata stay.
+
+        Args:
+            parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
+                in a temporary file.
+        """
+        height, width = self.size
+        bands = _bands(parts, width)
+        if height * width <= IN_MEMORY:
+            image = pyvips.Image.new_from_array(np.concatenate([band.copy() for band in bands]))
+        else:
+            with tempfile.NamedTemporaryFile(suffix=".raw") as file:  # libvips has it open when the name goes
+                for band in bands:
+                    band.tofile(file)
+                file.flush()
+                image = pyvips.Image.rawload(file.name, width, height, 3, format=self.image.format)
+        image = image.copy(interpretation=self.image.interpretation, xres=self.image.xres, yres=self.image.yres)
+        if self.image.bands == 4:
+            image = image.bandjoin(self.image[3])
+        for name in _KEPT:
+            if kind := self.image.get_typeof(name):
+                image.set_type(kind, name, self.image.get(name))
+        return replace(self, image=image)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.image.height, self.image.width
+
+    @property
+    def levels(self) -> Tensor:
+        """`(1, 3 or 4, H, W)`, uint8 or uint16."""
+        return self.part(everything(self.size))
+
+    def part(self, box: Box) -> Tensor:
+        """The levels of a box.
+
+        Raises:
+            ImageError: The file turns out to be damaged.
+        """
+        with one_line(self.name):
+            return as_channels(pixels_of(self.image, box))
 
     @property
     def pixels(self) -> Tensor:
@@ -34,11 +103,44 @@ class Picture:
         return from_levels(self.levels[:, :3])
 
     @property
+    def visible(self) -> Tensor:
+        """`pixels`, but hidden ones have the colours of visible ones around them."""
+        return filled(from_levels(self.levels))
+
+    @property
     def alpha(self) -> Tensor | None:
         """Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one."""
-        return from_levels(self.levels[:, 3:]) if self.levels.shape[1] == 4 else None
+        return from_levels(self.levels[:, 3:]) if self.image.bands == 4 else None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the levels: uint8 or uint16."""
+        return torch.uint16 if self.image.format == "ushort" else torch.uint8
 
     @property
     def depth(self) -> int:
         """Bits per channel, 8 or 16."""
-        return 8 * self.levels.element_size()
+        return 8 * self.dtype.itemsize
+
+    @property
+    def exif(self) -> bytes | None:
+        """EXIF as in the file."""
+        data: bytes | None = field(self.image, "exif-data")
+        return data
+
+    @property
+    def dpi(self) -> tuple[float, float]:
+        """Dots per inch, across and down."""
+        return self.image.xres * _MILLIMETRES, self.image.yres * _MILLIMETRES
+
+
+def _bands(parts: Iterable[tuple[Box, Tensor]], width: int) -> Iterator[Levels]:
+    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom; it is used again."""
+    band = np.empty((0, width, 3), np.uint8)
+    for (_, columns), levels in parts:
+        array = levels[0].permute(1, 2, 0).numpy()
+        if columns.start == 0 and (len(band) != len(array) or band.dtype != array.dtype):
+            band = np.empty((len(array), width, 3), array.dtype)
+        band[:, columns] = array
+        if columns.stop == width:
+            yield band

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from fastnst.images.color_profiles import srgb_profile
+from fastnst.images.decode import from_pillow, pixels_of
 from fastnst.images.levels import as_channels
-from fastnst.images.read import decoded
+from fastnst.images.srgb import eight_bit, srgb_profile, upright_srgb
 
 TAKEN = (
     "a PIL image; an array (H, W, 3) or (B, H, W, 3); a tensor (3, H, W) or (B, 3, H, W); or a list of these. "
@@ -53,7 +53,8 @@ def _from_pillow(image: Image.Image) -> tuple[Tensor, Back]:
     if 0 in image.size:
         raise ValueError(f"expected an image with pixels, got {image.width} x {image.height}")
     upright = image.copy()
-    array = np.array(decoded(upright, max, None, spare=1))  # turns it, and takes the orientation out of its EXIF
+    array = pixels_of(eight_bit(upright_srgb(from_pillow(upright))))
+    ImageOps.exif_transpose(upright, in_place=True)  # takes the orientation out of its EXIF
     about = {name: value for name, value in upright.info.items() if name != "transparency"}
     if "icc_profile" in about:
         about["icc_profile"] = srgb_profile()

@@ -1,6 +1,6 @@
 """Writers of image files: `save_image`, `save_picture`. A file is written whole or not at all."""
 
-import io
+import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -8,32 +8,33 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fastnst.base.files import write_out
-from fastnst.images import deep_color
-from fastnst.images.color_profiles import srgb_profile
-from fastnst.images.decoders import with_palette
-from fastnst.images.formats import ImageError, check_sides, format_of
-from fastnst.images.levels import Bytes, in_rows, on_white, to_levels
+from fastnst.base.files import whole_file
+from fastnst.images.decode import field, one_line, pixels_of, pyvips
+from fastnst.images.formats import ImageError, check_sides, format_of, name_of
+from fastnst.images.levels import Bytes, to_levels
 from fastnst.images.marks import MARK, marked
+from fastnst.images.metadata import add_exif, exif_bytes
 from fastnst.images.picture import Picture
+from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
-_ENCODING: dict[str, dict[str, Any]] = {
-    "JPEG": {"subsampling": 0, "optimize": True},
-    "TIFF": {"compression": "tiff_deflate"},
-    "GIF": {"optimize": False},  # otherwise Pillow drops the transparent colour of frames without holes
-    "AVIF": {"subsampling": "4:4:4"},
-    "HEIF": {"chroma": 444},
-}
+NUM_COLORS = 256  # of a palette
+SMALL_TIFF = 2**32 - 2**28  # bytes; a larger file is a BigTIFF
+DEEP = ("PNG", "TIFF", "AVIF")  # formats that hold more than 8 bit
 _LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
-_LONGEST_EXIF = 65527 - 64  # bytes, in a JPEG file, without the mark
+_SAVERS: dict[str, tuple[str, dict[str, Any]]] = {  # libvips's; the other formats are written by Pillow
+    "JPEG": ("jpegsave_target", {}),
+    "PNG": ("pngsave_target", {"filter": "all"}),
+    "WEBP": ("webpsave_target", {}),
+    "TIFF": ("tiffsave_target", {"compression": "deflate", "predictor": "horizontal"}),
+    "AVIF": ("heifsave_target", {"compression": "av1", "subsample_mode": "off", "effort": 3}),
+}
 
 
 def encode_photo(photo: Bytes, *, quality: int = 90) -> bytes:
     """A photo `(H, W, 3)` as the bytes of a small JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+    data: bytes = pyvips.Image.new_from_array(photo).jpegsave_buffer(Q=quality, subsample_mode="on", keep="none")
+    return data
 
 
 def save_image(
@@ -60,7 +61,7 @@ def save_image(
         raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
     channels = image if alpha is None else torch.cat((image, alpha.to(image)), dim=1)
     levels = to_levels(channels, torch.uint8 if depth == 8 else torch.uint16).cpu()
-    picture = Picture(levels, exif=exif, quality=quality, dpi=dpi)
+    picture = Picture.of(levels, exif=exif, dpi=dpi, quality=quality)
     save_picture(picture, target, format=format, stylized=stylized, replace=replace)
 
 
@@ -71,74 +72,93 @@ def save_picture(
     quality: int | None = None,
     format: str | None = None,
     stylized: bool = False,
+    keep_profile: bool = False,
     replace: bool = True,
 ) -> None:
     """Write a picture with an sRGB profile; a file appears whole or not at all, with its folder.
 
-    PNG and TIFF hold 16 bit per channel, the others 8. JPEG has no opacity: the image is put on white. EXIF that does
-    not fit into a JPEG file is left out.
+    PNG and TIFF hold 16 bit per channel, AVIF 12, the others 8. JPEG has no opacity: the image is put on white.
 
     Args:
         picture: The picture; its `format` and `frames` are ignored.
         target: A file, or a stream open for writing bytes (which needs `format`).
-        quality: Of JPEG, AVIF, HEIC (never with subsampled colour) and WebP, 1 to 100 [the picture's, else 95].
+        quality: Of JPEG, AVIF, HEIC and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
         stylized: Mark it as stylized in its metadata; see `marks.py`.
+        keep_profile: Write it in the colour space of the photo's own profile, if that is one for RGB.
         replace: Whether to replace an existing file.
 
     Raises:
-        ImageError: The format is unknown or cannot hold an image of this size.
+        ImageError: The format is unknown or cannot hold the image.
         FileExistsError: Without `replace`, the file exists.
     """
     name = format_of(target, format)
-    check_sides(target, name, picture.levels.shape[-2:])
-    known: dict[str, Any] = {"exif": picture.exif, "dpi": picture.dpi}
-    if picture.depth > 8 and name in deep_color.FORMATS:
-        known["exif"] = marked(picture.exif) if stylized else picture.exif
-        values = picture.levels[0].permute(1, 2, 0).numpy()
-        write_out(target, deep_color.encode(values, name, profile=srgb_profile(), **known), replace=replace)
-        return
-    options = encoding(name, quality=quality or picture.quality or 95, stylized=stylized, **known)
-    if picture.levels[0, 0].numel() > LARGE:
-        options.pop("optimize", None)
-    buffer = io.BytesIO()
-    to_pillow(picture.levels, name).save(buffer, name, **options)
-    write_out(target, buffer.getvalue(), replace=replace)
+    check_sides(target, name, picture.size)
+    quality = quality or picture.quality or 95
+    with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
+        profile = picture.profile if keep_profile else None
+        image = _as_held_by(name, picture.image, profile, stylized=stylized)
+        if name == "TIFF":
+            with tempfile.TemporaryFile() as plain:
+                _save(image, plain, name, quality)
+                plain.seek(0)
+                add_exif(plain, exif_bytes(image), file)
+        elif name in _SAVERS:
+            _save(image, file, name, quality)
+        else:
+            options = pillow_options(name, image, quality=quality, stylized=stylized)
+            to_pillow(pixels_of(image), name).save(file, name, **options)
 
 
-def encoding(
-    name: str,
-    *,
-    quality: int = 95,
-    exif: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    stylized: bool = False,
-) -> dict[str, Any]:
-    """Arguments of Pillow's `save` for a format; see `save_picture`."""
-    options: dict[str, Any] = {"icc_profile": srgb_profile(), **_ENCODING.get(name, {})}
-    if exif and len(exif) > _LONGEST_EXIF:
-        exif = None
-    if stylized and name == "GIF":
-        options["comment"] = MARK
-    elif stylized and name == "TIFF" and not exif:
-        options["software"] = MARK
-    elif stylized:
-        exif = marked(exif)
+def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bool) -> dict[str, Any]:
+    """Arguments of Pillow's `save` for what it writes: GIF, HEIC and animations."""
+    options: dict[str, Any] = {"icc_profile": field(image, "icc-profile-data") or srgb_profile()}
+    if name == "GIF":  # if optimized, Pillow drops the transparent colour of frames without holes
+        return options | {"optimize": False} | ({"comment": MARK} if stylized else {})
     if name in _LOSSY:
-        options["quality"] = quality
-    if exif:
-        options["exif"] = exif.removeprefix(b"Exif\0\0") if name == "WEBP" else exif  # in animations Pillow leaves it
-        options.pop("compression", None)  # Pillow cannot write EXIF into a compressed TIFF file
-    if dpi:
-        options["dpi"] = dpi
-    return options
+        options |= {"quality": quality, "subsampling": "4:4:4", "chroma": 444}
+    exif = exif_bytes(image)
+    return options | {"exif": exif.removeprefix(b"Exif\0\0") if name == "WEBP" else exif}
 
 
-def to_pillow(levels: Tensor, name: str) -> Image.Image:
-    """One image `(1, 3 or 4, H, W)`, as a file of this format holds it: RGB, RGBA or, in GIF, a palette."""
-    if name == "JPEG" and levels.shape[1] == 4:
-        levels = in_rows(levels, on_white, torch.uint8)
-    elif levels.dtype != torch.uint8:
-        levels = in_rows(levels, torch.clone, torch.uint8)
-    image = Image.fromarray(levels[0].permute(1, 2, 0).contiguous().numpy())
-    return with_palette(image) if name == "GIF" else image
+def to_pillow(array: Bytes, name: str) -> Image.Image:
+    """An image `(H, W, 3 or 4)` as Pillow writes it: RGB, RGBA or, in GIF, 256 colours, dithered."""
+    image = Image.fromarray(array)
+    if name != "GIF":
+        return image
+    colors, has_alpha = image.convert("RGB"), image.mode == "RGBA"
+    indices = colors.quantize(palette=colors.quantize(NUM_COLORS - has_alpha), dither=Image.Dither.FLOYDSTEINBERG)
+    if has_alpha:  # one of the colours is transparent
+        hidden = image.getchannel("A").point(lambda opacity: opacity < NUM_COLORS // 2, "1")
+        indices.paste(NUM_COLORS - 1, mask=hidden)
+        indices.info["transparency"] = NUM_COLORS - 1
+    return indices
+
+
+def _as_held_by(name: str, image: pyvips.Image, profile: bytes | None, *, stylized: bool) -> pyvips.Image:
+    """An image as a file of this format holds it, with metadata that is true of it."""
+    if name == "JPEG" and image.bands == 4:
+        full = 65535 if image.format == "ushort" else 255
+        image = image.flatten(background=full, max_alpha=full).rint().cast(image.format)
+    image = in_profile(image if name in DEEP else eight_bit(image), profile)
+    for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):
+        image.remove(stale)
+    return marked(image) if stylized else image
+
+
+def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
+    """Write with libvips."""
+    saver, options = _SAVERS[name]
+    options = options | ({"Q": quality} if name in _LOSSY else {})
+    if name == "JPEG":
+        small = image.width * image.height <= LARGE
+        halved = field(image, "jpeg-chroma-subsample") not in (None, "4:4:4")
+        options |= {"subsample_mode": "on" if halved else "off", "optimize_coding": small}
+        options |= {"interlace": small and bool(field(image, "interlaced"))}
+    elif name == "TIFF":
+        size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
+        options |= {"bigtiff": size > SMALL_TIFF}
+    elif name == "AVIF":
+        options |= {"bitdepth": 12 if image.format == "ushort" else 8}
+    target = pyvips.Target.new_to_descriptor(file.fileno())
+    getattr(image, saver)(target, **options)

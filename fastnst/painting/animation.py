@@ -1,7 +1,7 @@
 """Animations (GIF, WebP, APNG, AVIF): stylized frame by frame, with their times and transparency."""
 
-import io
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,15 @@ import numpy as np
 from PIL import Image, ImageSequence
 from torch import Tensor
 
-from fastnst.base.files import write_out
-from fastnst.images.formats import check_sides
+from fastnst.base.files import whole_file
+from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pixels_of, pyvips
+from fastnst.images.formats import check_sides, name_of
 from fastnst.images.levels import as_channels
-from fastnst.images.read import check_pixels, count_frames, decoded, opened
-from fastnst.images.write import encoding, to_pillow
+from fastnst.images.marks import marked
+from fastnst.images.picture import Picture
+from fastnst.images.read import count_frames
+from fastnst.images.srgb import upright_srgb
+from fastnst.images.write import pillow_options, to_pillow
 
 
 @dataclass(frozen=True)
@@ -44,15 +48,17 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Anima
         ImageError: As `read_picture`; the limit of pixels is for all frames together.
     """
     frames, durations = [], []
-    with opened(source) as image:
-        check_pixels(image.size, count_frames(image))
-        plays = _plays(image)
+    with opened(source) as file:
+        assert file.header is not None  # which has counted the frames
+        image = file.header
+        check_pixels(image.size, frames=count_frames(file))
+        plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):
             frame.load()  # WebP and AVIF tell the duration with the pixels
             if frame.tell() >= skipped:
                 durations.append(float(frame.info.get("duration", 0)))
-                frames.append(decoded(frame.copy(), max, size, spare=2))
+                frames.append(Image.fromarray(pixels_of(upright_srgb(from_pillow(frame), scale))))
     return Animation(frames, durations, plays)
 
 
@@ -64,7 +70,7 @@ def paint_animation(
     format: str,
     size: int | None = None,
     quality: int = 95,
-    exif: bytes | None = None,
+    like: Picture | None = None,
     replace: bool = True,
 ) -> tuple[int, int]:
     """Stylize each frame, and write them with the times, the number of plays and the transparency of the source.
@@ -76,7 +82,7 @@ def paint_animation(
         format: One of `images.formats.ANIMATED`.
         size: Longest side in pixels; larger frames are shrunk.
         quality: Quality of WebP and AVIF, 1 to 100.
-        exif: As in `images.picture.Picture`.
+        like: The first picture, whose metadata the file gets.
         replace: Whether to replace an existing file.
 
     Returns:
@@ -87,15 +93,15 @@ def paint_animation(
     check_sides(target, format, (height, width))
     frames = [_painted(frame, paint, format) for frame in animation.frames]
     times = _times(format, animation, transparent=animation.frames[0].mode == "RGBA")
-    buffer = io.BytesIO()
-    options = encoding(format, quality=quality, exif=exif, stylized=True) | times
-    frames[0].save(buffer, format, save_all=True, append_images=frames[1:], **options)
-    write_out(target, buffer.getvalue(), replace=replace)
+    about = pyvips.Image.black(width, height) if like is None else like.image
+    options = pillow_options(format, marked(about), quality=quality, stylized=True) | times
+    with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
+        frames[0].save(file, format, save_all=True, append_images=frames[1:], **options)
     return width, height
 
 
 def _painted(frame: Image.Image, paint: Callable[[Tensor], Tensor], format: str) -> Image.Image:
-    return to_pillow(paint(as_channels(np.array(frame))), format)
+    return to_pillow(paint(as_channels(np.array(frame)))[0].permute(1, 2, 0).contiguous().numpy(), format)
 
 
 def _plays(image: Image.Image) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
+from fastnst.base.boxes import Reader, Size, everything
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.pipeline import in_threads
@@ -24,6 +25,7 @@ from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
 from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.masks import read_mask
+from fastnst.images.opacity import filled
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
 from fastnst.images.write import save_picture
@@ -146,7 +148,7 @@ class Studio:
 
     stylizer: Stylizer
     settings: ApplySettings
-    mask: Callable[[int, int], Tensor] | None
+    mask: Callable[[int, int], Reader] | None
     progress: Progress
     told: list[str] = field(default_factory=list)
 
@@ -187,8 +189,10 @@ class Studio:
 
     def _read(self, work: Work) -> None:
         if not is_video(work.job.photo):
-            work.picture = read_picture(work.source, size=self.settings.size)
-            work.size = work.picture.levels.shape[-1], work.picture.levels.shape[-2]
+            work.picture = read_picture(
+                work.source, size=self.settings.size, max_pixels=self.settings.max_megapixels * 1_000_000
+            )
+            work.size = work.picture.size[1], work.picture.size[0]
 
     def _paint(self, work: Work) -> None:
         job, picture, size, quality = work.job, work.picture, self.settings.size, self.settings.quality
@@ -209,7 +213,7 @@ class Studio:
                 target,
                 look,
                 size=size,
-                exif=picture.exif,
+                like=picture,
                 quality=quality,
                 format=format,
                 replace=self._replace,
@@ -222,7 +226,14 @@ class Studio:
             log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        work.picture = replace(picture, levels=self._painted(work, picture.levels))
+        parts = self.stylizer.parts(
+            picture.part,
+            (1, picture.image.bands, *picture.size),
+            picture.dtype,
+            strength=self._strength(work, picture.size),
+            **self._look(work),
+        )
+        work.picture = picture.painted(parts)
 
     def _write(self, work: Work) -> None:
         if work.picture is not None:
@@ -233,6 +244,7 @@ class Studio:
                 quality=self.settings.quality,
                 format=self._format(work.job),
                 stylized=True,
+                keep_profile=self.settings.profile == "keep",
                 replace=self._replace,
             )
             work.picture = None
@@ -253,31 +265,40 @@ class Studio:
         steady = Steady(partial(self._painted, work, full=True))  # the part that stays photo must not be blended
 
         def look(photo: Tensor) -> Tensor:
-            painted = steady(from_levels(photo[:, :3]), self._strength(work, photo))
+            painted = steady(filled(from_levels(photo)), self._share(work, photo))
             return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
 
         return look
 
     def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
-        """An image `(1, 3 or 4, H, W)`, integers or floats, stylized: in full, or with strength and mask."""
+        """A frame `(1, 3 or 4, H, W)`, integers or floats, stylized: in full, or with strength and mask."""
         work.size = photo.shape[-1], photo.shape[-2]
-        return self.stylizer.paint(
-            photo,
-            strength=1.0 if full else self._strength(work, photo),
-            keep_colors=self.settings.keep_colors,
-            stroke=self.settings.stroke,
-            tile=self.settings.tile,
-            watch=lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
-        )
+        return self.stylizer.paint(photo, strength=1.0 if full else self._share(work, photo), **self._look(work))
 
-    def _strength(self, work: Work, photo: Tensor) -> float | Tensor:
+    def _look(self, work: Work) -> dict[str, Any]:
+        return {
+            "keep_colors": self.settings.keep_colors,
+            "stroke": self.settings.stroke,
+            "tile": self.settings.tile,
+            "watch": lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
+        }
+
+    def _share(self, work: Work, photo: Tensor) -> float | Tensor:
+        """The strength for a frame, or a map of it."""
+        size = photo.shape[-2], photo.shape[-1]
+        strength = self._strength(work, size)
+        return strength if isinstance(strength, float) else strength(everything(size))
+
+    def _strength(self, work: Work, size: Size) -> float | Reader:
+        """The strength for a picture, or a map of it."""
+        strength = float(self.settings.strength)
         if self.mask is None:
-            return self.settings.strength
+            return strength
         try:
-            mask = self.mask(*photo.shape[-2:])
-            return mask if self.settings.strength == 1 else self.settings.strength * mask
+            mask = self.mask(*size)
         except ImageError as error:
             raise ImageError(f"{work.job.photo}: {error}") from None
+        return lambda box: strength * mask(box)
 
 
 def _begun(job: Job) -> Work:

@@ -52,6 +52,10 @@ class ApplySettings(Settings):
     """jpeg, png, webp, tiff, gif or avif [the input's]."""
     quality: Annotated[int | None, FILES, Parameter(validator=Number(gte=1, lte=100))] = None
     """Of JPEG, WebP, AVIF, HEIC, videos [as a JPEG, else 95]."""
+    profile: Annotated[Literal["srgb", "keep"], FILES, BRIEF] = "srgb"
+    """Colour space written: `srgb`, or `keep` for the photo's own."""
+    max_megapixels: Annotated[PositiveInt, FILES] = 500
+    """Refuse photos of more; huge ones may be meant as an attack."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     skip_existing: Annotated[bool, FILES, SWITCH] = False

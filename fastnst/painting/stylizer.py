@@ -1,7 +1,7 @@
 """`Stylizer`: a trained style that stylizes images in memory. Knows nothing of image files or commands."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, Unpack, overload
@@ -12,11 +12,13 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from fastnst.base.boxes import Box, Reader, Size, cut, everything, scaled
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import UserError
-from fastnst.base.memory import available_memory
+from fastnst.base.memory import available_memory, give_back
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.opacity import visible
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
 from fastnst.networks.exported import load_exported
@@ -25,7 +27,7 @@ from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import RuntimeName
 from fastnst.networks.runtime import Runtime, reduced_precision
 from fastnst.networks.style_file import StyleFile, load_style
-from fastnst.painting.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
+from fastnst.painting.tiles import PIECE, normalised_as, painted, pieces
 
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
@@ -146,26 +148,60 @@ class Stylizer:
             ExportedFileError: Tiles with an exported file, whose norms cannot take given statistics.
         """
         height, width = photos.shape[-2:]
-        side = self._tile(photos.shape, stroke) if tile is None else tile
-        if side and len(photos) > 1:  # each photo has its own statistics
-            each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
-            if not isinstance(strength, Tensor):
-                return torch.cat([each(photo[None], strength=strength) for photo in photos])
-            maps = strength.expand(len(photos), 1, height, width)
-            return torch.cat([each(photo[None], strength=own[None]) for photo, own in zip(photos, maps, strict=True)])
+        options: dict[str, Any] = {"keep_colors": keep_colors, "stroke": stroke, "tile": tile, "watch": watch}
+        shares = strength.expand(len(photos), 1, height, width) if isinstance(strength, Tensor) else None
+        if len(photos) > 1 and (self._tile(photos.shape, stroke) if tile is None else tile):
+            own = [strength if shares is None else share[None] for share in (photos if shares is None else shares)]
+            return torch.cat([self.paint(photos[i : i + 1], strength=own[i], **options) for i in range(len(photos))])
 
-        def original(box: Box) -> Tensor:
-            return from_levels(photos[:, :3, *box])
+        def reader(pixels: Tensor) -> Reader:
+            return lambda box: pixels[..., *box]
 
         stylized = torch.empty_like(photos)  # outside of inference mode, so that it is a tensor like others
-        with torch.inference_mode():
-            stylized[:, 3:] = photos[:, 3:]
-            painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
-            for box in watch(cut((height, width), side or max(height, width))):
-                share = strength[..., *box] if isinstance(strength, Tensor) else strength
-                finished = _finished(original(box), painting(box), share, keep_colors)
-                stylized[:, :3, *box] = to_levels(finished, photos.dtype)
+        stylized[:, 3:] = photos[:, 3:]
+        share = float(strength) if shares is None else reader(shares)
+        for box, part in self.parts(reader(photos), photos.shape, photos.dtype, strength=share, **options):
+            stylized[:, :3, *box] = part
         return stylized
+
+    def parts(
+        self,
+        photo: Reader,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        *,
+        strength: float | Reader = 1.0,
+        keep_colors: bool = False,
+        stroke: float = 1.0,
+        tile: int | None = None,
+        watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
+    ) -> Iterator[tuple[Box, Tensor]]:
+        """Boxes of a photo, row by row, and their stylized pixels `(B, 3, H, W)`; memory grows with the tile.
+
+        Args:
+            photo: Reads a box of the photo, levels or floats `(B, 3 or 4, H, W)`.
+            shape: Shape of the whole photo.
+            dtype: Type of the result.
+            strength: As in `paint`; a map is read box by box.
+            keep_colors: As in `paint`.
+            stroke: As in `paint`.
+            tile: As in `paint`.
+            watch: As in `paint`.
+        """
+        height, width = shape[-2:]
+        side = self._tile(shape, stroke) if tile is None else tile
+
+        original = visible(lambda box: from_levels(photo(box)), (height, width))
+        with torch.inference_mode():
+            painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
+        for box in watch(cut((height, width), side or max(height, width))):
+            with torch.inference_mode():
+                share = strength if isinstance(strength, float) else strength(box)
+                untouched = from_levels(photo(box)[:, :3])
+                part = to_levels(_finished(untouched, painting(box), share, keep_colors), dtype)
+            yield box, part
+            if side:
+                give_back()
 
     def _painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
         """A stylized photo, with strokes larger by a factor.

@@ -4,6 +4,7 @@ Knows nothing of runs, transformation networks or style files.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor
 
 from fastnst.base.errors import UserError
-from fastnst.images import deep_color
-from fastnst.images.levels import to_levels, to_tensor
-from fastnst.images.read import load_on_white, opened
+from fastnst.images import srgb
+from fastnst.images.levels import to_levels
+from fastnst.images.picture import Picture
+from fastnst.images.read import image_size, load_on_white
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT, ObjectiveSettings
@@ -35,8 +37,7 @@ def style_side(path: Path, size: int | Literal["auto"] | None) -> int:
         size: The long side asked for; or `auto`, for a short side of 512 px: a style is learnt from an area, of which
             a scroll has little. None stands in files of before: 384, or a short side of 192 if that is more.
     """
-    with opened(path) as image:
-        short, long = sorted(image.size)
+    short, long = sorted(image_size(path))
     if size == "auto":
         return min(long, round(SHORT_SIDE * long / short))
     return min(long, size or max(EARLIER_SIDE, round(EARLIER_NARROWEST * long / short)))
@@ -49,8 +50,8 @@ def load_style_image(path: Path, size: int | Literal["auto"] | None = "auto") ->
 
 def shrunk(image: Tensor, scale: float) -> Tensor:
     """A style image `(1, 3, H, W)` scaled down for smaller crops, with the filter that resized the file (Lanczos)."""
-    levels = to_levels(image[0].permute(1, 2, 0), torch.uint16).numpy()
-    return to_tensor(deep_color.shrunk(levels, round(max(image.shape[-2:]) * scale)))
+    picture = Picture.of(to_levels(image, torch.uint16))
+    return replace(picture, image=srgb.shrunk(picture.image, scale)).pixels
 
 
 def load_loss_network(settings: ObjectiveSettings, weights: Path | None = None) -> LossNetwork:

@@ -79,6 +79,8 @@ def paint_video(
                 raise Interrupted(f"{error}; {kept}") from None
             log.error("%s: %s", source, kept)
             raise
+    if reader.has_opacity:
+        log.warning("%s: its opacity is not kept; frames as PNG files with opacity keep it", source)
     if reader.num_damaged:
         log.warning("%s: %d damaged packets were left out", source, reader.num_damaged)
     rate = writer.num_pictures / (time.perf_counter() - started)

@@ -146,6 +146,13 @@ class VideoReader:
         microseconds = self.container.duration
         return self.stream.frames or (round(microseconds / 1_000_000 * self.form.rate) if microseconds else None)
 
+    @property
+    def has_opacity(self) -> bool:
+        """Whether the file has opacity, which is not read."""
+        format = self.stream.codec_context.format
+        of_pixels = format is not None and any(component.is_alpha for component in format.components)
+        return of_pixels or self.stream.metadata.get("alpha_mode") == "1"  # beside the pixels, as VP9 has it
+
     def close(self) -> None:
         """Close the file; nothing more can be read."""
         self.container.close()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fastnst.base.files import give_name, write_out, write_whole
+from fastnst.base.files import give_name, whole_file, write_whole
 
 
 def test_a_file_appears_whole_with_its_folder_and_ordinary_rights(tmp_path) -> None:
@@ -96,5 +96,6 @@ def test_of_many_writers_one_wins(tmp_path) -> None:
 
 
 def test_a_stream_is_written_to_whatever_may_be_replaced() -> None:
-    write_out(stream := io.BytesIO(), b"all of it", replace=False)
+    with whole_file(stream := io.BytesIO(), replace=False) as file:
+        file.write(b"all of it")
     assert stream.getvalue() == b"all of it"

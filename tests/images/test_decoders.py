@@ -10,14 +10,21 @@ import torch
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import putchunk
 
-from fastnst.images import formats, levels, read
-from fastnst.images.decoders import pillow_aside
+from fastnst.images import decode, formats, levels
+from fastnst.images.decode import pillow_aside
 from fastnst.images.formats import ImageError
+from fastnst.images.picture import Picture
 from fastnst.images.read import load_image, read_picture
 from fastnst.images.write import save_image
 from fastnst.painting.animation import read_animation
 
 HEIC_HEADER = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+def make_of(picture: Picture) -> str:
+    exif = Image.Exif()
+    exif.load(picture.exif)
+    return exif[ExifTags.Base.Make]
 
 
 def huge_png(width: int, height: int) -> io.BytesIO:
@@ -40,10 +47,10 @@ def test_more_than_500_megapixels_are_refused_in_one_line_before_they_are_decode
 def test_the_limit_is_ours_and_pillows_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow warns above it and refuses more than twice as much
-    monkeypatch.setattr(read, "MAX_PIXELS", 64)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 64)
     assert load_image(tmp_path / "photo.png").shape == (1, 3, 8, 8)
     assert Image.MAX_IMAGE_PIXELS == 10
-    monkeypatch.setattr(read, "MAX_PIXELS", 63)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 63)
     with pytest.raises(ImageError, match=r"photo.png: 8 x 8 are 0 megapixels"):
         load_image(tmp_path / "photo.png")
     with pytest.raises(Image.DecompressionBombError):
@@ -53,7 +60,7 @@ def test_the_limit_is_ours_and_pillows_is_as_before(tmp_path: Path, monkeypatch:
 def test_all_frames_of_an_animation_count(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "green", "blue")]
     frames[0].save(file := io.BytesIO(), "GIF", save_all=True, append_images=frames[1:])
-    monkeypatch.setattr(read, "MAX_PIXELS", 3 * 64 - 1)
+    monkeypatch.setattr(decode, "MAX_PIXELS", 3 * 64 - 1)
     file.seek(0)
     assert read_picture(file).frames == 3
     file.seek(0)
@@ -77,6 +84,7 @@ def test_settings_of_the_process_come_back_when_the_last_reader_has_gone() -> No
 
 
 def test_heic_without_its_library_names_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.init()  # now, or the formats that are registered meanwhile would be forgotten
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
     monkeypatch.setattr(Image, "ID", [name for name in Image.ID if name != "HEIF"])
     for attempt in (lambda: load_image(io.BytesIO(HEIC_HEADER)), lambda: formats.check_suffix(Path("out.heic"))):
@@ -99,7 +107,7 @@ def test_heic_is_read_upright_and_written() -> None:
     save_image(ramp, again := io.BytesIO(), alpha=alpha, exif=picture.exif, format="HEIF")
     again.seek(0)
     copy = read_picture(again)
-    assert copy.exif == picture.exif and copy.alpha is not None
+    assert make_of(copy) == make_of(picture) == "Camera" and copy.alpha is not None
     assert float((copy.pixels - ramp).abs().max()) < 0.03 and float(copy.alpha.mean()) == pytest.approx(0.4, abs=0.01)
 
 
@@ -111,7 +119,7 @@ def test_avif_is_read_and_written_with_colour_exif_and_alpha() -> None:
     save_image(image, file := io.BytesIO(), alpha=alpha, exif=exif.tobytes(), format="AVIF")
     file.seek(0)
     picture = read_picture(file)
-    assert (picture.format, picture.exif) == ("AVIF", exif.tobytes())
+    assert (picture.format, make_of(picture)) == ("AVIF", "Camera")
     assert picture.alpha is not None
     assert float((picture.pixels - image)[alpha.expand_as(image) > 0.1].abs().max()) < 0.04
     assert float((picture.alpha - alpha).abs().max()) < 0.02

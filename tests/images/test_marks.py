@@ -2,16 +2,13 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import ExifTags, Image
 
 from fastnst import __version__
-from fastnst.images.marks import MARK, has_mark, is_mark, marked
-
-
-def exif_of(data: bytes) -> Image.Exif:
-    found = Image.Exif()
-    found.load(data)
-    return found
+from fastnst.images.marks import MARK, has_mark, is_mark
+from fastnst.images.picture import Picture
+from fastnst.images.write import save_picture
 
 
 def test_the_mark_names_the_version_and_one_of_any_version_is_known() -> None:
@@ -22,13 +19,19 @@ def test_the_mark_names_the_version_and_one_of_any_version_is_known() -> None:
         assert not is_mark(text)
 
 
-def test_exif_is_marked_beside_what_it_says() -> None:
-    assert exif_of(marked(None))[ExifTags.Base.ProcessingSoftware] == MARK
-    before = Image.Exif()
-    before[ExifTags.Base.Artist], before[ExifTags.Base.Software] = "me", "Capture 5"
-    found = exif_of(marked(before.tobytes()))
-    assert (found[ExifTags.Base.Artist], found[ExifTags.Base.Software]) == ("me", "Capture 5")
-    assert marked(marked(before.tobytes())) == marked(before.tobytes())
+def test_the_mark_stands_behind_the_software_that_is_there(tmp_path) -> None:
+    exif = Image.Exif()
+    for before, expected in ((None, MARK), ("Capture (5)", f"Capture (5); {MARK}"), (MARK, MARK)):
+        exif[ExifTags.Base.Artist] = "me"
+        if before:
+            exif[ExifTags.Base.Software] = before
+        picture = Picture.of(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), exif=exif.tobytes())
+        for suffix in ("jpg", "png", "webp", "tif", "avif"):
+            save_picture(picture, tmp_path / f"a.{suffix}", stylized=True)
+            assert has_mark(tmp_path / f"a.{suffix}")
+            with Image.open(tmp_path / f"a.{suffix}") as saved:
+                found = saved.getexif()
+            assert (found[ExifTags.Base.Artist], found[ExifTags.Base.Software]) == ("me", expected)
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
@@ -44,8 +47,14 @@ def test_a_picture_without_metadata_has_no_mark(tmp_path) -> None:
         assert not has_mark(tmp_path / f"a.{suffix}")
 
 
+def marked_exif() -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Software] = MARK
+    return exif
+
+
 def test_the_mark_is_read_from_the_header_of_a_file_that_is_cut_off(tmp_path) -> None:
-    Image.effect_noise((64, 64), 90).save(file := io.BytesIO(), "JPEG", exif=marked(None))
+    Image.effect_noise((64, 64), 90).save(file := io.BytesIO(), "JPEG", exif=marked_exif())
     path = Path(tmp_path, "cut.jpg")
     path.write_bytes(file.getvalue()[:1500])
     assert has_mark(path)

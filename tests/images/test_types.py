@@ -13,8 +13,8 @@ from PIL import ExifTags, Image
 from project import ROOT
 
 from fastnst import Stylizer
-from fastnst.images.color_profiles import srgb_profile
 from fastnst.images.levels import from_levels
+from fastnst.images.srgb import srgb_profile
 from fastnst.images.types import to_channels
 from fastnst.networks.style_file import StyleFile
 

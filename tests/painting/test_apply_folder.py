@@ -18,10 +18,12 @@ import pytest
 import torch
 from PIL import Image
 
+from fastnst.base.boxes import everything
 from fastnst.base.errors import Interrupted
 from fastnst.base.pipeline import in_threads
 from fastnst.cli import main
 from fastnst.images.formats import ImageError
+from fastnst.images.picture import Picture
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
 from fastnst.painting import apply as module
@@ -86,7 +88,7 @@ def test_few_pictures_are_in_memory_however_many_there_are(monkeypatch) -> None:
         def make_and_note(*args, **settings):
             nonlocal most
             picture = make(*args, **settings)
-            pictures.append(weakref.ref(picture.levels))
+            pictures.append(weakref.ref(picture))
             most = max(most, sum(each() is not None for each in pictures))
             return picture
 
@@ -100,7 +102,7 @@ def test_few_pictures_are_in_memory_however_many_there_are(monkeypatch) -> None:
         return save_slowly
 
     monkeypatch.setattr(module, "read_picture", noted(module.read_picture))
-    monkeypatch.setattr(module, "replace", noted(module.replace))
+    monkeypatch.setattr(Picture, "painted", noted(Picture.painted))
     monkeypatch.setattr(module, "save_picture", slow(module.save_picture))
     run()
     assert len(pictures) == 24
@@ -152,7 +154,7 @@ def test_ten_thousand_photos_are_planned_soon_and_those_named_unopened(monkeypat
     config = ApplySettings(style="wave", output=Path("out"))
     for photos in (["in"], names):  # those of a folder are asked whether they are stylized already
         if photos is names:
-            for opening in ("builtins.open", "io.open", "fastnst.images.marks.open_image"):
+            for opening in ("builtins.open", "io.open", "fastnst.images.marks.header_of"):
                 monkeypatch.setattr(opening, lambda *_, **__: pytest.fail("opened"))
         started = time.process_time()
         jobs = plan(photos, config)
@@ -186,12 +188,13 @@ def test_ctrl_c_leaves_whole_files_only() -> None:
 def test_the_last_photo_before_ctrl_c_is_counted_and_reported(monkeypatch, capsys) -> None:
     names = make_photos(4)
 
-    def paint(photo, *_, **__):
-        if photo.shape[-2] == 34 - 2:  # the third
+    def paint(self, photo, shape, *_, **__):
+        if shape[-2] == 34 - 2:  # the third
             raise KeyboardInterrupt
-        return photo
+        box = everything(shape[-2:])
+        yield box, photo(box)
 
-    monkeypatch.setattr(module.Stylizer, "paint", lambda self, photo, **_: paint(photo))
+    monkeypatch.setattr(module.Stylizer, "parts", paint)
     with pytest.raises(Interrupted, match="2 of 4 are done"):
         run(json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

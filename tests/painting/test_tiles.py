@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
+from fastnst.base.boxes import Box, Reader, cut, everything, in_blocks, scaled, widened, within
 from fastnst.bench.settings import BenchTilesSettings
 from fastnst.bench.tiles import bench_tiles, compare
 from fastnst.images.levels import as_channels, from_levels, to_array, to_levels, to_tensor
@@ -20,20 +21,7 @@ from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import StyleFile, save_style
 from fastnst.painting import stylizer as module
 from fastnst.painting.stylizer import Stylizer
-from fastnst.painting.tiles import (
-    PIECE,
-    Box,
-    Reader,
-    cut,
-    everything,
-    in_blocks,
-    normalised_as,
-    painted,
-    pieces,
-    scaled,
-    widened,
-    within,
-)
+from fastnst.painting.tiles import PIECE, normalised_as, painted, pieces
 
 STYLE = torch.ones(1, 1)
 NETWORKS = {

@@ -1,0 +1,241 @@
+"""Image files opened: by libvips or, in formats that it lacks, by Pillow. Errors of both in one line."""
+
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+
+from fastnst.base.errors import UserError
+from fastnst.images.formats import ImageError, name_of, register_heif
+
+if TYPE_CHECKING:
+    from fastnst.base.boxes import Box
+
+try:
+    import pyvips as pyvips  # for the modules of this wing, which have it from here
+except (ImportError, OSError):  # the package, or the library that it looks for
+    raise UserError("libvips is missing: pip install 'pyvips[binary]', or pyvips and the system's libvips") from None
+
+logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # what goes wrong is raised as well
+pyvips.cache_set_max(0)  # no picture is read twice, and large ones must not stay in memory
+
+MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
+
+# How the files begin that libvips reads. It has other loaders, which are not meant for files of strangers.
+_BEGINNINGS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
+    **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
+}
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
+_BRANDS = {b"WEBP": "WEBP", b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys(_HEIF, "HEIF")}  # at byte 8
+_LOADERS = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "GIF": "gif", "WEBP": "webp", "AVIF": "heif"}
+
+
+class Opened(NamedTuple):
+    """An image file whose pixels are not decoded yet.
+
+    Attributes:
+        image: Pixels as in the file, of any kind, with the file's metadata.
+        format: Pillow's name of the format.
+        header: What Pillow knows of the file; None if it knows nothing.
+        load: The image again, with options for libvips: `shrink` of a JPEG file.
+        file: The file itself, at any place.
+    """
+
+    image: pyvips.Image
+    format: str
+    header: ImageFile.ImageFile | None
+    load: Callable[..., pyvips.Image]
+    file: BinaryIO
+
+
+@contextmanager
+def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterator[Opened]:
+    """An image file for reading; any error inside becomes an ImageError of one line.
+
+    Args:
+        source: A file, or a stream open for reading bytes.
+        max_pixels: A file of more pixels is refused before it is decoded [MAX_PIXELS].
+    """
+    with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
+        file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+        stack.enter_context(file)
+        format = _format(file)
+        if format == "HEIF":
+            register_heif()
+        header, load, image = header_of(file), partial(_load, file, format), None
+        with suppress(pyvips.Error):
+            image = load() if format in _LOADERS else None
+        if format and image:
+            check_pixels((image.width, image.height), max_pixels)
+            yield Opened(image, format, header, load, file)
+        else:  # libvips does not know it, or less of it than Pillow
+            file.seek(0)
+            with Image.open(file) as header:
+                check_pixels(header.size, max_pixels)
+                decoded = from_pillow(header)
+                yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
+
+
+def _format(file: BinaryIO) -> str | None:
+    """Pillow's name of the format, if it is one of the usual."""
+    file.seek(0)
+    beginning = file.read(12)
+    file.seek(0)
+    known = (name for start, name in _BEGINNINGS.items() if beginning.startswith(start))
+    return next(known, _BRANDS.get(beginning[8:]))
+
+
+def _load(file: BinaryIO, format: str | None, **options: Any) -> pyvips.Image:
+    if isinstance(file, io.BytesIO):
+        connection = pyvips.Source.new_from_memory(file.getvalue())
+    else:
+        with open(file.name, "rb") as again:  # with a place of its own, which libvips keeps a copy of
+            connection = pyvips.Source.new_from_descriptor(again.fileno())
+    return getattr(pyvips.Image, f"{_LOADERS[str(format)]}load_source")(connection, fail_on="error", **options)
+
+
+def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int = 1) -> None:
+    """Refuse an image of too many pixels before it is decoded."""
+    limit = limit or MAX_PIXELS
+    if (pixels := size[0] * size[1] * frames) > limit:
+        each = f"{frames} frames of " if frames > 1 else ""
+        most = f"{limit / 1e6:,.0f} megapixels"
+        raise ImageError(f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}")
+
+
+@contextmanager
+def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
+    """Any error inside becomes an ImageError of one line: the file's name, what failed, and why."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from None
+    except Exception as error:  # a broken file can raise any error in a decoder, and an encoder when numbers are odd
+        raise ImageError(f"{name}: {_reason(error, failed)}") from error
+
+
+def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
+    """The pixels of an image or a box of it, `(H, W, C)`, computed in this thread.
+
+    libvips's own threads would keep memory of their own, and a forked process would wait for those that it lacks.
+    """
+    rows, columns = box or (slice(0, image.height), slice(0, image.width))
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    data = pyvips.Region.new(image).fetch(columns.start, rows.start, width, height)
+    return np.frombuffer(data, pyvips.vimage.FORMAT_TO_TYPESTR[image.format]).reshape(height, width, image.bands)
+
+
+def in_memory(image: pyvips.Image) -> pyvips.Image:
+    """An image whose pixels are computed now, with the same metadata; see `pixels_of`."""
+    decoded = pyvips.Image.new_from_array(pixels_of(image), interpretation=image.interpretation)
+    decoded = decoded.copy(xres=image.xres, yres=image.yres)
+    for name in image.get_fields():
+        if not decoded.get_typeof(name):
+            decoded.set_type(image.get_typeof(name), name, image.get(name))
+    return decoded
+
+
+def field(image: pyvips.Image, name: str) -> Any:
+    """A field of an image's metadata; None if it has none of this name."""
+    try:
+        return image.get(name) if image.get_typeof(name) else None
+    except RuntimeError:  # an empty one
+        return None
+
+
+def from_pillow(image: Image.Image) -> pyvips.Image:
+    """A PIL image for libvips, with its profile, metadata and orientation; it is decoded."""
+    image.load()
+    names = {"icc-profile-data": "icc_profile", "xmp-data": "xmp", "exif-data": "exif"}
+    about = {name: image.info.get(known) for name, known in names.items()}
+    orientation = 1
+    with suppress(Exception):  # broken EXIF raises any error, and the photo is good without it
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    if image.mode in ("La", "RGBa"):
+        image = image.convert(image.mode.upper())
+    elif image.mode.startswith("I;16"):
+        image = Image.fromarray(np.array(image, np.uint16))
+    elif image.mode not in ("LA", "RGBA", "I", "F", "CMYK", "LAB"):
+        image = image.convert(("L" if image.mode in ("1", "L") else "RGB") + "A" * image.has_transparency_data)
+    vips = pyvips.Image.new_from_array(np.asarray(image))
+    kind = {"CMYK": "cmyk", "RGB": "srgb", "RGBA": "srgb"}.get(image.mode, "b-w")
+    vips = vips.copy(interpretation="grey16" if vips.format == "ushort" else kind)
+    if image.mode == "LAB":
+        colors = [vips[0] * (100 / 255), *((vips[band] + 128) % 256 - 128 for band in (1, 2))]  # those have signs
+        vips = colors[0].bandjoin(colors[1:]).cast("float").copy(interpretation="lab")
+    for name, value in about.items():
+        if isinstance(value, bytes) and value:
+            vips.set_type(pyvips.GValue.blob_type, name, value)
+    vips.set_type(pyvips.GValue.gint_type, "orientation", orientation if orientation in range(1, 9) else 1)
+    return vips
+
+
+def _reason(error: Exception, failed: str) -> str:
+    """Why a file could not be read or written, in a few words."""
+    match error:
+        case FileNotFoundError():
+            return "no such file"
+        case IsADirectoryError():
+            return "expected an image file, got a folder"
+        case PermissionError():
+            return "not allowed to read it"
+        case ModuleNotFoundError() | NotImplementedError():
+            return str(error)
+        case UnidentifiedImageError():
+            return "not an image, or of a kind that is not known"
+        case MemoryError():
+            return "not enough memory to decode it"
+        case pyvips.Error():  # "unable to call", then a line for each thing that went wrong
+            error = ValueError(str(error).strip().split("\n")[-1])
+    return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
+
+
+def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
+    """The file as Pillow sees it, not decoded; None if it does not know it."""
+    with suppress(Exception):  # of what is only asked for side facts, any error
+        if _format(file) == "HEIF":
+            register_heif()
+        return Image.open(file)
+    return None
+
+
+class _Aside:
+    """Warnings and Pillow's pixel limit, which are process-wide: the first reader disables, the last restores them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._restore = ExitStack()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Disable Pillow's warnings about readable files and its limit for large ones."""
+        with self._lock:
+            self._readers += 1
+            if self._readers == 1:
+                self._restore.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                self._restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+                Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if not self._readers:
+                    self._restore.close()
+
+
+pillow_aside = _Aside()

@@ -1,0 +1,135 @@
+"""Pixels of every kind as RGB or RGBA, sRGB, 8 or 16 bit, upright. Knows nothing of files or tensors.
+
+Everything here only says what is to be done: libvips computes a part of the picture when that part is asked for.
+"""
+
+import io
+from contextlib import suppress
+
+import numpy as np
+from PIL import ImageCms
+
+from fastnst.images.decode import field, pixels_of, pyvips
+
+# Full scales of types other than 8 and 16 bit: the first that nine tenths of the pixels do not exceed. What is brighter
+# is a highlight, which is clipped.
+_FULL_SCALES: dict[str, tuple[float, ...]] = {
+    "char": (127.0,),
+    "short": (32767.0,),
+    "int": (65535.0, 2.0**31 - 1),
+    "uint": (65535.0, 2.0**32 - 1),
+}
+_FULL_SCALES |= dict.fromkeys(("float", "double"), (1.0, 255.0, 65535.0))
+_SAMPLE = 1000  # pixels a side that tell the full scale
+SMALL = 1 / 64  # scale
+_WAY = {"intent": "relative", "black_point_compensation": True}  # of profiles, as photo editors do
+_NUM_COLORS = {"cmyk": 4, "lab": 3, "labs": 3}  # channels behind them are opacity, or of no known meaning
+
+
+def upright_srgb(image: pyvips.Image, scale: float = 1.0) -> pyvips.Image:
+    """An image of any kind as RGB or RGBA, sRGB, uint8 or uint16, turned upright, and scaled down if scale < 1.
+
+    A broken profile, or one for another kind of image, is ignored. Colours outside of sRGB are clipped.
+    """
+    image = _whole_numbers(image.autorot())
+    colors, alpha = _parts(shrunk(image, scale) if scale < 1 else image)
+    profile = field(image, "icc-profile-data")
+    result = None
+    if profile and profile != srgb_profile() and profile_kind(profile) == _kind(colors):
+        with suppress(pyvips.Error):
+            result = _by_profile(colors)
+    return _joined(result or _plain_rgb(colors), alpha)
+
+
+def in_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
+    """An sRGB image in the colour space of an RGB profile, which it then carries; else, with the sRGB profile."""
+    if profile is None or profile_kind(profile) != "RGB" or profile == srgb_profile():
+        image = image.copy()
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", srgb_profile())
+        return image
+    colors, alpha = _parts(image)
+    xyz = colors.icc_import(input_profile="srgb", pcs="xyz", **_WAY).copy()
+    xyz.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return _joined(xyz.icc_export(pcs="xyz", depth=16 if image.format == "ushort" else 8, **_WAY), alpha)
+
+
+def profile_kind(profile: bytes) -> str | None:
+    """What a profile is for: "RGB", "GRAY" or "CMYK"; None if it is broken."""
+    with suppress(ImageCms.PyCMSError, OSError):
+        return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
+    return None
+
+
+def _kind(colors: pyvips.Image) -> str:
+    return "GRAY" if colors.bands == 1 else "CMYK" if colors.interpretation == "cmyk" else "RGB"
+
+
+def _by_profile(colors: pyvips.Image) -> pyvips.Image:
+    """An image as sRGB by the profile that it carries; relative colorimetric, as photo editors do."""
+    if colors.format == "uchar":
+        return colors.icc_transform("srgb", embedded=True, **_WAY)
+    # In one step, LittleCMS computes 16 bit by a table of 33 steps; by way of XYZ in floats it keeps within two levels
+    # of 8 bit, and mostly far closer.
+    xyz = colors.icc_import(embedded=True, pcs="xyz", **_WAY)
+    return xyz.icc_export(output_profile="srgb", pcs="xyz", depth=16, **_WAY)
+
+
+def shrunk(image: pyvips.Image, scale: float) -> pyvips.Image:
+    """An image scaled down (Lanczos); colours count as much as they are seen."""
+    width, height = (max(1, round(length * scale)) for length in (image.width, image.height))
+
+    # Exact, with no quicker shrinking before the filter; which is not to be had for much smaller images.
+    gap = 0 if scale > SMALL else 2
+
+    def smaller(part: pyvips.Image) -> pyvips.Image:
+        return part.resize(width / part.width, vscale=height / part.height, kernel="lanczos3", gap=gap)
+
+    if _parts(image)[1] is None:
+        return smaller(image)
+    return smaller(image.premultiply()).unpremultiply().rint().cast(image.format)
+
+
+def eight_bit(image: pyvips.Image) -> pyvips.Image:
+    """An image of uint8 or uint16 as uint8."""
+    return image if image.format == "uchar" else (image / 257).rint().cast("uchar").copy(interpretation="srgb")
+
+
+def srgb_profile() -> bytes:
+    """The sRGB profile, which every written file gets."""
+    profile: bytes = pyvips.Image.profile_load("srgb")
+    return profile
+
+
+def _parts(image: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image | None]:
+    """Colours and opacity."""
+    count = _NUM_COLORS.get(image.interpretation, 1 if image.bands < 3 else 3)
+    return (image, None) if image.bands == count else (image.extract_band(0, n=count), image[count])
+
+
+def _joined(colors: pyvips.Image, alpha: pyvips.Image | None) -> pyvips.Image:
+    return colors if alpha is None else colors.bandjoin(alpha.cast(colors.format))
+
+
+def _whole_numbers(image: pyvips.Image) -> pyvips.Image:
+    """An image of another type as uint16, scaled."""
+    if image.format in ("uchar", "ushort") or image.interpretation in ("lab", "labs"):
+        return image
+    step = [max(1, length // _SAMPLE) for length in (image.width, image.height)]
+    values = np.nan_to_num(pixels_of(image.subsample(*step)), posinf=0, neginf=0)
+    most, scales = np.quantile(values, 0.9), _FULL_SCALES[image.format]
+    full = next((scale for scale in scales if most <= scale), scales[-1])
+    kind = "grey16" if image.bands < 3 else "rgb16"
+    return (image * (65535 / full)).rint().cast("ushort").copy(interpretation=kind)
+
+
+def _plain_rgb(image: pyvips.Image) -> pyvips.Image:
+    """An image without a profile as RGB; inks are mixed by the simplest formula."""
+    if image.interpretation == "cmyk":
+        full = 65535 if image.format == "ushort" else 255
+        mixed = (full - image[:3]) * ((full - image[3]) / full)
+        return mixed.rint().cast(image.format).copy(interpretation="rgb16" if full > 255 else "srgb")
+    if image.bands == 1:
+        image = image.bandjoin([image, image])
+    if image.interpretation in ("lab", "labs"):
+        return image.colourspace("srgb")
+    return image.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")

@@ -1,0 +1,173 @@
+"""Files of users' reports, each with what is expected of its kind; see inputs/."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+
+from fastnst.images.formats import ImageError
+from fastnst.images.opacity import filled
+from fastnst.images.read import decode_photo, load_image, load_on_white, read_picture
+from fastnst.images.write import save_image, save_picture
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.style_file import StyleFile, save_style
+from fastnst.painting.apply import apply
+from fastnst.painting.settings import ApplySettings
+from fastnst.painting.stylizer import Stylizer
+
+INPUTS = Path(__file__).parent / "inputs"
+CUTOUTS = [INPUTS / f"cutout_{name}.png" for name in ("black", "magenta", "noise", "white")]
+
+
+@pytest.fixture
+def stylizer(tiny_network) -> Stylizer:
+    return Stylizer(StyleFile(tiny_network.eval(), {"name": "wave", "styles": [{"name": "wave"}]}), device="cpu")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF", "GIF", "AVIF", "HEIF"])
+def test_noise_is_written_at_every_quality(format) -> None:
+    noise = torch.rand(1, 3, 90, 130, generator=torch.Generator().manual_seed(0))
+    for quality in (1, 50, 90, 94, 95, 100):
+        save_image(noise, file := io.BytesIO(), format=format, quality=quality)
+        assert load_image(io.BytesIO(file.getvalue())).shape == noise.shape
+
+
+def test_what_cannot_be_seen_does_not_decide_what_is_seen(stylizer) -> None:
+    pictures = [read_picture(path) for path in CUTOUTS]
+    shown = pictures[0].alpha[0, 0] > 0
+    for picture in pictures[1:]:
+        assert torch.equal(picture.alpha, pictures[0].alpha)
+        assert torch.equal(picture.levels[:, :3, shown], pictures[0].levels[:, :3, shown])
+        assert not torch.equal(picture.levels, pictures[0].levels)
+    ways = [
+        lambda picture: picture.visible,
+        lambda picture: stylizer.paint(picture.levels),
+        lambda picture: stylizer.paint(picture.levels, tile=64),
+        lambda picture: torch.from_numpy(stylizer(picture.levels[0].permute(1, 2, 0).numpy())).permute(2, 0, 1)[None],
+    ]
+    for way in ways:
+        first, *others = map(way, pictures)
+        assert all(torch.equal(first, other) for other in others)
+    first, *others = (decode_photo(path, short_side=100) for path in CUTOUTS)
+    for other in others:
+        assert np.abs(first.astype(int) - other).max() <= 1  # scaled down with opacity, which is rounded
+
+
+def test_hidden_pixels_take_the_colours_around_them() -> None:
+    image = torch.rand(1, 4, 70, 90)
+    image[:, 3] = 1
+    assert torch.equal(filled(image), image[:, :3])
+    image[:, :3, :, :40], image[:, :3, :, 40:] = torch.tensor([1.0, 0, 0])[None, :, None, None], 0.25
+    image[:, 3, 20:50, 10:30] = 0
+    image[:, :3, 20:50, 10:30] = 0.7
+    found = filled(image)
+    assert (found[:, :, 20:50, 10:20] - torch.tensor([1.0, 0, 0])[None, :, None, None]).abs().max() < 0.05
+    nothing = torch.cat((image[:, :3], torch.zeros(1, 1, 70, 90)), 1)
+    assert torch.equal(filled(nothing), torch.zeros(1, 3, 70, 90))
+
+
+@pytest.mark.parametrize(
+    ("name", "like"), [("float_max_1.02", "float_max_1.00"), ("int32_max_70000", "int32_max_65535")]
+)
+def test_one_bright_pixel_does_not_choose_the_full_scale(name, like) -> None:
+    found, expected = (read_picture(INPUTS / f"{each}.tif").pixels for each in (name, like))
+    assert (found - expected).abs().mean() < 1e-3 and float(expected.mean()) == pytest.approx(122.1 / 255, abs=0.01)
+    assert ((found - expected).abs() > 1e-4).sum() <= 3  # the pixel itself
+
+
+def test_highlights_of_a_tenth_of_the_picture_are_clipped() -> None:
+    values = np.full((50, 60), 0.5, np.float32)
+    values[:4] = 8.0
+    Image.fromarray(values).save(file := io.BytesIO(), "TIFF")
+    assert read_picture(io.BytesIO(file.getvalue())).pixels[0, 0, 10, 10].item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_white_is_zero_is_read_as_a_viewer_shows_it() -> None:
+    found, like = (load_image(INPUTS / name) for name in ("grey16_white_is_zero.tif", "int32_max_65535.tif"))
+    assert (found - like).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("name", ["jpeg_grey_table_1.jpg", "jpeg_table_2.jpg"])
+def test_a_jpeg_without_the_first_table_is_read(name) -> None:
+    picture = read_picture(INPUTS / name)
+    like = load_image(INPUTS / "plain.png")
+    like = like.mean(1, keepdim=True).expand_as(like) if "grey" in name else like
+    assert (picture.pixels - like).abs().mean() < 0.1 and picture.quality is not None
+    assert load_on_white(INPUTS / name).shape == (1, 3, 64, 96)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_metadata_stays_byte_for_byte(suffix, tmp_path) -> None:
+    picture = read_picture(INPUTS / "exif_utf8.jpg")
+    save_picture(picture, tmp_path / f"out{suffix}", stylized=True)
+    data = (tmp_path / f"out{suffix}").read_bytes()
+    for text in ("José Müller", "© 2024 Zoë Åström", "Übersicht 写真", "Testcam"):
+        assert text.encode() in data
+    save_picture(read_picture(tmp_path / f"out{suffix}"), tmp_path / "again.jpg")
+    assert "José Müller".encode() in (tmp_path / "again.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
+def test_xmp_iptc_and_the_maker_s_notes_stay(suffix, tmp_path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.MakerNote: b"maker's own bytes \0\1\2" * 9,
+        ExifTags.Base.LensModel: "50 mm",
+    }
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">rated</x:xmpmeta>'
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "in.jpg", exif=exif, xmp=xmp, dpi=(240, 240))
+    picture = read_picture(tmp_path / "in.jpg")
+    save_picture(picture, tmp_path / f"out{suffix}", stylized=True)
+    data = (tmp_path / f"out{suffix}").read_bytes()
+    assert read_picture(tmp_path / f"out{suffix}").image.get("xmp-data") == xmp  # compressed in a PNG file
+    assert b"maker's own bytes \0\1\2" * 9 in data and b"50 mm" in data
+    if suffix not in (".webp", ".avif"):
+        assert read_picture(tmp_path / f"out{suffix}").dpi == pytest.approx((240, 240), abs=0.1)
+
+
+def test_one_bad_tag_does_not_cost_the_others(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Artist] = "Camera", "José"
+    data = bytearray(exif.tobytes())
+    place = data.index(b"\x01\x0f\x00\x02")  # Make: text of a length that the file does not have
+    data[place + 4 : place + 8] = b"\x7f\xff\xff\xff"
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "in.jpg", exif=bytes(data))
+    save_picture(read_picture(tmp_path / "in.jpg"), tmp_path / "out.jpg")
+    assert b"Jos" in (tmp_path / "out.jpg").read_bytes()
+
+
+def test_what_a_format_cannot_hold_is_one_line_and_the_others_go_on(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    network = {"half": 4, "quarter": 4, "num_blocks": 1}
+    info = {"name": "wave", "styles": [{"name": "wave"}], "network": {**network, "num_styles": 1}}
+    save_style(Path("checkpoints/wave.safetensors"), TransformationNetwork(**network), info)
+    photos = [str(INPUTS / name) for name in ("slides_11min.webp", "plain.png", "apng_loop_100000.png", "plain.jpg")]
+    for format, failing in {"gif": 2, "webp": 1}.items():
+        settings = {"style": "wave", "device": "cpu", "json": True, "output": tmp_path / format, "format": format}
+        assert apply(photos, ApplySettings(**settings)) == failing
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        errors = [line["error"] for line in lines if "error" in line]
+        assert len(errors) == failing and all("cannot be written" in error and "\n" not in error for error in errors)
+        assert len(list((tmp_path / format).iterdir())) == 4 - failing
+
+
+def test_a_picture_is_refused_that_has_more_pixels_than_allowed() -> None:
+    with pytest.raises(ImageError, match="96 x 64 are 0 megapixels, and the limit is 0 megapixels"):
+        read_picture(INPUTS / "plain.png", max_pixels=96 * 64 - 1)
+    assert read_picture(INPUTS / "plain.png", max_pixels=96 * 64).size == (64, 96)
+
+
+def test_without_libvips_one_line_says_what_to_install(tmp_path) -> None:
+    script = "import sys; sys.modules['pyvips'] = None; from fastnst.cli import main; main(sys.argv[1:])"
+    Image.new("RGB", (8, 8)).save(tmp_path / "photo.png")
+    words = ["apply", str(tmp_path / "photo.png"), "--style", "great_wave"]
+    done = subprocess.run([sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("fastnst: libvips is missing: pip install 'pyvips[binary]'")
+    assert done.stderr.count("\n") == 1
