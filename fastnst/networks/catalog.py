@@ -23,6 +23,7 @@ from fastnst.networks.presets import PRESETS
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
+UNIVERSAL = "universal"  # what a file is, in its header, that is no style but paints like any picture
 BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
@@ -211,11 +212,14 @@ def _parse_term(term: str) -> tuple[str, float]:
 def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
     """The file with this name, or the file with a style of this name."""
     try:
-        return find_style_file(name), None
+        path = find_style_file(name)
     except StyleFileError:
-        if path := _file_with({name}):
-            return path, {name: 1.0}
+        if path_of_style := _file_with({name}):
+            return path_of_style, {name: 1.0}
         raise
+    if path.suffix == SUFFIX and read_info(path).get("kind") == UNIVERSAL:
+        raise StyleFileError(f"{name} is the network that paints like any picture: give one, --style painting.jpg")
+    return path, None
 
 
 def _file_with(names: set[str]) -> Path | None:

@@ -1,4 +1,4 @@
-"""`Stylizer`: a trained style that stylizes images in memory. Knows nothing of image files or commands."""
+"""`Stylizer`: a trained style, or any painting, that stylizes images in memory. Knows nothing of commands."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +16,8 @@ from fastnst.base.devices import choose_device
 from fastnst.base.errors import UserError
 from fastnst.base.memory import available_memory
 from fastnst.images.colors import with_colors_of
-from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.levels import from_levels, on_white, to_levels
+from fastnst.images.read import read_picture
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
 from fastnst.networks.exported import load_exported
@@ -25,7 +26,22 @@ from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import RuntimeName
 from fastnst.networks.runtime import Runtime, reduced_precision
 from fastnst.networks.style_file import StyleFile, load_style
-from fastnst.painting.tiles import PIECE, Box, Reader, Size, cut, everything, normalised_as, painted, pieces, scaled
+from fastnst.painting.tiles import (
+    MARGIN,
+    PIECE,
+    Box,
+    Reader,
+    Size,
+    cut,
+    everything,
+    normalised_as,
+    painted,
+    pieces,
+    scaled,
+)
+from fastnst.universal.file import load_autoencoder
+from fastnst.universal.names import find_network, find_paintings, painted_name
+from fastnst.universal.painter import ALPHA, LARGEST_SIDE, Memory, UniversalPainter
 
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
@@ -43,16 +59,20 @@ class Look(TypedDict, total=False):
     keep_colors: bool
     stroke: float
     tile: int | None
+    alpha: float | None
+    memory: Memory | None
 
 
 class Stylizer:
-    """A style, or a mix of the styles of one file, that stylizes images.
+    """A style, a mix of the styles of one file, or paintings, that stylizes images.
 
     A call changes nothing, so threads may share a stylizer.
 
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
-            exported file such as `wave.onnx`, which its own runtime runs on the CPU.
+            exported file such as `wave.onnx`, which its own runtime runs on the CPU. Or any painting, such as
+            `"painting.jpg"` or `"sample:wave"`, or a blend, `"painting.jpg:0.6,other.jpg:0.4"`: universal style
+            transfer, which needs no training.
         weights: Weights of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
@@ -77,13 +97,20 @@ class Stylizer:
         device: str = "auto",
         runtime: RuntimeName = "auto",
     ) -> None:
-        self._network: TransformationNetwork | None = None
+        self._network: TransformationNetwork | UniversalPainter | None = None
         self._whole: Callable[[Tensor], Tensor]  # stylizes what is not cut into tiles
         if not isinstance(style, StyleFile) and is_exported(style):
             if runtime != "auto":
                 raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
             exported = load_exported(Path(style), device=device)
             self.name, self.device, self._whole = str(exported.info["name"]), torch.device("cpu"), exported
+            return
+        if not isinstance(style, StyleFile) and (paintings := find_paintings(str(style))):
+            if runtime == "openvino":
+                raise UserError("--runtime openvino runs trained styles: paintings are painted by torch")
+            self.name, self.device = painted_name(paintings), choose_device(device)
+            pictures = [(_painting(each.path).to(self.device), each.weight) for each in paintings]
+            self._network = UniversalPainter(load_autoencoder(find_network()).to(self.device), pictures)
             return
         if not isinstance(style, StyleFile):
             path, mix = find_mix(str(style))
@@ -104,7 +131,7 @@ class Stylizer:
             photo: A PIL image, which comes back turned as its EXIF says, and with L, LA, RGB or RGBA in its mode; an
                 array `(H, W, 3)` or `(B, H, W, 3)`; a tensor `(3, H, W)` or `(B, 3, H, W)`; or a list of these. Numbers
                 are floats from 0 to 1, uint8 or uint16. A fourth channel, opacity, stays.
-            **look: `strength`, `keep_colors`, `stroke` and `tile`; see `paint`.
+            **look: Options of `paint`, which describes them.
 
         Raises:
             TypeError: Not an image of these types, or numbers of another type.
@@ -123,6 +150,8 @@ class Stylizer:
         keep_colors: bool = False,
         stroke: float = 1.0,
         tile: int | None = None,
+        alpha: float | None = None,
+        memory: Memory | None = None,
         watch: Callable[[Sequence[Box]], Iterable[Box]] = iter,
     ) -> Tensor:
         """Stylize photos of any size, in tiles if a whole photo does not fit into memory.
@@ -132,11 +161,14 @@ class Stylizer:
         Args:
             photos: `(B, 3, H, W)`, sRGB: floats in [0, 1], or uint8 or uint16. A fourth channel, opacity, stays.
             strength: From 0, the photo, to 1, the full style; values in between blend the pixels. Or a map of such
-                values, `(1 or B, 1, H, W)`.
+                values, `(1 or B, 1, H, W)`. A painting's style is blended in the features: 0 is what the decoder makes
+                of the photo's; a map's highest value counts there, and where the map is lower, pixels are blended.
             keep_colors: Take lightness from the stylized image and colour from the photo (Gatys et al., 2017,
                 section 5.1).
             stroke: Factor by which strokes get larger; photos are stylized at 1 / stroke of their size.
             tile: Side of the tiles in pixels; 0 stylizes photos as a whole. By default chosen by available memory.
+            alpha: Of paintings, in place of a strength: 0 to 1, as in Li et al. (2017). A strength of 1 is 0.6.
+            memory: Of paintings, for a video: a dictionary, empty at first, that all of its pictures share.
             watch: Wraps the iterable of tiles, for a progress bar.
 
         Returns:
@@ -144,11 +176,16 @@ class Stylizer:
 
         Raises:
             ExportedFileError: Tiles with an exported file, whose norms cannot take given statistics.
+            UserError: An alpha with a trained style.
         """
         height, width = photos.shape[-2:]
+        if alpha is not None and not isinstance(self._network, UniversalPainter):
+            raise UserError("alpha is for paintings; a trained style has a strength")
         side = self._tile(photos.shape, stroke) if tile is None else tile
         if side and len(photos) > 1:  # each photo has its own statistics
-            each = partial(self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, watch=watch)
+            each = partial(
+                self.paint, keep_colors=keep_colors, stroke=stroke, tile=tile, alpha=alpha, memory=memory, watch=watch
+            )
             if not isinstance(strength, Tensor):
                 return torch.cat([each(photo[None], strength=strength) for photo in photos])
             maps = strength.expand(len(photos), 1, height, width)
@@ -160,7 +197,16 @@ class Stylizer:
         stylized = torch.empty_like(photos)  # outside of inference mode, so that it is a tensor like others
         with torch.inference_mode():
             stylized[:, 3:] = photos[:, 3:]
-            painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
+            if isinstance(self._network, UniversalPainter):
+                highest = float(strength.max()) if isinstance(strength, Tensor) else strength
+                where = strength if isinstance(strength, Tensor) and highest > 0 else None
+                look: dict[str, Any] = {"alpha": ALPHA * highest if alpha is None else alpha, "memory": memory}
+                painting = self._like_paintings(
+                    self._network, original, (height, width), where, in_tiles=side > 0, stroke=stroke, **look
+                )
+                strength = 1.0 if where is None else where / highest
+            else:
+                painting = self._painting(original, (height, width), stroke, in_tiles=side > 0)
             for box in watch(cut((height, width), side or max(height, width))):
                 share = strength[..., *box] if isinstance(strength, Tensor) else strength
                 finished = _finished(original(box), painting(box), share, keep_colors)
@@ -190,13 +236,33 @@ class Stylizer:
             picture = once(scaled(picture, before, now), now)
         return scaled(picture, now, size)
 
+    def _like_paintings(
+        self, painter: UniversalPainter, photo: Reader, size: Size, where: Tensor | None, *, in_tiles: bool, **look: Any
+    ) -> Reader:
+        """A photo like the paintings; the statistics of tiles are measured on pieces of the whole photo."""
+        if not in_tiles:
+            whole = self._run(partial(painter, where=where, **look), photo(everything(size)))
+            return lambda box: whole[..., *box]
+
+        def with_weights(box: Box) -> Tensor:
+            return photo(box) if where is None else torch.cat([photo(box), where[..., *box].to(photo(box))], dim=1)
+
+        parts = pieces(with_weights, size, self._count_pieces(painter.values_per_pixel)).to(self.device)
+        weights = None if where is None else parts[:, 3:]
+        margin = MARGIN if len(parts) > 1 else 0
+        paint = painter.measured_on(parts[:, :3], where=weights, margin=margin, **look)
+        return painted(partial(self._run, paint), photo, size, reach=painter.reach, stride=painter.stride)
+
+    def _count_pieces(self, values_per_pixel: int) -> int:
+        return min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / _bytes_per_pixel(values_per_pixel) / PIECE**2))
+
     def _network_with_statistics(self, picture: Reader, size: Size) -> TransformationNetwork:
         """A network whose norms have the statistics of a picture, measured on pieces of it."""
-        if self._network is None:
+        if not isinstance(self._network, TransformationNetwork):
             raise ExportedFileError(
                 f"{self.name}: exported files paint pictures as a whole; for tiles use the style file"
             )
-        count = min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / _bytes_per_pixel(self._network) / PIECE**2))
+        count = self._count_pieces(self._network.values_per_pixel)
         return normalised_as(self._network, _enlarged(pieces(picture, size, count)).to(self.device), self._style)
 
     def _run(self, paint: Callable[[Tensor], Tensor], photos: Tensor) -> Tensor:
@@ -217,17 +283,25 @@ class Stylizer:
         """Side of tiles that fit into memory, in pixels of the photos; 0 if whole photos fit."""
         if self._network is None:
             return 0
-        scale = 1 / min(1.0, stroke)  # of the largest image stylized
-        per_pixel = _bytes_per_pixel(self._network) * scale**2 + 4 * 3 * 4  # and a few photos in float32
+        # Of the largest image stylized; for strokes of another size paintings change theirs, and photos do not.
+        scale = 1.0 if isinstance(self._network, UniversalPainter) else 1 / min(1.0, stroke)
+        per_pixel = (
+            _bytes_per_pixel(self._network.values_per_pixel) * scale**2 + 4 * 3 * 4
+        )  # and a few photos in float32
         if shape[0] * shape[-2] * shape[-1] * per_pixel < self._memory(WHOLE_PASS):
             return 0
         side = math.sqrt(self._memory(TILE_PASS) / per_pixel) - 2 * self._network.reach / scale
         return max(SMALLEST_TILE, round(side))
 
 
-def _bytes_per_pixel(network: TransformationNetwork) -> float:
+def _bytes_per_pixel(values: int) -> float:
     """Memory of a pass per pixel: the widest layer's input, its padded copy, its convolution and its norm."""
-    return 4 * 4 * network.values_per_pixel
+    return 4 * 4 * values
+
+
+def _painting(path: Path) -> Tensor:
+    """A painting `(1, 3, H, W)`, sRGB in [0, 1], what is transparent on white."""
+    return on_white(from_levels(read_picture(path, size=LARGEST_SIDE).levels))
 
 
 def _enlarged(photos: Tensor) -> Tensor:
