@@ -60,14 +60,16 @@ def moments(features: Tensor, where: Tensor | None = None) -> Moments:
         ValueError: No position has a weight.
     """
     channels = features.shape[1]
-    total = torch.zeros((), dtype=torch.float64, device=features.device)
+    device = "cpu" if features.device.type == "mps" else features.device  # MPS has no float64
+    total = torch.zeros((), dtype=torch.float64, device=device)
     sums, products = total.new_zeros(channels), total.new_zeros(channels, channels)
     weights = torch.ones_like(features[:, :1]) if where is None else where.expand(len(features), 1, *where.shape[2:])
     for maps, shares in zip(features, weights, strict=True):
         pairs = zip(maps.flatten(1).split(AT_ONCE, 1), shares.flatten(1).split(AT_ONCE, 1), strict=True)
         for part, share in pairs:
-            exact, weighted = part.double(), part.double() * share.double()
-            total = total + share.double().sum()
+            exact, counted = part.to(total), share.to(total)
+            weighted = exact * counted
+            total = total + counted.sum()
             sums += weighted.sum(1)
             products += weighted @ exact.mT
     if not total > 0:
