@@ -244,11 +244,20 @@ class Stylizer:
             whole = self._run(partial(painter, where=where, **look), photo(everything(size)))
             return lambda box: whole[..., *box]
 
-        def with_weights(box: Box) -> Tensor:
-            return photo(box) if where is None else torch.cat([photo(box), where[..., *box].to(photo(box))], dim=1)
+        region = everything(size) if where is None else _around(where)
 
-        parts = pieces(with_weights, size, self._count_pieces(painter.values_per_pixel)).to(self.device)
-        weights = None if where is None else parts[:, 3:]
+        def with_weights(box: Box) -> Tensor:
+            rows, columns = (
+                slice(part.start + whole.start, part.stop + whole.start)
+                for part, whole in zip(box, region, strict=True)
+            )
+            pixels = photo((rows, columns))
+            return pixels if where is None else torch.cat([pixels, where[..., rows, columns].to(pixels)], dim=1)
+
+        count = self._count_pieces(painter.values_per_pixel)
+        height, width = (part.stop - part.start for part in region)
+        parts = pieces(with_weights, (height, width), count).to(self.device)
+        weights = parts[:, 3:] if parts.shape[1] > 3 and bool(parts[:, 3:].any()) else None  # dots may be missed
         margin = MARGIN if len(parts) > 1 else 0
         paint = painter.measured_on(parts[:, :3], where=weights, margin=margin, **look)
         return painted(partial(self._run, paint), photo, size, reach=painter.reach, stride=painter.stride)
@@ -302,6 +311,13 @@ def _bytes_per_pixel(values: int) -> float:
 def _painting(path: Path) -> Tensor:
     """A painting `(1, 3, H, W)`, sRGB in [0, 1], what is transparent on white."""
     return on_white(from_levels(read_picture(path, size=LARGEST_SIDE).levels))
+
+
+def _around(where: Tensor) -> Box:
+    """The smallest box that holds all weights above 0 of a map `(1, 1, H, W)`."""
+    there = where[0, 0] > 0
+    rows, columns = (there.any(dim).nonzero() for dim in (1, 0))
+    return slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1)
 
 
 def _enlarged(photos: Tensor) -> Tensor:
