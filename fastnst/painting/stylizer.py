@@ -262,7 +262,7 @@ class Stylizer:
         paint = painter.measured_on(parts[:, :3], where=weights, margin=margin, **look)
         return painted(partial(self._run, paint), photo, size, reach=painter.reach, stride=painter.stride)
 
-    def _count_pieces(self, values_per_pixel: int) -> int:
+    def _count_pieces(self, values_per_pixel: float) -> int:
         return min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / _bytes_per_pixel(values_per_pixel) / PIECE**2))
 
     def _network_with_statistics(self, picture: Reader, size: Size) -> TransformationNetwork:
@@ -303,7 +303,7 @@ class Stylizer:
         return max(SMALLEST_TILE, round(side))
 
 
-def _bytes_per_pixel(values: int) -> float:
+def _bytes_per_pixel(values: float) -> float:
     """Memory of a pass per pixel: the widest layer's input, its padded copy, its convolution and its norm."""
     return 4 * 4 * values
 

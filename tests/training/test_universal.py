@@ -39,8 +39,9 @@ def small_teacher(monkeypatch) -> None:
     """A teacher of few channels: VGG19 takes seconds."""
 
     def few() -> Autoencoder:
-        torch.manual_seed(1)
-        return Autoencoder((4, 5, 6, 7, 8))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            return Autoencoder((4, 5, 6, 7, 8))
 
     monkeypatch.setattr(universal, "vgg19", few)
 
