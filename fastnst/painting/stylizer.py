@@ -46,6 +46,7 @@ from fastnst.universal.painter import ALPHA, LARGEST_SIDE, Memory, UniversalPain
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
 TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
+WIDE_TILE_PASS = 2**30  # for a painting's tile, most of which is the surroundings that it needs
 SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
 MOST_PIECES = 256
@@ -292,14 +293,15 @@ class Stylizer:
         """Side of tiles that fit into memory, in pixels of the photos; 0 if whole photos fit."""
         if self._network is None:
             return 0
+        like_paintings = isinstance(self._network, UniversalPainter)
         # Of the largest image stylized; for strokes of another size paintings change theirs, and photos do not.
-        scale = 1.0 if isinstance(self._network, UniversalPainter) else 1 / min(1.0, stroke)
-        per_pixel = (
-            _bytes_per_pixel(self._network.values_per_pixel) * scale**2 + 4 * 3 * 4
-        )  # and a few photos in float32
+        scale = 1.0 if like_paintings else 1 / min(1.0, stroke)
+        photos = 4 * 3 * 4  # bytes per pixel of a few photos in float32
+        per_pixel = _bytes_per_pixel(self._network.values_per_pixel) * scale**2 + photos
         if shape[0] * shape[-2] * shape[-1] * per_pixel < self._memory(WHOLE_PASS):
             return 0
-        side = math.sqrt(self._memory(TILE_PASS) / per_pixel) - 2 * self._network.reach / scale
+        room = self._memory(WIDE_TILE_PASS if like_paintings else TILE_PASS)
+        side = math.sqrt(room / per_pixel) - 2 * self._network.reach / scale
         return max(SMALLEST_TILE, round(side))
 
 

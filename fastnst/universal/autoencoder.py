@@ -3,7 +3,7 @@
 Knows nothing of styles, files and training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,7 @@ class Autoencoder(nn.Module):
     """
 
     # Differs from Li et al. (2017): one decoder in five blocks, where theirs are five decoders. Block k leads from
-    # relu(k)_1 to relu(k - 1)_1, so one encoding and one decoding serve all levels, as in "PhotoWCT2" (Chiu and Gurari,
-    # 2022).
+    # relu(k)_1 to relu(k - 1)_1, and the blocks from k down to 1 are the decoder of level k.
 
     def __init__(self, channels: Sequence[int] = SLIM) -> None:
         super().__init__()
@@ -59,28 +58,27 @@ class Autoencoder(nn.Module):
             features.append(block(features[-1]))
         return features[1:]
 
-    def decode(self, features: Tensor, level: int, change: Callable[[Tensor, int], Tensor] | None = None) -> Tensor:
+    def decode(self, features: Tensor, level: int) -> Tensor:
         """The image of features.
 
         Args:
             features: Of relu(level)_1, `(B, C, H, W)`.
             level: From 1 to 5.
-            change: Function from features and their level to features of the same shape, called on every level from
-                `level` to 1 before the decoder goes on with them.
 
         Returns:
             `(B, 3, H 2^(level - 1), W 2^(level - 1))`, sRGB, about in [0, 1]: not clamped.
         """
         for step in range(level, 0, -1):
-            features = self.decoder[step - 1](change(features, step) if change else features)
+            features = self.decoder[step - 1](features)
         return features
 
-    @property
-    def reach(self) -> int:
-        """Largest distance in pixels from which a pixel of an image acts on one of its reconstruction."""
-        # A 3x3 convolution reaches one position of its level; pooling, or enlarging, less than one of the next level.
-        counts: tuple[int, ...] = (2, *CONVOLUTIONS[1:], 1)  # of convolutions at each level
-        return 2 * (sum(count << level for level, count in enumerate(counts)) + STRIDE - 1)
+
+def reach(level: int) -> int:
+    """Largest distance in pixels from which a pixel of an image acts on one that is decoded from a level."""
+    # A 3x3 convolution reaches one position of its level; pooling, or enlarging, less than one of the next level.
+    counts = (*CONVOLUTIONS[: level - 1], 1)  # of convolutions between two poolings
+    one_way = sum(count << depth for depth, count in enumerate(counts)) + (1 << (level - 1)) - 1
+    return 2 * one_way
 
 
 def vgg19() -> Autoencoder:

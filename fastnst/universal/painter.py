@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastnst.universal.autoencoder import LEVELS, STRIDE, Autoencoder
+from fastnst.universal.autoencoder import LEVELS, STRIDE, Autoencoder, reach
 from fastnst.universal.transform import FeatureMap, Moments, moments, pooled, transfer
 
 ALPHA = 0.6  # Li et al. (2017), section 4.1
@@ -24,16 +24,13 @@ Styles = list[list[tuple[Moments, float]]]  # at each level, the moments of ever
 class UniversalPainter:
     """Paints like paintings; threads may share it.
 
-    A photo is encoded once, up to relu5_1. At every level from there down to relu1_1 its features get the mean and
-    the covariance of the painting's, and the decoder goes on from them.
+    Li et al. (2017), figure 1c: from level 5 to level 1 the picture is encoded, its features get the mean and the
+    covariance of the painting's, and the decoder makes the next level's picture of them.
 
     Args:
         network: In eval mode, on the device where it paints.
         paintings: Images `(1, 3, H, W)`, sRGB in [0, 1], each with a weight; the weights sum up to one.
     """
-
-    # Differs from Li et al. (2017), figure 1c: there every level decodes to an image, and the next level encodes that.
-    # Between levels features take the place of images here.
 
     def __init__(self, network: Autoencoder, paintings: Sequence[tuple[Tensor, float]]) -> None:
         self.network = network
@@ -44,7 +41,7 @@ class UniversalPainter:
     @property
     def reach(self) -> int:
         """Pixels of a photo that act on a pixel of the result, to each side, if the maps are given."""
-        return self.network.reach
+        return sum(reach(level) for level in range(1, LEVELS + 1))
 
     @property
     def stride(self) -> int:
@@ -69,7 +66,7 @@ class UniversalPainter:
 
         Args:
             photos: `(B, 3, H, W)`, sRGB in [0, 1], any size.
-            alpha: From 0, the decoder's reconstruction of the photo, to 1, the whole transform.
+            alpha: From 0, the photo decoded from each level in turn, to 1, the whole transform.
             stroke: Factor by which strokes get larger.
             where: Weight of each pixel in the photo's statistics, `(1 or B, 1, H, W)`.
             memory: Statistics of a video's pictures so far, empty before the first; updated. Pictures then share a
@@ -137,8 +134,11 @@ class UniversalPainter:
 
     def _run(self, photos: Tensor, change: Change) -> Tensor:
         height, width = photos.shape[-2:]
-        features = self.network.encode(_padded(photos))[-1]
-        return self.network.decode(features, LEVELS, change)[..., :height, :width].clamp(0, 1)
+        images = _padded(photos)
+        for level in range(LEVELS, 0, -1):
+            features = self.network.encode(images, level)[-1]
+            images = self.network.decode(change(features, level), level).clamp(0, 1)
+        return images[..., :height, :width]
 
     def _styles_at(self, stroke: float) -> Styles:
         """The paintings' statistics; they are computed once for each size of the strokes."""

@@ -94,13 +94,13 @@ def test_what_cannot_be_painted_gets_one_line(words, message, capsys) -> None:
 
 @pytest.mark.parametrize("tile", [0, 128])
 def test_a_mask_leaves_the_rest_of_the_photo_and_its_region_has_statistics_of_its_own(wave, tile) -> None:
-    photo = load_image(resolve_photo("sample:coffee"), size=384)
+    photo = load_image(resolve_photo("sample:coffee"), size=512)
     mask = torch.zeros(1, 1, *photo.shape[2:])
     mask[..., :96] = 1
     painted = wave(photo, strength=mask, tile=tile)
     torch.testing.assert_close(painted[..., 96:], photo[..., 96:])
     other = photo.clone()
-    other[..., 288:] = 1 - other[..., 288:]  # farther from the region than any feature sees
+    other[..., 400:] = 1 - other[..., 400:]  # farther from the region than any feature sees
     again = wave(other, strength=mask, tile=tile)
     torch.testing.assert_close(again[..., :96], painted[..., :96], rtol=0, atol=1e-4)
     assert (painted[..., :96] - photo[..., :96]).abs().mean() > 0.02
