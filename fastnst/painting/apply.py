@@ -90,8 +90,9 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
         raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
     if written and not settings.json:
         log.info("%s", _told(written, time.perf_counter() - started))
-        if find_paintings(settings.style):
-            log.info("a trained style paints better: fastnst train --style %s", pasted(settings.style))
+        if paintings := find_paintings(settings.style):
+            names = [settings.style] if len(paintings) == 1 else [str(each.path) for each in paintings]
+            log.info("a trained style paints better: fastnst train --style %s", " ".join(map(pasted, names)))
     return failures
 
 
