@@ -137,7 +137,9 @@ def _times(
     photo, painting = (
         load_image(resolve_photo(name), size=settings.size) for name in ("sample:astronaut", "sample:wave")
     )
-    ways: dict[str, Callable[[], Tensor]] = {"ours": lambda: UniversalPainter(network, [(painting, 1.0)])(photo)}
+    ways: dict[str, Callable[[], Tensor]] = {
+        "ours": lambda: UniversalPainter(network, [(painting, 1.0)], deepest=LEVELS)(photo)
+    }
     if yardstick:
         ways["yardstick"] = lambda: yardstick.paint(photo, painting)
     times: dict[str, list[float]] = {name: [] for name in ways}

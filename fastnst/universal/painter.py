@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastnst.universal.autoencoder import LEVELS, STRIDE, Autoencoder, reach
+from fastnst.universal.autoencoder import STRIDE, Autoencoder, reach
 from fastnst.universal.transform import FeatureMap, Moments, moments, pooled, transfer
 
 ALPHA = 0.6  # Li et al. (2017), section 4.1
+DEEPEST = 4  # level to begin at; 5 mangles faces and lays bricks on flat regions, looked at (records/LOG.md)
 PAINTING_SIDE = 512  # pixels, the long side of a painting for strokes of the plain size
 LARGEST_SIDE = 2048
 SHARE_NOW = 0.1  # of a video's picture in the running statistics
-Change = Callable[[Tensor, int], Tensor]  # features and their level, from 5 to 1, to features
+Change = Callable[[Tensor, int], Tensor]  # features and their level to features
 Memory = dict[int, Moments]  # running statistics of a video's pictures, by level
 Styles = list[list[tuple[Moments, float]]]  # at each level, the moments of every painting with its weight
 
@@ -24,16 +25,21 @@ Styles = list[list[tuple[Moments, float]]]  # at each level, the moments of ever
 class UniversalPainter:
     """Paints like paintings; threads may share it.
 
-    Li et al. (2017), figure 1c: from level 5 to level 1 the picture is encoded, its features get the mean and the
+    Li et al. (2017), figure 1c: from the deepest level to level 1 the picture is encoded, its features get the mean and the
     covariance of the painting's, and the decoder makes the next level's picture of them.
 
     Args:
         network: In eval mode, on the device where it paints.
         paintings: Images `(1, 3, H, W)`, sRGB in [0, 1], each with a weight; the weights sum up to one.
+        deepest: The level to begin at, from 1 to 5.
     """
 
-    def __init__(self, network: Autoencoder, paintings: Sequence[tuple[Tensor, float]]) -> None:
-        self.network = network
+    # Differs from Li et al. (2017) in the default of `deepest`: theirs is 5.
+
+    def __init__(
+        self, network: Autoencoder, paintings: Sequence[tuple[Tensor, float]], *, deepest: int = DEEPEST
+    ) -> None:
+        self.network, self.deepest = network, deepest
         self._paintings = paintings
         self._styles: dict[float, Styles] = {}
         self._lock = Lock()
@@ -41,7 +47,7 @@ class UniversalPainter:
     @property
     def reach(self) -> int:
         """Pixels of a photo that act on a pixel of the result, to each side, if the maps are given."""
-        return sum(reach(level) for level in range(1, LEVELS + 1))
+        return sum(reach(level) for level in range(1, self.deepest + 1))
 
     @property
     def stride(self) -> int:
@@ -135,7 +141,7 @@ class UniversalPainter:
     def _run(self, photos: Tensor, change: Change) -> Tensor:
         height, width = photos.shape[-2:]
         images = _padded(photos)
-        for level in range(LEVELS, 0, -1):
+        for level in range(self.deepest, 0, -1):
             features = self.network.encode(images, level)[-1]
             images = self.network.decode(change(features, level), level).clamp(0, 1)
         return images[..., :height, :width]
@@ -145,7 +151,9 @@ class UniversalPainter:
         with self._lock:
             if stroke not in self._styles:
                 each = [(self._moments_of(painting, stroke), weight) for painting, weight in self._paintings]
-                self._styles[stroke] = [[(found[level], weight) for found, weight in each] for level in range(LEVELS)]
+                self._styles[stroke] = [
+                    [(found[level], weight) for found, weight in each] for level in range(self.deepest)
+                ]
             return self._styles[stroke]
 
     def _moments_of(self, painting: Tensor, stroke: float) -> list[Moments]:
@@ -153,7 +161,7 @@ class UniversalPainter:
         scale = side / max(painting.shape[-2:])
         size = [max(STRIDE, round(length * scale)) for length in painting.shape[-2:]]
         resized = F.interpolate(painting, size, mode="bicubic", antialias=True).clamp(0, 1)
-        found = [moments(each) for each in self.network.encode(_padded(resized))]
+        found = [moments(each) for each in self.network.encode(_padded(resized), self.deepest)]
         for each in found:
             _ = each.directions  # decomposed here, once, and not in every thread that paints
         return found

@@ -26,7 +26,7 @@ def wave() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def painter(shipped, wave) -> UniversalPainter:
-    return UniversalPainter(shipped, [(wave, 1.0)])
+    return UniversalPainter(shipped, [(wave, 1.0)], deepest=LEVELS)
 
 
 @torch.inference_mode()
