@@ -25,8 +25,8 @@ Styles = list[list[tuple[Moments, float]]]  # at each level, the moments of ever
 class UniversalPainter:
     """Paints like paintings; threads may share it.
 
-    Li et al. (2017), figure 1c: from the deepest level to level 1 the picture is encoded, its features get the mean and the
-    covariance of the painting's, and the decoder makes the next level's picture of them.
+    Li et al. (2017), figure 1c: from the deepest level to level 1 the picture is encoded, its features get the mean and
+    the covariance of the painting's, and the decoder makes the next level's picture of them.
 
     Args:
         network: In eval mode, on the device where it paints.
