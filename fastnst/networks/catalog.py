@@ -143,7 +143,7 @@ def _refuse_pictures(path: Path) -> None:
 
 def is_exported(style: str | Path) -> bool:
     """Whether a style is an exported file such as `wave.onnx`, not a trained style with such a name."""
-    return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not _is_known(str(style)))
+    return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not is_known(str(style)))
 
 
 def usable_name(stem: str) -> str:
@@ -157,7 +157,7 @@ def usable_name(stem: str) -> str:
     return name or "style"
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
     """Whether a style file, or a style in one, has this name."""
     return any(path.stem == name or name in names_in(path) for path in list_styles())
 
@@ -171,7 +171,7 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     Raises:
         StyleFileError: Unknown name, a weight that is not a number, or styles of different files.
     """
-    if ":" not in text or os.path.isfile(text) or _is_known(text):
+    if ":" not in text or os.path.isfile(text) or is_known(text):
         return _find_style(text)
     terms = [_parse_term(term) for term in text.split(",")]
     together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import existing_photo
-from fastnst.networks.catalog import UNIVERSAL, StyleFileError, find_chosen, find_style_file
+from fastnst.networks.catalog import UNIVERSAL, StyleFileError, find_chosen, find_style_file, is_known
 
 
 class Painting(NamedTuple):
@@ -22,13 +22,15 @@ class Painting(NamedTuple):
 def find_paintings(style: str) -> list[Painting]:
     """The paintings that a style names, with weights that sum up to one; none if it names no picture.
 
-    A file that exists or a `sample:` is taken as it is. Otherwise a weight stands after the last colon, and commas
-    stand between paintings.
+    A trained style of this name wins. A file that exists or a `sample:` is taken as it is. Otherwise a weight stands
+    after the last colon, and commas stand between paintings.
 
     Raises:
         ImageError: No such file or sample.
         StyleFileError: A weight that is not a positive number, or paintings and trained styles in one blend.
     """
+    if is_known(style):  # `train` may have named a style as a picture that lies here
+        return []
     if _is_painting(style):
         return [Painting(existing_photo(style), 1.0)]
     terms = [term.strip() for term in style.split(",")]
