@@ -53,7 +53,7 @@ nitpick_ignore_regex = [
     # The build makes no connection, so there is no inventory of other projects in which these could be looked up.
     ("py:.*", r"(torch|numpy|PIL|pytorch_lightning|pathlib|collections|datetime)\..*"),
     # Signatures of public names mention them, but they are not public themselves.
-    ("py:class", r"fastnst\..*\.(Balance|ConditionalInstanceNorm|Draw|Look|Photo)"),
+    ("py:class", r"fastnst\..*\.(Balance|ConditionalInstanceNorm|Draw|Look|Moments|Photo)"),
 ]
 
 

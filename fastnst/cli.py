@@ -36,6 +36,9 @@ COMMANDS = {
     "styles": Command("painting", "List the styles, or describe one.", "styles great_wave"),
     "export": Command("exporting", "Write a style as ONNX and other files.", "export --style great_wave --format onnx"),
     "probe": Command("training", "Try style weights and stroke sizes.", "probe --style painting.jpg --data my_photos"),
+    "train-universal": Command(
+        "training", "Train what paints like any painting.", "train-universal --data my_photos --budget 1h"
+    ),
     "optimize": Command("baseline", "Stylize one photo slowly (Gatys).", "optimize photo.jpg --style painting.jpg"),
     "compare": Command(
         "baseline",
@@ -43,6 +46,7 @@ COMMANDS = {
         "compare sample:astronaut --style wave --style-image sample:wave",
     ),
     "reconstruct": Command("baseline", "Show what each layer keeps.", "reconstruct sample:astronaut --kind style"),
+    "texture": Command("painting", "Make a texture of a painting.", "texture sample:wave --size 512 -o texture.png"),
     "info": Command("painting", "Show versions and cores.", "info"),
 }
 
@@ -74,7 +78,7 @@ app = App(
 )
 for rank, (name, command) in enumerate(COMMANDS.items()):
     app.command(
-        f"fastnst.{command.wing}.commands:{name}",
+        f"fastnst.{command.wing}.commands:{name.replace('-', '_')}",
         name=name,
         help=command.help,
         help_epilogue=f"Example: fastnst {command.example}",

@@ -20,15 +20,17 @@ from fastnst.bench.settings import (
     BenchOptimizeSettings,
     BenchSettings,
     BenchTilesSettings,
+    BenchUniversalSettings,
     BenchVideoSettings,
 )
 from fastnst.cli import app, main
 from fastnst.exporting.settings import ExportSettings
-from fastnst.painting.settings import ApplySettings
-from fastnst.training.settings import TrainSettings
+from fastnst.painting.settings import ApplySettings, TextureSettings
+from fastnst.training.settings import TrainSettings, UniversalSettings
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
+    *("train-universal", "texture", "bench universal"),
     *(
         "bench",
         "bench optimize",
@@ -90,6 +92,9 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("bench tiles", BenchTilesSettings),
         ("bench apply", BenchApplySettings),
         ("bench video", BenchVideoSettings),
+        ("train-universal", UniversalSettings),
+        ("texture", TextureSettings),
+        ("bench universal", BenchUniversalSettings),
     ],
 )
 def test_every_setting_is_a_flag_with_help(command, config, capsys) -> None:
@@ -148,7 +153,7 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["apply", "photo.jpg"], "style"),
         (["apply", "photo.jpg", "--style", "a", "--tile", "20"], "at least 64 pixels a side"),
         (["apply", "photo.jpg", "--style", "a", "--forse"], "unknown option --forse"),
-        (["apply", "photo.jpg", "--style", "painting.jpg"], "fastnst train --style painting.jpg"),
+        (["apply", "photo.jpg", "--style", "painting.jpg"], "painting.jpg: no such file"),
         (["apply", "sample:astronut", "--style", "painting"], "painting"),
         (["paint"], "paint"),
         (["apply", "me.jpg"], "--style is missing: for example fastnst apply"),

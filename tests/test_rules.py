@@ -11,12 +11,14 @@ import fastnst
 PACKAGE = Path(fastnst.__file__).parent
 # From the ground up: a wing imports from itself and from wings before it in this list, and nothing else of the package.
 WINGS = (
-    *("base", "images", "networks", "perception", "video"),
+    *("base", "images", "networks", "perception", "universal", "video"),
     *("painting", "training", "exporting", "baseline", "bench"),
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "samples" not in path.parts)
 # What answers before torch is loaded: names, settings, checks.
-LIGHT = [path for path in MODULES if path.stem in ("settings", "commands", "checks", "formats", "jobs", "catalog")]
+LIGHT = [
+    path for path in MODULES if path.stem in ("settings", "commands", "checks", "formats", "jobs", "catalog", "names")
+]
 
 
 def imports(path: Path, *, at_start: bool = False) -> set[str]:

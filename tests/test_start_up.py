@@ -12,16 +12,30 @@ ANSWERED = """
 styles
 styles great_wave
 styles --json
+styles universal
 info
 --version
 apply --help
 train --help
+train-universal --help
+texture --help
 """
 REFUSED = """
 apply photo.png --style nosuch
 apply missing.png --style great_wave
 apply photo.png --style great_wave -o there.png
 apply photo.png --style paintings
+apply photo.png --style missing.jpg
+apply photo.png --style universal
+apply photo.png --style great_wave --alpha 0.5
+texture missing.png
+texture great_wave
+texture sample:wave -o there.png
+train-universal --data no/such/folder
+train-universal --name there
+train-universal --resume --name nosuch
+train-universal --crop-size 100
+bench universal --yardstick missing.safetensors
 apply photo.png --style great_wave --mask missing.png
 apply photo.png --style great_wave --feather 3
 train --style missing.png

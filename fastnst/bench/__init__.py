@@ -5,6 +5,7 @@ optimize.py   image optimisation beside the loss network alone, and beside pasti
 apply.py      painting a photo, by each runtime and by other programs
 video.py      flicker and time of `--steady`
 tiles.py      what painting in tiles changes
+universal.py  any painting: photos decoded from each level, and the time of a painted one
 look.py       how pictures look: judges that no training uses
 targets.py    what L-BFGS reaches on the photos held out from training
 quality.py    a training, and the L-BFGS iterations that reach the same loss

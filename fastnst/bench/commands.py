@@ -3,11 +3,13 @@
 A mistake is told before torch is loaded.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App
 
 from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.base.errors import UserError
 from fastnst.bench.checks import check_look
 from fastnst.bench.report import check_output
 from fastnst.bench.settings import (
@@ -16,14 +18,15 @@ from fastnst.bench.settings import (
     BenchOptimizeSettings,
     BenchSettings,
     BenchTilesSettings,
+    BenchUniversalSettings,
     BenchVideoSettings,
     QualitySettings,
     ReferenceSettings,
     TargetsSettings,
 )
 from fastnst.images.photos import existing_photo
-from fastnst.networks.catalog import find_chosen
 from fastnst.training.sources import find_source
+from fastnst.universal.names import check_style
 
 bench = App(name="bench", help_epilogue="Example: fastnst bench --network johnson")
 
@@ -79,7 +82,7 @@ def bench_tiles(settings: Annotated[BenchTilesSettings, Flat]) -> int:
         settings: Flags.
     """
     check_output(settings.output, picture=True)
-    find_chosen(settings.style)
+    check_style(settings.style)
     check_photos(*settings.photo)
     from fastnst.bench.tiles import bench_tiles as run
 
@@ -111,7 +114,7 @@ def bench_video(settings: Annotated[BenchVideoSettings, Flat]) -> int:
         settings: Flags.
     """
     check_output(settings.output)
-    find_chosen(settings.style)
+    check_style(settings.style)
     from fastnst.bench.video import bench_video as run
 
     run(settings)
@@ -168,6 +171,24 @@ def bench_reference(settings: Annotated[ReferenceSettings, Flat]) -> int:
     quieten(settings.quiet)
     result = run(settings)
     tell(result, settings.json, "%s: %s", settings.output, result["curve"][-1])
+    return DONE
+
+
+@bench.command(name="universal", help_epilogue="Example: fastnst bench universal --data my_photos")
+def bench_universal(settings: Annotated[BenchUniversalSettings, Flat] = BenchUniversalSettings()) -> int:  # noqa: B008
+    """Measure how well photos are decoded from each level, and the time of any painting.
+
+    Args:
+        settings: Flags.
+    """
+    check_output(settings.output)
+    check_photos(*settings.photo)
+    for path in (settings.network, settings.yardstick, settings.data):
+        if path is not None and not Path(path).exists():
+            raise UserError(f"{path}: no such file or folder")
+    from fastnst.bench.universal import bench_universal as run
+
+    run(settings)
     return DONE
 
 

@@ -207,3 +207,25 @@ class BenchLookSettings(Settings):
     """Write the JSON here too."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchUniversalSettings(Settings):
+    """Settings of `fastnst bench universal`."""
+
+    photo: Annotated[tuple[str, ...], PATHS] = ("sample:astronaut", "sample:coffee", "sample:chelsea")
+    """Photos to decode."""
+    data: str | None = None
+    """A folder of photos in place of them."""
+    network: Path | None = None
+    """File of the network [the shipped one]."""
+    yardstick: Path | None = None
+    """`wct_slim16x.safetensors`, to measure beside."""
+    size: Size = 512
+    """Long side of the painted photo in pixels."""
+    rounds: PositiveInt = 5
+    """Paintings of each, in turn."""
+    output: Annotated[Path | None, OUTPUT_FILE] = None
+    """Write the JSON here too."""
+    json: Annotated[bool, SWITCH] = False
+    """Print one JSON object instead of a table."""

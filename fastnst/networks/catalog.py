@@ -23,6 +23,7 @@ from fastnst.networks.presets import PRESETS
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
+UNIVERSAL = "universal"  # what a file is, in its header, that is no style but paints like any picture
 BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
@@ -142,7 +143,7 @@ def _refuse_pictures(path: Path) -> None:
 
 def is_exported(style: str | Path) -> bool:
     """Whether a style is an exported file such as `wave.onnx`, not a trained style with such a name."""
-    return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not _is_known(str(style)))
+    return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not is_known(str(style)))
 
 
 def usable_name(stem: str) -> str:
@@ -156,7 +157,7 @@ def usable_name(stem: str) -> str:
     return name or "style"
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
     """Whether a style file, or a style in one, has this name."""
     return any(path.stem == name or name in names_in(path) for path in list_styles())
 
@@ -170,7 +171,7 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     Raises:
         StyleFileError: Unknown name, a weight that is not a number, or styles of different files.
     """
-    if ":" not in text or os.path.isfile(text) or _is_known(text):
+    if ":" not in text or os.path.isfile(text) or is_known(text):
         return _find_style(text)
     terms = [_parse_term(term) for term in text.split(",")]
     together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None
@@ -211,11 +212,14 @@ def _parse_term(term: str) -> tuple[str, float]:
 def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
     """The file with this name, or the file with a style of this name."""
     try:
-        return find_style_file(name), None
+        path = find_style_file(name)
     except StyleFileError:
-        if path := _file_with({name}):
-            return path, {name: 1.0}
+        if path_of_style := _file_with({name}):
+            return path_of_style, {name: 1.0}
         raise
+    if path.suffix == SUFFIX and read_info(path).get("kind") == UNIVERSAL:
+        raise StyleFileError(f"{name} is the network that paints like any picture: give one, --style painting.jpg")
+    return path, None
 
 
 def _file_with(names: set[str]) -> Path | None:

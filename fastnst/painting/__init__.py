@@ -1,14 +1,15 @@
-"""Painting: photos, folders, animations, videos and the camera in a trained style.
+"""Painting: photos, folders, animations, videos and the camera in a trained style or like any painting.
 
 Knows nothing of losses and training.
 
-    stylizer.py   Stylizer: a style, ready to paint images
+    stylizer.py   Stylizer: a style or a painting, ready to paint images
     tiles.py      pictures of any size, box by box
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side
     animation.py  GIF, WebP, APNG and AVIF, frame by frame
+    texture.py    textures: noise painted like a painting
     live.py       what a camera sees, in a window
     styles.py     `fastnst styles` and `fastnst info`
-    settings.py   the settings of `fastnst apply`
-    commands.py   `fastnst apply`, `styles`, `info`
+    settings.py   the settings of `fastnst apply` and `fastnst texture`
+    commands.py   `fastnst apply`, `texture`, `styles`, `info`
 """

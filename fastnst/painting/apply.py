@@ -20,6 +20,7 @@ from torch import Tensor
 from fastnst.base.boxes import Reader, Size, everything
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
+from fastnst.base.files import pasted
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
@@ -33,6 +34,8 @@ from fastnst.painting.animation import paint_animation
 from fastnst.painting.jobs import STDIO, Job, plan
 from fastnst.painting.settings import ApplySettings
 from fastnst.painting.stylizer import Stylizer
+from fastnst.universal.names import find_paintings
+from fastnst.universal.painter import Memory
 from fastnst.video.formats import is_video
 from fastnst.video.paint import paint_video
 from fastnst.video.steady import Steady
@@ -89,6 +92,9 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
         raise ImageError(f"none of {failures} photos could be painted" if failures > 1 else "nothing was painted")
     if written and not settings.json:
         log.info("%s", _told(written, time.perf_counter() - started))
+        if paintings := find_paintings(settings.style):
+            names = [settings.style] if len(paintings) == 1 else [str(each.path) for each in paintings]
+            log.info("a trained style paints better: fastnst train --style %s", " ".join(map(pasted, names)))
     return failures
 
 
@@ -260,9 +266,12 @@ class Studio:
 
     def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
         """A function that stylizes the pictures of one video or animation."""
+        memory: Memory = {}  # of paintings; a trained style ignores it
         if not self.settings.steady:
-            return partial(self._painted, work)
-        steady = Steady(partial(self._painted, work, full=True))  # the part that stays photo must not be blended
+            return partial(self._painted, work, memory=memory)
+        steady = Steady(
+            partial(self._painted, work, full=True, memory=memory)
+        )  # the part that stays photo must not be blended
 
         def look(photo: Tensor) -> Tensor:
             painted = steady(filled(from_levels(photo)), self._share(work, photo))
@@ -270,16 +279,18 @@ class Studio:
 
         return look
 
-    def _painted(self, work: Work, photo: Tensor, *, full: bool = False) -> Tensor:
+    def _painted(self, work: Work, photo: Tensor, *, full: bool = False, memory: Memory | None = None) -> Tensor:
         """A frame `(1, 3 or 4, H, W)`, integers or floats, stylized: in full, or with strength and mask."""
         work.size = photo.shape[-1], photo.shape[-2]
-        return self.stylizer.paint(photo, strength=1.0 if full else self._share(work, photo), **self._look(work))
+        strength = 1.0 if full else self._share(work, photo)
+        return self.stylizer.paint(photo, strength=strength, memory=memory, **self._look(work))
 
     def _look(self, work: Work) -> dict[str, Any]:
         return {
             "keep_colors": self.settings.keep_colors,
             "stroke": self.settings.stroke,
             "tile": self.settings.tile,
+            "alpha": self.settings.alpha,
             "watch": lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
         }
 

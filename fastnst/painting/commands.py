@@ -1,13 +1,17 @@
-"""The commands `fastnst apply`, `fastnst styles` and `fastnst info`."""
+"""The commands `fastnst apply`, `fastnst texture`, `fastnst styles` and `fastnst info`."""
 
 import difflib
+import logging
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from fastnst.base.commands import DONE, SOME_FAILED, Flat, Json, quieten
-from fastnst.painting.settings import ApplySettings
+from fastnst.painting.settings import ApplySettings, TextureSettings
+
+log = logging.getLogger("fastnst")
 
 
 def _no_option(_: Any, word: str) -> None:
@@ -42,6 +46,37 @@ def apply(
     from fastnst.painting.apply import paint
 
     return SOME_FAILED if paint(jobs, settings) else DONE
+
+
+def texture(painting: str, /, *, settings: Annotated[TextureSettings, Flat] = TextureSettings()) -> int:  # noqa: B008
+    """Make a texture of a painting: its brush work without its subject.
+
+    Args:
+        painting: A picture, `sample:wave`, or a blend `a.jpg:0.6,b.jpg:0.4`.
+        settings: Flags.
+    """
+    from fastnst.base.files import check_place
+    from fastnst.images.formats import ImageError, check_suffix
+    from fastnst.universal.names import find_network, find_paintings, painted_name
+
+    quieten(settings.quiet)
+    paintings = find_paintings(painting)
+    if not paintings:
+        raise ImageError(f"{painting} is not a picture: textures are made of paintings")
+    find_network()
+    output = settings.output or Path(f"{painted_name(paintings)}-texture.png")
+    check_suffix(output)
+    check_place(output)
+    if output.exists() and not settings.force:
+        raise ImageError(f"{output} exists: --force replaces it")
+    from fastnst.images.write import save_image
+    from fastnst.painting.texture import texture as make
+
+    size = (settings.size, settings.size)
+    image = make(painting, size=size, seed=settings.seed, stroke=settings.stroke, device=settings.device)
+    save_image(image, output, stylized=True, replace=settings.force)
+    log.info("%s", output)
+    return DONE
 
 
 def styles(name: str | None = None, /, *, json: Json = False) -> int:

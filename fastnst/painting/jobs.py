@@ -15,8 +15,9 @@ from fastnst.base.errors import UserError
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
 from fastnst.images.marks import has_mark
 from fastnst.images.photos import find_photos, resolve_photo
-from fastnst.networks.catalog import file_part, find_chosen, is_exported
+from fastnst.networks.catalog import file_part, is_exported
 from fastnst.painting.settings import ApplySettings
+from fastnst.universal.names import check_style, find_paintings, painted_name
 from fastnst.video.formats import (
     VIDEO_SUFFIXES,
     check_container,
@@ -58,7 +59,7 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     Raises:
         UserError: No photo, no such style, settings that contradict each other, or an output that must not be written.
     """
-    find_chosen(settings.style)  # a wrong style is the commonest mistake: say so before anything else
+    check_style(settings.style)  # a wrong style is the commonest mistake: say so before anything else
     _check_settings(settings)
     found = _once(_find_all(photos))
     if not found:
@@ -79,6 +80,12 @@ def _check_settings(settings: ApplySettings) -> None:
         raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
     if settings.tile and is_exported(settings.style):
         raise ImageError(f"{settings.style}: exported files paint pictures as a whole; for --tile use the style file")
+    if settings.alpha is not None and not find_paintings(settings.style):
+        raise ImageError("--alpha is for paintings; a trained style takes --strength")
+    if settings.alpha is not None and settings.strength != 1:
+        raise ImageError("--alpha and --strength are two numbers for one thing: leave one out")
+    if settings.runtime == "openvino" and find_paintings(settings.style):
+        raise ImageError("--runtime openvino runs trained styles: paintings are painted by torch")
     if settings.tile and settings.runtime == "openvino":
         raise ImageError("--tile paints with torch: leave out --runtime openvino")
 
@@ -175,7 +182,9 @@ def _output_of(found: Found, settings: ApplySettings) -> Path:
     suffix = suffix_for(found.photo) if is_video(found.photo) else suffix
     if settings.output is not None:
         return settings.output / found.relative.with_suffix(suffix)
-    return found.beside / f"{found.relative.stem}-{file_part(settings.style)}{suffix}"
+    paintings = find_paintings(settings.style)
+    style = painted_name(paintings) if paintings else file_part(settings.style)
+    return found.beside / f"{found.relative.stem}-{style}{suffix}"
 
 
 def _told_apart(jobs: Iterable[Job]) -> list[Job]:

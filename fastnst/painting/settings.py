@@ -1,4 +1,4 @@
-"""Settings of `fastnst apply`. Imports neither torch nor anything that does."""
+"""Settings of `fastnst apply` and `fastnst texture`. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, SWITCH, WHAT, Device, Settings
+from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, OUTPUT_FILE, SWITCH, WHAT, Device, Settings, Size
 from fastnst.networks.presets import RuntimeName
 
 SMALLEST_TILE = 64  # pixels; smaller tiles are mostly overlap
@@ -27,13 +27,15 @@ class ApplySettings(Settings):
     """Settings of `fastnst apply`."""
 
     style: Annotated[str, WHAT]
-    """A style's name or file; mix one file's styles as `day:0.6,night:0.4`."""
+    """A style's name or file, or any painting; mix as `day:0.6,night:0.4`."""
     output: Annotated[Path | None, WHAT, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None
     """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
     camera: Annotated[tuple[str, ...] | None, WHAT, Parameter(consume_multiple=(0, 1), negative=())] = None
     """Paint what camera N [0] sees, in a window; `q` ends."""
     strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
     """From 0, the photo, to 1, the full style."""
+    alpha: Annotated[float | None, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = None
+    """The paper's, for paintings; strength 1 is 0.6."""
     keep_colors: Annotated[bool, LOOK, SWITCH] = False
     """Keep the photo's colours, take the style's light and strokes."""
     steady: Annotated[bool, LOOK, SWITCH] = False
@@ -68,3 +70,23 @@ class ApplySettings(Settings):
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object a photo."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextureSettings(Settings):
+    """Settings of `fastnst texture`."""
+
+    output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
+    """File [PAINTING-texture.png]."""
+    size: Annotated[Size, LOOK] = 512
+    """Sides in pixels."""
+    stroke: Annotated[float, LOOK, Parameter(validator=Number(gte=0.1, lte=4))] = 1.0
+    """Factor by which the pattern gets larger."""
+    seed: Annotated[int, LOOK, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Another one gives another texture."""
+    force: Annotated[bool, FILES, SWITCH] = False
+    """Replace an existing file."""
+    device: Annotated[Device, OUTPUT] = "auto"
+    """Where to compute [CUDA, then MPS, then CPU]."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""

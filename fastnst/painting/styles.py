@@ -6,6 +6,7 @@ Imports torch only for `info --devices`.
 import json
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from fastnst.base.versions import installed_version
-from fastnst.networks.catalog import SHIPPED, SOURCE_TREE, StyleFileError, find_mix, list_styles, read_info
+from fastnst.networks.catalog import (
+    SHIPPED,
+    SOURCE_TREE,
+    UNIVERSAL,
+    StyleFileError,
+    find_mix,
+    find_style_file,
+    list_styles,
+    read_info,
+)
 from fastnst.networks.presets import PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
@@ -34,6 +44,10 @@ def print_styles(*, as_json: bool) -> None:
         if as_json:
             print(json.dumps({"file": str(path), **_without_preview(style)}))
             continue
+        if style.get("kind") == UNIVERSAL:
+            cells = (path.stem, "any painting: --style painting.jpg", style["network"]["encoder"])
+            table.add_row(*map(_whole_words, cells), f"{path.stat().st_size / 1e6:.1f}", "a first look")
+            continue
         size = _size(style["network"])
         cells = (path.stem, ", ".join(each["name"] for each in style["styles"]), size)
         purpose = "a start for training" if path.stem == f"base_{size}" else PURPOSES.get(size, "")
@@ -48,6 +62,9 @@ def describe_style(name: str, *, as_json: bool) -> None:
     Raises:
         StyleFileError: No such style.
     """
+    if name == UNIVERSAL:
+        _describe_universal(find_style_file(name), as_json=as_json)
+        return
     path, mix = find_mix(name)
     style = _without_preview(read_info(path))
     if as_json:
@@ -71,6 +88,26 @@ def describe_style(name: str, *, as_json: bool) -> None:
         "versions": ", ".join(f"{package} {each}" for package, each in style.get("versions", {}).items()),
     }
     _print_facts({name: fact for name, fact in facts.items() if fact})
+
+
+def _describe_universal(path: Path, *, as_json: bool) -> None:
+    """Print the description of the network that paints like any picture."""
+    info = read_info(path)
+    if as_json:
+        print(json.dumps({"file": str(path), **info}))
+        return
+    decibels = ", ".join(f"{value:.1f}" for value in info["held_out"].values())
+    facts = {
+        "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
+        "paints like": "any picture, without training: --style painting.jpg",
+        "encoder": f"{info['network']['encoder']}, {', '.join(map(str, info['network']['channels']))} channels",
+        "trained": f"{info['steps']} steps, {info['seconds'] / 60:.1f} min",
+        "on": info["hardware"],
+        "photos": f"{info['data']['photos']} from {info['data']['source']}",
+        "reconstruction": f"{decibels} dB from levels 1 to 5, {info['data']['held_out']} photos for validation",
+        "versions": ", ".join(f"{package} {each}" for package, each in info["versions"].items()),
+    }
+    _print_facts(facts)
 
 
 def _without_preview(style: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training: style images and photos in, a style file out.
+"""Training: style images and photos in, a style file out; photos in, the network for any painting out.
 
 train.py          train: the whole run
 style_trainer.py  StyleTrainer: the Lightning module; a step, an evaluation, what a checkpoint holds
@@ -13,7 +13,9 @@ monitor.py        progress bar, previews, checkpoints, an orderly stop
 run.py            a run's folder: its name, and whether the run may start or be resumed
 claim.py          the lock on a run's name
 checks.py         checks of settings and files, before torch is loaded
+universal.py      train_universal: the run that trains the network for any painting
+universal_trainer.py  UniversalTrainer: its Lightning module
 probe.py          short trainings at several style weights and sizes
-settings.py       the settings of `fastnst train` and `fastnst probe`
-commands.py       `fastnst train`, `probe`
+settings.py       the settings of `fastnst train`, `train-universal` and `probe`
+commands.py       `fastnst train`, `train-universal`, `probe`
 """

@@ -3,7 +3,8 @@
 Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
-from dataclasses import replace
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_fi
 from fastnst.networks.presets import NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
-from fastnst.training.settings import ProbeSettings, TrainSettings
+from fastnst.training.settings import ProbeSettings, TrainSettings, UniversalSettings
 from fastnst.training.sources import find_source
 
 AUTO, NOTHING = "auto", "none"
@@ -49,6 +50,52 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     find_source(settings.data, settings.max_photos)
     return Plan(run, settings, start)
+
+
+def check_universal(settings: UniversalSettings, folder: Path = Path()) -> tuple[Run, UniversalSettings]:
+    """Check the settings of `train-universal`; changes nothing.
+
+    Returns:
+        The run, and its settings: of a resumed run those it was started with.
+
+    Raises:
+        UserError: Settings or files that cannot be used.
+    """
+    if settings.name != usable_name(settings.name):
+        raise TrainingError(f'a name has none of / \\ : , * ? " < > |, got {settings.name!r}')
+    run = Run(settings.name, folder)
+    check_unclaimed(run.folder)
+    if settings.budget is not None and settings.steps is not None:
+        raise TrainingError("--budget and --steps exclude each other, got both")
+    if settings.resume:
+        settings = _resumed(run, settings)
+    elif run.checkpoint.exists() and not settings.force:
+        raise TrainingError(f"{run.folder} holds an unfinished run: --resume goes on, --force starts anew")
+    if run.style_file.exists() and not settings.force:
+        raise TrainingError(f"{run.style_file} exists: choose another --name, or --force to replace it")
+    if settings.init_from and not Path(settings.init_from).exists():
+        raise TrainingError(f"{settings.init_from}: no such file")
+    find_source(settings.data, settings.max_photos)
+    return run, settings
+
+
+def _resumed(run: Run, asked: UniversalSettings) -> UniversalSettings:
+    """The settings that an unfinished run was started with; of the new ones only what does not change its numbers."""
+    if not run.checkpoint.exists() or not run.settings.exists():
+        raise TrainingError(f"no unfinished run in {run.folder}, which would have a last.ckpt there")
+    try:
+        saved = UniversalSettings(**json.loads(run.settings.read_text()))
+    except (ValueError, TypeError):
+        raise TrainingError(f"{run.settings} is damaged: start anew with --force") from None
+    new = ("resume", "quiet", "json", "workers", "device")
+    settings = replace(saved, **{key: getattr(asked, key) for key in new}, force=asked.force or saved.force)
+    default = UniversalSettings()
+    for field in fields(settings):
+        value = getattr(asked, field.name)
+        if value not in (getattr(default, field.name), getattr(settings, field.name)):
+            flag, started = f"--{field.name.replace('_', '-')}", getattr(settings, field.name)
+            raise TrainingError(f"the run was started with {flag} {started}, not {value}: leave {flag} out")
+    return settings
 
 
 def find_start(init_from: str, network: NetworkName) -> Path | None:

@@ -1,4 +1,7 @@
-"""The commands `fastnst train` and `fastnst probe`. torch is imported after settings and files are checked."""
+"""The commands `fastnst train`, `train-universal` and `probe`.
+
+torch is imported after settings and files are checked.
+"""
 
 import json
 import logging
@@ -7,7 +10,7 @@ from typing import Annotated, Any
 
 from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
 from fastnst.base.options import WHAT
-from fastnst.training.settings import ProbeSettings, TrainSettings
+from fastnst.training.settings import ProbeSettings, TrainSettings, UniversalSettings
 
 log = logging.getLogger("fastnst")
 
@@ -48,6 +51,28 @@ def _summary(result: dict[str, Any]) -> str:
         f"{result['path']}: {result['steps']} steps in {result['seconds']:.0f} s; validation loss: {parts}\n"
         f"use it: fastnst apply photo.jpg --style {shlex.quote(style)}"
     )
+
+
+def train_universal(
+    settings: Annotated[UniversalSettings, Flat] = UniversalSettings(),  # noqa: B008
+) -> int:
+    """Train the network that paints like any painting at once: photos in, one file out.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.training.checks import check_universal
+
+    quieten(settings.quiet)
+    check_universal(settings)
+    from fastnst.training.universal import train_universal as run
+
+    result = run(settings, started=STARTED)
+    if result is not None:
+        decibels = ", ".join(f"{value:.1f}" for value in result["held_out"].values())
+        summary = "%s: %d steps in %.0f s; validation photos decoded from levels 1 to 5: %s dB"
+        tell(result, settings.json, summary, result["path"], result["steps"], result["seconds"], decibels)
+    return DONE
 
 
 def probe(settings: Annotated[ProbeSettings, Flat]) -> int:

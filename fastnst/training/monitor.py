@@ -69,14 +69,17 @@ class Previews(Callback):
             self.paint(trainer, pl_module)
 
     def paint(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write a sheet: a row of photos, and below it a row for each style."""
-        network: Any = pl_module.network
-        photos = self._photos.to(pl_module.device)
-        rows = [photos, *network.in_every_style(photos)]
+        """Write a sheet of the rows."""
+        rows = self.rows(pl_module, self._photos.to(pl_module.device))
         sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)[None]  # (1, 3, rows * H, B * W)
         save_image(sheet, self._folder / "preview.png")
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.add_image("preview", sheet[0].cpu(), trainer.global_step)
+
+    def rows(self, module: LightningModule, photos: Tensor) -> list[Tensor]:
+        """The rows of the sheet, each `(B, 3, H, W)`: the photos, and below them each style."""
+        network: Any = module.network
+        return [photos, *network.in_every_style(photos)]
 
 
 class GracefulStop(Callback):

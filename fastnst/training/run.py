@@ -128,15 +128,19 @@ class Run:
         Raises:
             TrainingError: The style file could not be written at the end.
         """
+        hashes: dict[str, Any] = {"style_sha256": [sha256(path) for path in settings.style]}
+        if settings.loss_weights:
+            hashes["loss_weights_sha256"] = [sha256(settings.loss_weights)]
+        self.begin_with({**to_json(settings), **hashes})
+
+    def begin_with(self, values: dict[str, Any]) -> None:
+        """As `begin`, with settings of another kind as JSON values."""
         for folder in (self.folder, self.style_file.parent):
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)
-        hashes: dict[str, Any] = {"style_sha256": [sha256(path) for path in settings.style]}
-        if settings.loss_weights:
-            hashes["loss_weights_sha256"] = [sha256(settings.loss_weights)]
-        write_json(self.settings, {**to_json(settings), **hashes})
+        write_json(self.settings, values)
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

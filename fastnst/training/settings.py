@@ -1,8 +1,8 @@
-"""Settings of `fastnst train` and `fastnst probe`. Imports neither torch nor anything that does."""
+"""Settings of `fastnst train`, `train-universal` and `probe`. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
@@ -118,6 +118,62 @@ class ProbeSettings(Settings):
     """Replace existing files."""
     device: Annotated[Device, OUTPUT] = "auto"
     """Where to train."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""
+    json: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print the result as one JSON object."""
+
+
+def _crop(_: Any, side: int) -> None:
+    if side < 32 or side % 16:
+        raise ValueError(f"crops are multiples of 16 px, at least 32; got {side}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniversalSettings(Settings):
+    """Settings of `fastnst train-universal`."""
+
+    data: Annotated[str | None, WHAT] = None
+    """Photos: a folder, `coco`, `hub:ID` [a few samples]."""
+    max_photos: Annotated[PositiveInt | None, WHAT] = None
+    """Use so many at most [all; 20000 of the Hub]."""
+    encoder: Annotated[Literal["slim", "vgg19"], WHAT] = "slim"
+    """`slim`: learnt from VGG19, a quarter of its channels; `vgg19`: itself."""
+
+    budget: Annotated[Duration | None, LENGTH] = None
+    """Wall-clock time: 90s, 20m, 1.5h [1h]."""
+    steps: Annotated[PositiveInt | None, LENGTH] = None
+    """Steps in place of a budget; repeats to the bit."""
+    resume: Annotated[bool, LENGTH, SWITCH] = False
+    """Resume the unfinished run of this name."""
+    init_from: Annotated[str | None, LENGTH] = None
+    """File of an earlier training to go on from."""
+
+    batch_size: Annotated[PositiveInt, TRAINING] = 5
+    """Photos a step, on each device; each is decoded from another level."""
+    visits: Annotated[PositiveInt, TRAINING] = 5
+    """Steps that share a crop, VGG19's features kept."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 192
+    """Side of the final crops in pixels."""
+    learning_rate: Annotated[PositiveFloat, TRAINING, BRIEF] = 1e-3
+    """Highest of Adam; of Muon ten times as high [0.001]."""
+    seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
+    """Same seed, same numbers (--steps, CPU)."""
+    device: Annotated[Device, TRAINING] = "auto"
+    """Where to train."""
+    workers: Annotated[NonNegativeInt | None, TRAINING] = None
+    """Processes that decode photos [1; 8 with a GPU]."""
+    eval_every: Annotated[PositiveInt, TRAINING] = 1000
+    """Steps between validations."""
+    preview_every: Annotated[PositiveInt, TRAINING] = 250
+    """Steps between previews in TensorBoard."""
+    save_every: Annotated[Duration, TRAINING] = 60.0
+    """Time between resumable checkpoints."""
+
+    name: Annotated[str, OUTPUT] = "universal"
+    """Name of the file in ./checkpoints and of the run."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Replace a run and a file of this name."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False

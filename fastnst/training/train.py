@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -103,7 +103,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         crop_size=lambda step: schedule.crop_size_at(clock.progress(step)),
         margin=settings.margin,
         seed=settings.seed,
-        workers=_workers(settings),
+        workers=count_workers(settings.workers, settings.device),
         visits=settings.visits,
         max_photos=settings.max_photos,
         eval_size=settings.crop_size,
@@ -122,9 +122,9 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     counts = photos.describe()
     if is_first_process() and not settings.resume:
         run.begin(settings)
-    with _quiet_lightning():
+    with quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
-        _fit(trainer, module, photos, run, resume=settings.resume)
+        fit(trainer, module, photos, run, resume=settings.resume)
         if "held_out/total" not in trainer.callback_metrics:  # stopped during its last evaluation
             trainer.validate(module, photos, verbose=False)
     if not trainer.is_global_zero:
@@ -181,14 +181,22 @@ def _clock(settings: TrainSettings, *, started: float) -> Clock:
     return BudgetClock(settings.budget or DEFAULT_BUDGET, started=started)
 
 
-def _fit(trainer: Trainer, module: StyleTrainer, photos: PhotoDataModule, run: Run, *, resume: bool) -> None:
-    """Run Lightning's loop, and turn its errors into ours."""
+def fit(
+    trainer: Trainer,
+    module: LightningModule,
+    photos: PhotoDataModule,
+    run: Run,
+    *,
+    resume: bool,
+    command: str = "train",
+) -> None:
+    """Run Lightning's loop, and turn its errors into ours; `command` is the one that goes on."""
     checkpoint = _readable(run.checkpoint) if resume else None
     try:
         with ctrl_c_as_sigterm():
             trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
     except SIGTERMException:
-        how = f"fastnst train --resume --name {shlex.quote(run.name)}"
+        how = f"fastnst {command} --resume --name {shlex.quote(run.name)}"
         raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
     except SystemExit:  # Lightning exits so after Ctrl-C during its set-up
         raise Interrupted("stopped before the first step") from None
@@ -242,11 +250,11 @@ def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hash
     return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 
-def _workers(settings: TrainSettings) -> int:
+def count_workers(asked: int | None, device: str) -> int:
     """Number of processes that decode photos. On a CPU decoding takes a few per cent of a step; a GPU needs several."""
-    if settings.workers is not None:
-        return settings.workers
-    on_cpu = settings.device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if asked is not None:
+        return asked
+    on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
     return 1 if on_cpu else min(8, os.cpu_count() or 1)
 
 
@@ -328,7 +336,7 @@ def _announce(
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Silence Lightning's remarks on devices, workers and folders."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]

@@ -278,7 +278,7 @@ def test_of_several_styles_the_image_tells_which(tmp_path) -> None:
         assert contest.sources["style"] == Path(image).stem
     network = load_style(Path("checkpoints/both.safetensors")).network
     photo = load_image(Path("photos/cat.png"))
-    assert torch.allclose(contest.stylizer(photo), network(photo, torch.tensor([[1.0, 0.0]])), atol=1e-6)
+    assert torch.allclose(contest.stylizer(photo), network(photo, torch.tensor([[1.0, 0.0]])), atol=2e-5)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_json_is_one_object_a_photo_alone_on_stdout(capsys) -> None:
         (["missing.png"], {}, "missing.png: no such file"),
         (["empty"], {}, "no photo or video in empty"),
         ([], {}, "no photo given"),
-        (["a.png"], {"style": "a.png"}, "fastnst train --style a.png"),
+        (["a.png"], {"style": "missing.jpg"}, "missing.jpg: no such file"),
         (["broken.jpg"], {}, "nothing was painted"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from project import ROOT
 
 from fastnst.base.errors import TrainingError
 from fastnst.baseline.problem import loss_network_of
@@ -157,10 +158,13 @@ def test_a_picture_whose_name_is_not_utf8_gives_a_style_that_the_printed_line_fi
     assert path.stem == name and read_info(path)["styles"] == [{"name": name}]
 
 
-def test_a_picture_given_as_a_style_is_told_the_line_that_trains_it(studio, capsys) -> None:
+def test_a_picture_given_as_a_style_is_painted_like_and_told_the_line_that_trains_it(
+    studio, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("fastnst.networks.catalog.SOURCE_TREE", ROOT / "checkpoints")
     for name in ("my painting.jpg", "-beach.jpg"):
-        assert fastnst("apply", "photo.jpg", f"--style={picture(name)}") == 2
-        line = capsys.readouterr().err.partition("Train it first: fastnst ")[2]
+        assert fastnst("apply", "sample:rocket", f"--style={picture(name)}", "--size", "64") == 0
+        line = capsys.readouterr().err.partition("paints better: fastnst ")[2]
         assert fastnst(*shlex.split(line)) == 0, line
 
 

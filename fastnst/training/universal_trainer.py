@@ -1,0 +1,207 @@
+"""`UniversalTrainer`: the Lightning module that trains an autoencoder for any painting. Knows nothing of files."""
+
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+
+from fastnst.base.errors import TrainingError
+from fastnst.images.levels import psnr
+from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.muon import Muon
+from fastnst.training.schedule import Clock, Schedule
+from fastnst.training.style_trainer import LOG_EVERY, WRITING_SECONDS
+from fastnst.universal.autoencoder import LEVELS, Autoencoder
+
+PIXELS = 10.0  # weight of the error of the pixels, a number of about 0.05, against those of features, about 0.2
+FILTERS, MAPS = 2.0, 5.0  # learning rates of filters (no norm follows them) and of the maps, in those of the rest
+TINY = 1e-8
+
+
+def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """||found - wanted||^2 / ||wanted||^2 for each image of `(B, C, H, W)`: `(B,)`."""
+    return (found - wanted).square().flatten(1).sum(1) / (wanted.square().flatten(1).sum(1) + TINY)
+
+
+class UniversalTrainer(LightningModule):
+    """Trains a decoder to invert its encoder, and unless that is the teacher itself, the encoder to see like it.
+
+    Every photo of a batch is decoded from one level, the next photo from the next one, so that one encoding and one
+    decoding a photo train all levels. The loss is the mean over photos of four errors:
+
+    - of pixels, the root mean square of `I_o - I_i`;
+    - of features, `||Phi(I_o) - Phi(I_i)||^2`, where Phi is the encoder up to the photo's level;
+    - of features on the way, what a block of the decoder makes of the level above it;
+    - of distillation: VGG19's features less a linear map of the encoder's, at every level. The map is linear so that
+      the covariance of one follows from that of the other.
+
+    Args:
+        network: The autoencoder to train.
+        teacher: VGG19; None if the network's own encoder is that, and stays as it is.
+        schedule: Learning rate and crop size.
+        clock: Progress of the run; ends it.
+    """
+
+    # Differs from Li et al. (2017), equation 1: errors of features are relative to their size, and that of pixels is a
+    # root, because the squares of level 5 are some hundred times those of level 1. Distillation as Wang et al. (2020),
+    # "Collaborative distillation", with all levels in one encoder; errors on the way as Chiu and Gurari (2022).
+
+    def __init__(self, network: Autoencoder, teacher: Autoencoder | None, *, schedule: Schedule, clock: Clock) -> None:
+        super().__init__()
+        self.network, self.schedule, self.clock = network, schedule, clock
+        self.teacher = teacher.requires_grad_(False).eval() if teacher else None
+        if teacher:
+            pairs = zip(network.channels, teacher.channels, strict=True)
+            self.maps = nn.ModuleList(nn.Conv2d(own, theirs, 1) for own, theirs in pairs)
+        else:
+            network.encoder.requires_grad_(False)
+        self.strict_loading = False  # the teacher is not in the checkpoint
+        self.skipped: set[str] = set()
+        self.progress = 0.0
+        self._targets: dict[tuple[Draw, ...], list[Tensor]] = {}
+        self._logged: tuple[int, float] | None = None
+        self._evaluation_started = 0.0
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """The weights without the teacher's."""
+        state = super().state_dict(*args, **kwargs)
+        return {name: value for name, value in state.items() if not name.startswith("teacher.")}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Muon for the filters, Adam for the rest: biases, the layers at the pixels, the maps to the teacher."""
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        inner = {
+            id(each.weight)
+            for each in self.network.modules()
+            if isinstance(each, nn.Conv2d) and min(each.in_channels, each.out_channels) > 3
+        }
+        filters = [each for each in trained if id(each) in inner]
+        others = [each for each in trained if id(each) not in inner]
+        optimizer = Muon(filters, others, lr=self.schedule.learning_rate, ratio=FILTERS)
+        if self.teacher is not None:
+            optimizer.add_param_group({"params": list(self.maps.parameters()), "muon": False, "times": MAPS})
+        return optimizer
+
+    def on_train_start(self) -> None:
+        """End at once a run that was stopped after its last step."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Set the learning rate of this step."""
+        step = self.global_step
+        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(self.progress, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate * group.get("times", 1.0)
+        if step % LOG_EVERY == 0:
+            now = time.perf_counter()
+            state = {"progress": self.progress, "learning_rate": rate, "crop_size": float(batch.photos.shape[-1])}
+            if self._logged:
+                images = (step - self._logged[0]) * len(batch.photos) * self.trainer.world_size
+                state["images_per_second"] = images / (now - self._logged[1])
+            self._logged = (step, now)
+            self.log_dict(state)
+
+    def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
+        """Loss of one batch."""
+        self.skipped.update(batch.skipped)
+        levels = [(place + self.global_step) % LEVELS + 1 for place in range(len(batch.photos))]
+        errors = self.errors(batch.photos, levels, batch.draws)
+        loss = PIXELS * errors["pixels"] + sum(value for name, value in errors.items() if name != "pixels")
+        if not loss.isfinite():
+            raise TrainingError(f"the loss is no number at step {self.global_step}; try a lower --learning-rate")
+        if self.global_step % LOG_EVERY == 0:
+            self.log_dict({f"train/{name}": value.detach() for name, value in errors.items()} | {"train/loss": loss})
+        return loss
+
+    def errors(self, photos: Tensor, levels: list[int], draws: tuple[Draw, ...] = ()) -> dict[str, Tensor]:
+        """The errors by name, each a mean over photos `(B, 3, H, W)`, which are decoded from these levels."""
+        photos = photos.contiguous(memory_format=torch.channels_last)
+        features = self.network.encode(photos)
+        wanted = [each.detach() for each in features]
+        images, on_the_way = self._decoded(features, wanted, levels)
+        again = self._encoded_by_a_fixed_encoder(images)
+        places = [(level - 1, place) for place, level in enumerate(levels)]
+        errors = {
+            "pixels": ((images - photos).square().flatten(1).mean(1) + TINY).sqrt().mean(),
+            "features": torch.cat([relative_error(again[k][[i]], wanted[k][[i]]) for k, i in places]).mean(),
+            "on_the_way": on_the_way,
+        }
+        if self.teacher is not None:
+            pairs = zip(self.maps, features, self._targets_of(photos, draws), strict=True)
+            errors["distillation"] = torch.stack(
+                [relative_error(fit(own), theirs.to(own)).mean() for fit, own, theirs in pairs]
+            ).sum()
+        return errors
+
+    def _decoded(self, features: list[Tensor], wanted: list[Tensor], levels: list[int]) -> tuple[Tensor, Tensor]:
+        """Images in the order of the photos, and the mean error of the features on the way to them."""
+        order: list[int] = []  # of the photos whose decoding has begun
+        now, errors = features[-1][:0], []
+        for level in range(LEVELS, 0, -1):
+            if order:
+                errors.append(relative_error(now, wanted[level - 1][order]))
+            begin = [place for place, each in enumerate(levels) if each == level]
+            now = torch.cat([now, features[level - 1][begin]]) if order else features[level - 1][begin]
+            order += begin
+            now = self.network.decoder[level - 1](now) if order else now
+        back = sorted(range(len(order)), key=order.__getitem__)
+        return now[back], torch.cat(errors).mean() if errors else now.new_zeros(())
+
+    def _encoded_by_a_fixed_encoder(self, images: Tensor) -> list[Tensor]:
+        """Features through which gradients reach the images, but not the encoder, which would learn to see less."""
+        encoder = {name: value.detach() for name, value in self.network.encoder.named_parameters()}
+        features = [images]
+        for number, block in enumerate(self.network.encoder):
+            own = {name.partition(".")[2]: value for name, value in encoder.items() if name.startswith(f"{number}.")}
+            features.append(torch.func.functional_call(block, own, (features[-1],)))
+        return features[1:]
+
+    def _targets_of(self, photos: Tensor, draws: tuple[Draw, ...]) -> list[Tensor]:
+        """The teacher's features; those of crops that come again are kept, for at most `TOGETHER` photos."""
+        kept = self._targets
+        if draws in kept:
+            return kept[draws]
+        assert self.teacher is not None
+        with torch.no_grad():
+            targets = [each.bfloat16() for each in self.teacher.encode(photos)]
+        if draws:
+            kept[draws] = targets
+            if len(kept) > max(1, TOGETHER // len(draws)):
+                del kept[next(iter(kept))]  # the oldest
+        return targets
+
+    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
+        """End the run when its clock says so, on every device at once."""
+        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+            self.trainer.should_stop = True
+
+    def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """PSNR of validation photos decoded from each level, in dB."""
+        features = self.network.encode(batch.photos)
+        for level, each in enumerate(features, 1):
+            images = self.network.decode(each, level).clamp(0, 1)
+            pairs = zip(images, batch.photos, strict=True)
+            decibels = sum(psnr(image, photo) for image, photo in pairs) / len(images)
+            self.log(f"held_out/psnr_{level}", decibels, batch_size=len(images), sync_dist=True)
+
+    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Start the timer."""
+        self._evaluation_started = time.perf_counter()
+
+    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Reserve the time for the last evaluation and for writing the file."""
+        if batch_idx == 0:
+            seconds = time.perf_counter() - self._evaluation_started
+            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Save the time spent, so that a budget continues where it stopped."""
+        checkpoint["spent_seconds"] = self.clock.spent()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Restore what `on_save_checkpoint` saved."""
+        self.clock.spent_before = checkpoint["spent_seconds"]

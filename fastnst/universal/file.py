@@ -1,0 +1,50 @@
+"""The file of an autoencoder: weights, and how they were trained, in one safetensors file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from fastnst.base.files import write_whole
+from fastnst.networks.catalog import FORMAT_VERSION, UNIVERSAL, StyleFileError, read_info
+from fastnst.universal.autoencoder import Autoencoder, vgg19
+
+
+def save_autoencoder(path: Path, network: Autoencoder, info: dict[str, Any], *, replace: bool = True) -> None:
+    """Write an autoencoder, completely or not at all.
+
+    Args:
+        path: Ends in `.safetensors`; missing folders are made.
+        network: Its weights are stored as float16. An encoder that is VGG19 itself is left out: every fastnst has it.
+        info: JSON values; needs `name` and `network`, with `channels` and `encoder` (`slim` or `vgg19`).
+        replace: Whether a file that is there may be replaced.
+    """
+    header = json.dumps({"format_version": FORMAT_VERSION, "kind": UNIVERSAL, "styles": [], **info})
+    state = network.state_dict()
+    if info["network"]["encoder"] == "vgg19":
+        state = {name: value for name, value in state.items() if name.startswith("decoder.")}
+    weights = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
+    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
+
+
+def load_autoencoder(path: Path) -> Autoencoder:
+    """Read an autoencoder, in eval mode and without gradients, on the CPU.
+
+    Raises:
+        StyleFileError: No such file, or not one of an autoencoder.
+    """
+    info = read_info(path)
+    if info.get("kind") != UNIVERSAL:
+        raise StyleFileError(f"{path} is a trained style, not the network for any painting")
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights that are replaced at once draw no numbers of the caller's
+            network = vgg19() if info["network"]["encoder"] == "vgg19" else Autoencoder(info["network"]["channels"])
+        loaded = network.load_state_dict(load_file(path), strict=False)
+        if loaded.unexpected_keys or any(name.startswith("decoder.") for name in loaded.missing_keys):
+            raise ValueError("weights")
+    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
+        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
+    return network.requires_grad_(False).eval()

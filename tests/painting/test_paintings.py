@@ -1,0 +1,155 @@
+"""`fastnst apply PHOTO --style PAINTING`: any painting at once, with the shipped network."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastnst.base.errors import UserError
+from fastnst.cli import main
+from fastnst.images.levels import psnr
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image, read_picture
+from fastnst.images.write import save_image
+from fastnst.painting.stylizer import Stylizer
+from fastnst.universal.painter import DEEPEST
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """An empty current folder with a photo and two paintings."""
+    monkeypatch.chdir(tmp_path)
+    load_image(resolve_photo("sample:astronaut"), size=96)
+    save_image(load_image(resolve_photo("sample:astronaut"), size=96), Path("photo.png"))
+    save_image(load_image(resolve_photo("sample:wave"), size=96), Path("wave.jpg"))
+    stripes = torch.linspace(0, 40, 80).sin().mul(0.4).add(0.5).expand(1, 3, 60, 80) * torch.tensor(
+        [1.0, 0.5, 0.1]
+    ).view(1, 3, 1, 1)
+    save_image(stripes, Path("stripes.png"))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def wave() -> Stylizer:
+    return Stylizer("sample:wave", device="cpu")
+
+
+@pytest.fixture
+def photo() -> torch.Tensor:
+    return load_image(Path("photo.png"))
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(["apply", *words])
+    return int(stop.value.code or 0)
+
+
+def loaded(path: str) -> torch.Tensor:
+    return load_image(Path(path))
+
+
+def test_a_photo_is_painted_like_a_painting_at_once_and_training_is_named(capsys) -> None:
+    assert run("photo.png", "--style", "wave.jpg") == 0
+    assert loaded("photo-wave.png").shape == (1, 3, 96, 96)
+    assert "fastnst train --style wave.jpg" in capsys.readouterr().err
+
+
+def test_blends_weigh_the_features_of_paintings() -> None:
+    for name, style in {"one": "wave.jpg", "other": "stripes.png", "blend": "wave.jpg:0.5,stripes.png:0.5"}.items():
+        assert run("photo.png", "--style", style, "-o", f"{name}.png") == 0
+    means = {name: loaded(f"{name}.png").mean((0, 2, 3)) for name in ("one", "other", "blend")}
+    assert (means["one"] - means["other"]).norm() > 0.1
+    apart = [(means["blend"] - means[name]).norm() for name in ("one", "other")]
+    assert max(apart) < 0.8 * (means["one"] - means["other"]).norm()
+
+
+def test_strength_one_is_the_paper_s_alpha_of_0_6(wave, photo) -> None:
+    assert torch.equal(wave(photo), wave(photo, alpha=0.6))
+    assert torch.equal(wave(photo, strength=0.5), wave(photo, alpha=0.3))
+    distances = [float((wave(photo, alpha=alpha) - photo).abs().mean()) for alpha in (0.0, 0.3, 0.6, 1.0)]
+    assert distances == sorted(distances)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--style", "missing.jpg"), "missing.jpg: no such file"),
+        (("--style", "wave.jpg:0.5,great_wave:0.5"), "not a painting"),
+        (("--style", "great_wave", "--alpha", "0.5"), "--alpha is for paintings"),
+        (("--style", "wave.jpg", "--alpha", "0.5", "--strength", "0.5"), "leave one out"),
+        (("--style", "wave.jpg", "--alpha", "1.5"), "1.5"),
+        (("--style", "wave.jpg", "--runtime", "openvino"), "painted by torch"),
+        (("--style", "universal"), "paints like any picture"),
+    ],
+)
+def test_what_cannot_be_painted_gets_one_line(words, message, capsys) -> None:
+    assert run("photo.png", *words) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.strip().count("\n") == 0
+    assert sorted(Path().iterdir()) == [Path("photo.png"), Path("stripes.png"), Path("wave.jpg")]
+
+
+@pytest.mark.parametrize("tile", [0, 128])
+def test_a_mask_leaves_the_rest_of_the_photo_and_its_region_has_statistics_of_its_own(wave, tile) -> None:
+    photo = load_image(resolve_photo("sample:coffee"), size=512)
+    mask = torch.zeros(1, 1, *photo.shape[2:])
+    mask[..., :96] = 1
+    painted = wave(photo, strength=mask, tile=tile)
+    torch.testing.assert_close(painted[..., 96:], photo[..., 96:])
+    other = photo.clone()
+    other[..., 400:] = 1 - other[..., 400:]  # farther from the region than any feature sees
+    again = wave(other, strength=mask, tile=tile)
+    torch.testing.assert_close(again[..., :96], painted[..., :96], rtol=0, atol=1e-4)
+    assert (painted[..., :96] - photo[..., :96]).abs().mean() > 0.02
+
+
+def test_colors_can_stay(wave, photo) -> None:
+    kept = wave(photo, keep_colors=True)
+    assert (kept.mean((2, 3)) - photo.mean((2, 3))).abs().max() < (
+        wave(photo).mean((2, 3)) - photo.mean((2, 3))
+    ).abs().max()
+
+
+def test_tiles_share_the_statistics_of_the_whole_photo_and_leave_no_seam(wave) -> None:
+    photo = load_image(resolve_photo("sample:coffee"), size=400)
+    one, several = wave(photo, tile=4096), wave(photo, tile=96)
+    assert float((one - several).abs().max()) <= 1 / 255
+    assert psnr(one, wave(photo, tile=0)) > 25
+
+
+def test_deep_and_transparent_pictures_keep_their_depth_and_opacity() -> None:
+    deep = torch.linspace(0.1, 0.9, 40).expand(1, 3, 30, 40)
+    save_image(deep, Path("deep.png"), depth=16)
+    Image.fromarray(np.dstack([np.full((30, 40, 3), 90, np.uint8), np.full((30, 40), 77, np.uint8)])).save("glass.png")
+    assert run("deep.png", "glass.png", "--style", "wave.jpg", "-o", "out") == 0
+    assert read_picture(Path("out/deep.png")).levels.dtype == torch.uint16
+    assert bool((read_picture(Path("out/glass.png")).levels[:, 3] == 77).all())
+
+
+def test_animations_are_painted_with_running_statistics(monkeypatch) -> None:
+    frames = [Image.open("photo.png").resize((40, 40)).rotate(10 * turn) for turn in range(3)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:], duration=50)
+    memories = []
+    paint = Stylizer.paint
+    monkeypatch.setattr(Stylizer, "paint", lambda self, *a, **k: memories.append(k["memory"]) or paint(self, *a, **k))
+    assert run("moving.gif", "--style", "wave.jpg", "-o", "out.gif") == 0
+    with Image.open("out.gif") as image:
+        assert image.n_frames == 3
+    assert len(memories) == 3 and all(
+        memory is memories[0] and set(memory) == set(range(1, DEEPEST + 1)) for memory in memories
+    )
+
+
+def test_alpha_with_a_trained_style_is_refused_in_python_too(photo, sky) -> None:
+    with pytest.raises(UserError, match="alpha is for paintings"):
+        Stylizer(sky, weights={"day": 1}, device="cpu")(photo, alpha=0.5)
+
+
+def test_the_first_line_for_a_newcomer(caplog) -> None:
+    logging.getLogger("fastnst").propagate = True
+    assert run("sample:astronaut", "--style", "sample:wave", "--size", "128", "-o", "out.png") == 0
+    assert loaded("out.png").shape == (1, 3, 128, 128)
