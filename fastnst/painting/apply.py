@@ -29,6 +29,7 @@ from fastnst.images.masks import read_mask
 from fastnst.images.opacity import filled
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
+from fastnst.images.srgb import profile_kind
 from fastnst.images.write import save_picture
 from fastnst.painting.animation import paint_animation
 from fastnst.painting.jobs import STDIO, Job, plan
@@ -244,13 +245,16 @@ class Studio:
     def _write(self, work: Work) -> None:
         if work.picture is not None:
             target = BytesIO() if work.job.output == STDIO else work.job.output
+            keep, profile = self.settings.profile == "keep", work.picture.profile
+            if keep and profile and profile_kind(profile) != "RGB":
+                log.warning("%s: its profile is not one for RGB pixels: the result is sRGB", work.job.photo)
             save_picture(
                 work.picture,
                 target,
                 quality=self.settings.quality,
                 format=self._format(work.job),
                 stylized=True,
-                keep_profile=self.settings.profile == "keep",
+                keep_profile=keep,
                 replace=self._replace,
             )
             work.picture = None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from icc_profiles import ADOBE_RGB, gamma, matrix_profile
+from icc_profiles import ADOBE_RGB, gamma, grey_profile, matrix_profile
 from PIL import Image, ImageSequence
 
 from fastnst.images.read import read_picture
@@ -235,3 +235,16 @@ def test_tiles_that_cannot_be_had_are_told_of_before_any_work(settings, message)
     Path("wave.onnx").write_bytes(b"an exported file")
     with pytest.raises(ValueError, match=message):
         run("photo.png", **settings)
+
+
+def test_a_photo_keeps_its_profile_if_it_is_one_for_rgb_and_else_a_line_says_so(caplog) -> None:
+    wide = matrix_profile(ADOBE_RGB, gamma(2.2))
+    Image.new("RGB", (40, 30), (120, 150, 110)).save("wide.png", icc_profile=wide)
+    Image.new("L", (40, 30), 90).save("grey.png", icc_profile=grey_profile(gamma(1.8)))
+    assert run("wide.png", "grey.png", profile="keep", output=Path("out"), strength=0.0) == 0
+    with Image.open("out/wide.png") as image:
+        assert image.info["icc_profile"] == wide
+        assert np.abs(np.array(image, int)[..., :3] - (120, 150, 110)).max() <= 1
+    with Image.open("out/grey.png") as image:
+        assert image.info["icc_profile"] != wide and image.mode == "RGB"
+    assert caplog.messages == ["grey.png: its profile is not one for RGB pixels: the result is sRGB"]
