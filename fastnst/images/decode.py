@@ -199,6 +199,9 @@ def _reason(error: Exception, failed: str) -> str:
             return "not enough memory to decode it"
         case pyvips.Error():  # "unable to call", then a line for each thing that went wrong
             error = ValueError(str(error).strip().split("\n")[-1])
+            # libvips does not always say why: PNG and JPEG
+            if any(each in str(error) for each in ("unable to write to target", "Unknown error -1")):
+                return f"{failed} (the disk is full, or does not take it)"
     return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
 
 

@@ -2,6 +2,7 @@
 
 train.py          train: the whole run
 style_trainer.py  StyleTrainer: the Lightning module; a step, an evaluation, what a checkpoint holds
+timed_module.py   TimedModule: what both Lightning modules share, the clock that ends a run
 data.py           PhotoDataModule: photos as batches
 sources.py        where photos come from: a folder, the samples, the Hugging Face Hub
 schedule.py       progress of a run, and learning rate and crop size

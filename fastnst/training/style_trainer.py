@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from fastnst.base.errors import TrainingError
@@ -16,11 +15,10 @@ from fastnst.training.balance import Balance
 from fastnst.training.data import TOGETHER, Draw, PhotoBatch
 from fastnst.training.muon import Muon
 from fastnst.training.schedule import Clock, Schedule
+from fastnst.training.timed_module import LOG_EVERY, TimedModule
 
-LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 DIVERGED = 4.0  # times the loss of the first steps
 BORDER_WEIGHT, BORDER_EVERY = 10.0, 4  # rounds of all styles
-WRITING_SECONDS = 0.5  # the last checkpoint, the style file and its preview
 
 
 def border_loss(alone: Tensor, surrounded: Tensor, width: int) -> Tensor:
@@ -54,7 +52,7 @@ def make_optimizer(
     return Muon(filters.values(), others, lr=learning_rate)
 
 
-class StyleTrainer(LightningModule):
+class StyleTrainer(TimedModule):
     """Trains a transformation network to minimise a perceptual loss.
 
     Args:
@@ -83,11 +81,10 @@ class StyleTrainer(LightningModule):
         optimizer: str = "muon",
         margin: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(clock)
         self.network = network
         self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
         self.schedule = schedule
-        self.clock = clock
         self.balance = balance
         self.optimizer_name = optimizer
         self.margin = margin
@@ -99,7 +96,6 @@ class StyleTrainer(LightningModule):
         self._recent_loss = 0.0
         self.progress = 0.0
         self._logged: tuple[int, float] | None = None  # step and time
-        self._evaluation_started = 0.0
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights without those of the loss network."""
@@ -109,11 +105,6 @@ class StyleTrainer(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """See `make_optimizer`; its learning rate follows the schedule."""
         return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
-
-    def on_train_start(self) -> None:
-        """End at once a run that was stopped after its last step."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
 
     def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Set the learning rate of this step, the same on every device."""
@@ -203,11 +194,6 @@ class StyleTrainer(LightningModule):
         if not norm.isfinite():
             raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
 
-    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
-        """End the run when its clock says so, on every device at once."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
-
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Losses of validation photos in every style, in float32. They are only reported."""
         size, num_styles = len(batch.photos), self.network.num_styles
@@ -221,26 +207,16 @@ class StyleTrainer(LightningModule):
             by_style = {f"held_out/total_{i}": losses.total.mean() for i, losses in enumerate(each)}
             self.log_dict(by_style, batch_size=size, sync_dist=True)
 
-    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Start the timer."""
-        self._evaluation_started = time.perf_counter()
-
-    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Reserve the time for the last evaluation and for writing the style file."""
-        if batch_idx == 0:
-            seconds = time.perf_counter() - self._evaluation_started
-            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Save the time spent, so that a budget continues where it stopped, and the state of the run's start."""
-        checkpoint["spent_seconds"] = self.clock.spent()
+        super().on_save_checkpoint(checkpoint)
         checkpoint["first_losses"] = self._first_losses
         checkpoint["began_at"] = self.began_at
         checkpoint["balance"] = self.balance.state_dict() if self.balance else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what `on_save_checkpoint` saved."""
-        self.clock.spent_before = checkpoint["spent_seconds"]
+        super().on_load_checkpoint(checkpoint)
         self._first_losses = checkpoint["first_losses"]
         self.began_at = checkpoint["began_at"]
         if self.balance:

@@ -43,8 +43,9 @@ from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.training.settings import TrainSettings
-from fastnst.training.style_trainer import LOG_EVERY, StyleTrainer
+from fastnst.training.settings import TrainSettings, UniversalSettings
+from fastnst.training.style_trainer import StyleTrainer
+from fastnst.training.timed_module import LOG_EVERY
 from fastnst.training.warm_start import warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
@@ -259,23 +260,22 @@ def count_workers(asked: int | None, device: str) -> int:
 
 
 def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintings: Sequence[Tensor]) -> Trainer:
-    """Lightning's loop over endless batches; the clock ends it."""
     few = photos.on_after_batch_transfer(next(iter(photos.val_dataloader())), 0).photos
-    callbacks: list[Callback] = [
-        ModelCheckpoint(
-            run.folder,
-            "last",
-            train_time_interval=timedelta(seconds=settings.save_every),
-            enable_version_counter=False,
-        ),
-        GracefulStop(run.checkpoint),
+    names = [usable_name(path.stem) for path in settings.style]
+    watchers = [
         Previews(few, every=settings.preview_every, folder=run.folder),
-        Alarms(few, [usable_name(path.stem) for path in settings.style], [saturation(image) for image in paintings]),
+        Alarms(few, names, [saturation(image) for image in paintings]),
     ]
+    return endless(settings, run, watchers, devices=settings.devices, precision=_precision(settings))
+
+
+def endless(settings: TrainSettings | UniversalSettings, run: Run, watchers: list[Callback], **options: Any) -> Trainer:
+    """Lightning's loop over endless batches, with resumable checkpoints and a progress bar; a `TimedModule` ends it."""
+    interval = timedelta(seconds=settings.save_every)
+    checkpoints = ModelCheckpoint(run.folder, "last", train_time_interval=interval, enable_version_counter=False)
+    callbacks: list[Callback] = [checkpoints, GracefulStop(run.checkpoint), *watchers]
     return Trainer(
         accelerator=settings.device,
-        devices=settings.devices,
-        precision=_precision(settings),
         max_epochs=-1,
         callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
         logger=TensorBoardLogger(run.folder, name="", version=""),
@@ -287,6 +287,7 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,  # the data module gives every process its share
+        **options,
     )
 
 

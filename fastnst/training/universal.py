@@ -3,14 +3,11 @@
 import logging
 import time
 from contextlib import nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning import LightningModule, Trainer, seed_everything
 from torch import Tensor
 
 from fastnst.base.devices import choose_device, describe_device
@@ -19,12 +16,11 @@ from fastnst.base.versions import installed_version
 from fastnst.training.checks import check_universal
 from fastnst.training.claim import claimed, is_first_process
 from fastnst.training.data import PhotoDataModule
-from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints
+from fastnst.training.monitor import Previews
 from fastnst.training.run import Run
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import UniversalSettings
-from fastnst.training.style_trainer import LOG_EVERY
-from fastnst.training.train import count_workers, fit, quiet_lightning
+from fastnst.training.train import count_workers, endless, fit, quiet_lightning
 from fastnst.training.universal_trainer import UniversalTrainer
 from fastnst.universal.autoencoder import LEVELS, Autoencoder, vgg19
 from fastnst.universal.file import load_autoencoder, save_autoencoder
@@ -143,27 +139,7 @@ def _network(settings: UniversalSettings, teacher: Autoencoder) -> Autoencoder:
 
 def _trainer(settings: UniversalSettings, run: Run, photos: PhotoDataModule) -> Trainer:
     few = photos.on_after_batch_transfer(next(iter(photos.val_dataloader())), 0).photos
-    interval = timedelta(seconds=settings.save_every)
-    callbacks: list[Callback] = [
-        ModelCheckpoint(run.folder, "last", train_time_interval=interval, enable_version_counter=False),
-        GracefulStop(run.checkpoint),
-        Reconstructions(few, every=settings.preview_every, folder=run.folder),
-    ]
-    return Trainer(
-        accelerator=settings.device,
-        devices=1,
-        max_epochs=-1,
-        callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
-        logger=TensorBoardLogger(run.folder, name="", version=""),
-        plugins=[WholeCheckpoints()],
-        log_every_n_steps=LOG_EVERY,
-        val_check_interval=settings.eval_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # the data module gives every process its share
-    )
+    return endless(settings, run, [Reconstructions(few, every=settings.preview_every, folder=run.folder)], devices=1)
 
 
 def _announce(settings: UniversalSettings, run: Run, network: Autoencoder, photos: PhotoDataModule) -> None:
@@ -175,5 +151,5 @@ def _announce(settings: UniversalSettings, run: Run, network: Autoencoder, photo
     what = "resuming" if settings.resume else "training"
     number, source = f"{photos.num_photos:,}", photos.source
     log.info("%s '%s': %s parameters, %s photos of %s", what, run.name, f"{parameters:,}", number, source)
-    length = f"{settings.steps} steps" if settings.steps else f"{(settings.budget or DEFAULT_BUDGET) / 60:.0f} minutes"
-    log.info("%s; Ctrl-C saves, and fastnst %s --resume --name %s goes on", length, COMMAND, run.name)
+    length = f"{settings.steps} steps" if settings.steps else f"{(settings.budget or DEFAULT_BUDGET) / 60:g} min"
+    log.info("ends after %s; Ctrl-C saves, and fastnst %s --resume --name %s goes on", length, COMMAND, run.name)

@@ -4,7 +4,6 @@ import time
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from fastnst.base.errors import TrainingError
@@ -12,7 +11,7 @@ from fastnst.images.levels import psnr
 from fastnst.training.data import TOGETHER, Draw, PhotoBatch
 from fastnst.training.muon import Muon
 from fastnst.training.schedule import Clock, Schedule
-from fastnst.training.style_trainer import LOG_EVERY, WRITING_SECONDS
+from fastnst.training.timed_module import LOG_EVERY, TimedModule
 from fastnst.universal.autoencoder import LEVELS, Autoencoder
 
 PIXELS = 10.0  # weight of the error of the pixels, a number of about 0.05, against those of features, about 0.2
@@ -25,7 +24,7 @@ def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
     return (found - wanted).square().flatten(1).sum(1) / (wanted.square().flatten(1).sum(1) + TINY)
 
 
-class UniversalTrainer(LightningModule):
+class UniversalTrainer(TimedModule):
     """Trains a decoder to invert its encoder, and unless that is the teacher itself, the encoder to see like it.
 
     Every photo of a batch is decoded from one level, the next photo from the next one, so that one encoding and one
@@ -49,8 +48,8 @@ class UniversalTrainer(LightningModule):
     # "Collaborative distillation", with all levels in one encoder; errors on the way as Chiu and Gurari (2022).
 
     def __init__(self, network: Autoencoder, teacher: Autoencoder | None, *, schedule: Schedule, clock: Clock) -> None:
-        super().__init__()
-        self.network, self.schedule, self.clock = network, schedule, clock
+        super().__init__(clock)
+        self.network, self.schedule = network, schedule
         self.teacher = teacher.requires_grad_(False).eval() if teacher else None
         if teacher:
             pairs = zip(network.channels, teacher.channels, strict=True)
@@ -62,7 +61,6 @@ class UniversalTrainer(LightningModule):
         self.progress = 0.0
         self._targets: dict[tuple[Draw, ...], list[Tensor]] = {}
         self._logged: tuple[int, float] | None = None
-        self._evaluation_started = 0.0
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights without the teacher's."""
@@ -83,11 +81,6 @@ class UniversalTrainer(LightningModule):
         if self.teacher is not None:
             optimizer.add_param_group({"params": list(self.maps.parameters()), "muon": False, "times": MAPS})
         return optimizer
-
-    def on_train_start(self) -> None:
-        """End at once a run that was stopped after its last step."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
 
     def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Set the learning rate of this step."""
@@ -174,11 +167,6 @@ class UniversalTrainer(LightningModule):
                 del kept[next(iter(kept))]  # the oldest
         return targets
 
-    def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
-        """End the run when its clock says so, on every device at once."""
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
-            self.trainer.should_stop = True
-
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """PSNR of validation photos decoded from each level, in dB."""
         features = self.network.encode(batch.photos)
@@ -187,21 +175,3 @@ class UniversalTrainer(LightningModule):
             pairs = zip(images, batch.photos, strict=True)
             decibels = sum(psnr(image, photo) for image, photo in pairs) / len(images)
             self.log(f"held_out/psnr_{level}", decibels, batch_size=len(images), sync_dist=True)
-
-    def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Start the timer."""
-        self._evaluation_started = time.perf_counter()
-
-    def on_validation_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Reserve the time for the last evaluation and for writing the file."""
-        if batch_idx == 0:
-            seconds = time.perf_counter() - self._evaluation_started
-            self.clock.reserve = seconds * int(self.trainer.num_val_batches[0]) + WRITING_SECONDS
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the time spent, so that a budget continues where it stopped."""
-        checkpoint["spent_seconds"] = self.clock.spent()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what `on_save_checkpoint` saved."""
-        self.clock.spent_before = checkpoint["spent_seconds"]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import ExifTags, Image
 
+from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.opacity import filled
 from fastnst.images.read import decode_photo, load_image, load_on_white, read_picture
@@ -36,6 +37,18 @@ def test_noise_is_written_at_every_quality(format) -> None:
     for quality in (1, 50, 90, 94, 95, 100):
         save_image(noise, file := io.BytesIO(), format=format, quality=quality)
         assert load_image(io.BytesIO(file.getvalue())).shape == noise.shape
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("saver", ["jpegsave_target", "pngsave_target", "webpsave_target"])
+def test_a_full_disk_is_called_so(saver) -> None:
+    noise = pyvips.Image.gaussnoise(300, 300).cast("uchar")
+    with (
+        Path("/dev/full").open("wb") as full,
+        pytest.raises(ImageError, match=r"the disk is full|No space left"),
+        one_line("out", "cannot be written"),
+    ):
+        getattr(noise, saver)(pyvips.Target.new_to_descriptor(full.fileno()))
 
 
 def test_what_cannot_be_seen_does_not_decide_what_is_seen(stylizer) -> None:
