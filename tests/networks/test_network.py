@@ -204,6 +204,22 @@ def test_gradients_of_the_conditional_norm_are_right() -> None:
     assert torch.autograd.gradcheck(run, (maps, *parameters))
 
 
+@pytest.mark.parametrize("styles", [[[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0], [0.3, 0.7]]], ids=["one for all", "each"])
+def test_training_and_painting_norm_alike(styles) -> None:
+    norm = ConditionalInstanceNorm(4, num_styles=2).double()
+    with torch.no_grad():
+        norm.scale.uniform_()
+        norm.shift.uniform_()
+    maps, styles = torch.rand(3, 4, 9, 8, dtype=torch.float64), torch.tensor(styles, dtype=torch.float64)
+
+    trained = norm(maps, styles)  # with gradients, on a CPU, one image after the other
+    with torch.no_grad():
+        painted = norm(maps, styles)
+
+    assert type(trained.grad_fn).__name__ == "CatBackward0"
+    assert_close(trained, painted, rtol=0, atol=1e-12)
+
+
 def test_mixing_weights_mix_scales_and_shifts() -> None:
     norm = ConditionalInstanceNorm(4, 2)
     nn.init.normal_(norm.scale)
