@@ -24,6 +24,7 @@ FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
 UNIVERSAL = "universal"  # what a file is, in its header, that is no style but paints like any picture
+PREDICTOR = "predictor"  # likewise, of a network and the predictor of its norms
 BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.

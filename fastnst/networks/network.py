@@ -56,8 +56,8 @@ class ConditionalInstanceNorm(nn.Module):
         three quarters of a step of the network (records/LOG.md).
         """
         dtype = torch.promote_types(maps.dtype, torch.float32)  # batch norm gets mixed types from autocast
-        each = zip(maps.split(1), scale.to(dtype), shift.to(dtype), strict=True)
-        normed = [F.batch_norm(one, None, None, *its_own, training=True) for one, *its_own in each]
+        each = zip(torch.split(maps, 1), scale.to(dtype), shift.to(dtype), strict=True)
+        normed = [F.batch_norm(one, None, None, its_scale, its_shift, True) for one, its_scale, its_shift in each]
         return torch.cat(normed) if len(normed) > 1 else normed[0]
 
 

@@ -86,7 +86,7 @@ class PerceptualLoss(nn.Module):
         self.variation = variation
         scale = self.normalization.pixel_range if pixel_range is None else pixel_range
         self.variation_weight, self.variation_scale = variation_weight, scale ** VARIATION_POWERS[variation]
-        for layer, target in self._style_targets(style_images).items():
+        for layer, target in self.style_targets(style_images).items():
             self.register_buffer(f"style_{layer}", target, persistent=False)  # (num_styles, C, ...)
         self.register_buffer("regions", regions, persistent=False)
         if regions is not None and not regions.flatten(1).sum(1).all():
@@ -100,7 +100,8 @@ class PerceptualLoss(nn.Module):
         return {layer: weight / scale for layer, weight in weights.items()}
 
     @torch.no_grad()
-    def _style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
+    def style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Statistics `(len(style_images), C, ...)` of style images at the style layers."""
         features = [self.loss_network(image, self.style_layers) for image in style_images if self.style_layers]
         statistics = self.normalization.statistics
         return {layer: torch.cat([statistics(maps[layer]) for maps in features]) for layer in self.style_layers}
@@ -117,6 +118,7 @@ class PerceptualLoss(nn.Module):
         styles: Tensor | None = None,
         *,
         inset: int = 0,
+        style_targets: Mapping[str, Tensor] | None = None,
     ) -> Losses:
         """Losses of stylized images.
 
@@ -127,6 +129,7 @@ class PerceptualLoss(nn.Module):
                 are blended. By default equal shares. Ignored with `regions`.
             inset: Pixels on each side whose features are left out. With the receptive field's reach (53 for VGG19's
                 relu4_3) no remaining feature depends on the border. Fewer than half of H and W.
+            style_targets: The result of `style_targets` for other style images, in place of those of the loss.
 
         Raises:
             ValueError: An inset with regions.
@@ -146,7 +149,13 @@ class PerceptualLoss(nn.Module):
             for name, weight in self.content_layers.items()
         )
         style = nothing + sum(
-            weight * self._style_loss(features[name], self.get_buffer(f"style_{name}"), stylized, styles)
+            weight
+            * self._style_loss(
+                features[name],
+                style_targets[name] if style_targets else self.get_buffer(f"style_{name}"),
+                stylized,
+                styles,
+            )
             for name, weight in self.style_layers.items()
         )
         variation = total_variation(stylized, self.variation) * self.variation_scale

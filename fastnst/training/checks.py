@@ -4,9 +4,10 @@ Imports neither torch nor anything that does, so that bad input is answered at o
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder
@@ -15,10 +16,11 @@ from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_fi
 from fastnst.networks.presets import NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
-from fastnst.training.settings import ProbeSettings, TrainSettings, UniversalSettings
+from fastnst.training.settings import BaseSettings, NetworkSettings, ProbeSettings, TrainSettings
 from fastnst.training.sources import find_source
 
 AUTO, NOTHING = "auto", "none"
+S = TypeVar("S", bound=NetworkSettings)
 
 
 class Plan(NamedTuple):
@@ -52,8 +54,8 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     return Plan(run, settings, start)
 
 
-def check_universal(settings: UniversalSettings, folder: Path = Path()) -> tuple[Run, UniversalSettings]:
-    """Check the settings of `train-universal`; changes nothing.
+def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
+    """Check the settings of `train-universal` or `train-base`; changes nothing.
 
     Returns:
         The run, and its settings: of a resumed run those it was started with.
@@ -75,21 +77,33 @@ def check_universal(settings: UniversalSettings, folder: Path = Path()) -> tuple
         raise TrainingError(f"{run.style_file} exists: choose another --name, or --force to replace it")
     if settings.init_from and not Path(settings.init_from).exists():
         raise TrainingError(f"{settings.init_from}: no such file")
+    if isinstance(settings, BaseSettings):
+        _check_paintings(settings.paintings)
     find_source(settings.data, settings.max_photos)
     return run, settings
 
 
-def _resumed(run: Run, asked: UniversalSettings) -> UniversalSettings:
+def _check_paintings(folders: Sequence[str]) -> None:
+    if not folders:
+        raise TrainingError("folders of paintings are needed: fastnst train-base --paintings FOLDER")
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise TrainingError(f"{folder}: no such folder")
+
+
+def _resumed(run: Run, asked: S) -> S:
     """The settings that an unfinished run was started with; of the new ones only what does not change its numbers."""
     if not run.checkpoint.exists() or not run.settings.exists():
         raise TrainingError(f"no unfinished run in {run.folder}, which would have a last.ckpt there")
     try:
-        saved = UniversalSettings(**json.loads(run.settings.read_text()))
-    except (ValueError, TypeError):
+        values = json.loads(run.settings.read_text())
+        tuples: Any = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
+        saved = replace(asked, **tuples)
+    except (ValueError, TypeError, AttributeError):
         raise TrainingError(f"{run.settings} is damaged: start anew with --force") from None
     new = ("resume", "quiet", "json", "workers", "device")
-    settings = replace(saved, **{key: getattr(asked, key) for key in new}, force=asked.force or saved.force)
-    default = UniversalSettings()
+    settings: S = replace(saved, **{key: getattr(asked, key) for key in new}, force=asked.force or saved.force)
+    default = type(asked)()
     for field in fields(settings):
         value = getattr(asked, field.name)
         if value not in (getattr(default, field.name), getattr(settings, field.name)):

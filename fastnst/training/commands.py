@@ -1,4 +1,4 @@
-"""The commands `fastnst train`, `train-universal` and `probe`.
+"""The commands `fastnst train`, `train-universal`, `train-base` and `probe`.
 
 torch is imported after settings and files are checked.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
 from fastnst.base.options import WHAT
-from fastnst.training.settings import ProbeSettings, TrainSettings, UniversalSettings
+from fastnst.training.settings import BaseSettings, ProbeSettings, TrainSettings, UniversalSettings
 
 log = logging.getLogger("fastnst")
 
@@ -61,10 +61,10 @@ def train_universal(
     Args:
         settings: Flags.
     """
-    from fastnst.training.checks import check_universal
+    from fastnst.training.checks import check_network
 
     quieten(settings.quiet)
-    check_universal(settings)
+    check_network(settings)
     from fastnst.training.universal import train_universal as run
 
     result = run(settings, started=STARTED)
@@ -72,6 +72,28 @@ def train_universal(
         decibels = ", ".join(f"{value:.1f}" for value in result["held_out"].values())
         summary = "%s: %d steps in %.0f s; validation photos decoded from levels 1 to 5: %s dB"
         tell(result, settings.json, summary, result["path"], result["steps"], result["seconds"], decibels)
+    return DONE
+
+
+def train_base(
+    settings: Annotated[BaseSettings, Flat] = BaseSettings(),  # noqa: B008
+) -> int:
+    """Train a start for every style: photos and many paintings in, one file out.
+
+    Args:
+        settings: Flags.
+    """
+    from fastnst.training.checks import check_network
+
+    quieten(settings.quiet)
+    check_network(settings)
+    from fastnst.training.base import train_base as run
+
+    result = run(settings, started=STARTED)
+    if result is not None:
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
+        summary = "%s: %d steps in %.0f s; held-out photos in the style of held-out paintings: %s"
+        tell(result, settings.json, summary, result["path"], result["steps"], result["seconds"], losses)
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""Settings of `fastnst train`, `train-universal` and `probe`. Imports neither torch nor anything that does."""
+"""Settings of the wing's commands. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,15 +130,13 @@ def _crop(_: Any, side: int) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UniversalSettings(Settings):
-    """Settings of `fastnst train-universal`."""
+class NetworkSettings(Settings):
+    """Settings that `fastnst train-universal` and `fastnst train-base` share."""
 
     data: Annotated[str | None, WHAT] = None
     """Photos: a folder, `coco`, `hub:ID` [a few samples]."""
     max_photos: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all; 20000 of the Hub]."""
-    encoder: Annotated[Literal["slim", "vgg19"], WHAT] = "slim"
-    """`slim`: learnt from VGG19, a quarter of its channels; `vgg19`: itself."""
 
     budget: Annotated[Duration | None, LENGTH] = None
     """Wall-clock time: 90s, 20m, 1.5h [1h]."""
@@ -149,11 +147,11 @@ class UniversalSettings(Settings):
     init_from: Annotated[str | None, LENGTH] = None
     """File of an earlier training to go on from."""
 
-    batch_size: Annotated[PositiveInt, TRAINING] = 5
-    """Photos a step, on each device; each is decoded from another level."""
-    visits: Annotated[PositiveInt, TRAINING] = 5
-    """Steps that share a crop, VGG19's features kept."""
-    crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 192
+    batch_size: Annotated[PositiveInt, TRAINING] = 1
+    """Photos a step."""
+    visits: Annotated[PositiveInt, TRAINING] = 4
+    """Steps that share a crop, its features kept."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 128
     """Side of the final crops in pixels."""
     learning_rate: Annotated[PositiveFloat, TRAINING, BRIEF] = 1e-3
     """Highest of Adam; of Muon ten times as high [0.001]."""
@@ -170,7 +168,7 @@ class UniversalSettings(Settings):
     save_every: Annotated[Duration, TRAINING] = 60.0
     """Time between resumable checkpoints."""
 
-    name: Annotated[str, OUTPUT] = "universal"
+    name: Annotated[str, OUTPUT] = "network"
     """Name of the file in ./checkpoints and of the run."""
     force: Annotated[bool, OUTPUT, SWITCH] = False
     """Replace a run and a file of this name."""
@@ -178,3 +176,37 @@ class UniversalSettings(Settings):
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print the result as one JSON object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UniversalSettings(NetworkSettings):
+    """Settings of `fastnst train-universal`."""
+
+    encoder: Annotated[Literal["slim", "vgg19"], WHAT] = "slim"
+    """`slim`: learnt from VGG19, a quarter of its channels; `vgg19`: itself."""
+    batch_size: Annotated[PositiveInt, TRAINING] = 5
+    """Photos a step, on each device; each is decoded from another level."""
+    visits: Annotated[PositiveInt, TRAINING] = 5
+    """Steps that share a crop, VGG19's features kept."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 192
+    """Side of the final crops in pixels."""
+    name: Annotated[str, OUTPUT] = "universal"
+    """Name of the file in ./checkpoints and of the run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseSettings(NetworkSettings):
+    """Settings of `fastnst train-base`."""
+
+    paintings: Annotated[tuple[str, ...], WHAT, WORDS] = ()
+    """Folders of paintings, some hundreds at least."""
+    max_paintings: Annotated[PositiveInt | None, WHAT] = None
+    """Use so many at most [all]."""
+    network: Annotated[NetworkName, WHAT] = "small"
+    """As for `train`."""
+    margin: Annotated[int, TRAINING, Parameter(validator=Number(gte=0))] = 48
+    """Pixels around crops, for the network only."""
+    crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 128
+    """Side of the crops in pixels; paintings have twice that."""
+    name: Annotated[str, OUTPUT] = "predictor"
+    """Name of the file in ./checkpoints and of the run."""

@@ -1,6 +1,5 @@
 """`StyleTrainer`: the Lightning module, with training step, validation step and checkpoint. Knows nothing of files."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleCo
 from fastnst.perception.losses import within
 from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
 from fastnst.training.balance import Balance
-from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.data import Draw, PhotoBatch
 from fastnst.training.muon import Muon
 from fastnst.training.schedule import Clock, Schedule
 from fastnst.training.timed_module import LOG_EVERY, TimedModule
@@ -81,21 +80,15 @@ class StyleTrainer(TimedModule):
         optimizer: str = "muon",
         margin: int = 0,
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, schedule, margin=margin)
         self.network = network
         self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
-        self.schedule = schedule
         self.balance = balance
         self.optimizer_name = optimizer
-        self.margin = margin
         self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
         self.strict_loading = False  # the loss network is not in the checkpoint
-        self.skipped: set[str] = set()
-        self._content_targets: dict[tuple[Draw, ...], dict[str, Tensor]] = {}  # of crops that may come again
         self._first_losses: list[float] = []
         self._recent_loss = 0.0
-        self.progress = 0.0
-        self._logged: tuple[int, float] | None = None  # step and time
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights without those of the loss network."""
@@ -106,31 +99,9 @@ class StyleTrainer(TimedModule):
         """See `make_optimizer`; its learning rate follows the schedule."""
         return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
 
-    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Set the learning rate of this step, the same on every device."""
-        step = self.global_step
-        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
-        rate = self.schedule.learning_rate_at(self.progress, step)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
-        if step % LOG_EVERY == 0:
-            now = time.perf_counter()
-            state = {
-                "progress": self.progress,
-                "learning_rate": rate,
-                "crop_size": float(batch.photos.shape[-1] - 2 * self.margin),
-            }
-            if self._logged:
-                last_step, last_time = self._logged
-                images = (step - last_step) * len(batch.photos) * self.trainer.world_size
-                state["images_per_second"] = images / (now - last_time)
-            self._logged = (step, now)
-            self.log_dict(state)
-
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> dict[str, Tensor]:
         """Loss of one batch, whose photos take the styles in turn, with each photo's style and style loss."""
         photos = batch.photos
-        self.skipped.update(batch.skipped)
         first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
         styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
         each, border = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
@@ -169,22 +140,11 @@ class StyleTrainer(TimedModule):
         stylized = within(self.network(photos, one_hot), margin)
         photos = within(photos, margin)
         loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        losses: Losses = loss(stylized, self._targets(loss, photos, draws), one_hot)
+        targets = self.once(draws, lambda: loss.content_targets(photos))
+        losses: Losses = loss(stylized, targets, one_hot)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)
-
-    def _targets(self, loss: Any, photos: Tensor, draws: tuple[Draw, ...]) -> dict[str, Tensor]:
-        """Content targets of photos; those of crops that come again are kept, for at most `TOGETHER` photos."""
-        kept = self._content_targets
-        if draws in kept:
-            return kept[draws]
-        targets: dict[str, Tensor] = loss.content_targets(photos)
-        if draws:
-            kept[draws] = targets
-            if len(kept) > max(1, TOGETHER // len(draws)):
-                del kept[next(iter(kept))]  # the oldest
-        return targets
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Stop before gradients that are not finite reach the weights."""

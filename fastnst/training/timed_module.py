@@ -1,13 +1,15 @@
-"""`TimedModule`: a Lightning module whose clock ends its run. Knows nothing of networks, losses and files."""
+"""`TimedModule`: a Lightning module with a clock and a schedule. Knows nothing of networks, losses and files."""
 
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pytorch_lightning import LightningModule
 
-from fastnst.training.data import PhotoBatch
-from fastnst.training.schedule import Clock
+from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.schedule import Clock, Schedule
 
+T = TypeVar("T")
 LOG_EVERY = 10  # steps; Lightning takes a millisecond for each number
 WRITING_SECONDS = 0.5  # the last checkpoint, the file and its preview
 
@@ -17,12 +19,49 @@ class TimedModule(LightningModule):
 
     Args:
         clock: Progress of the run.
+        schedule: Learning rate and crop size. A parameter group of the optimiser may have `times`, its learning rate
+            in those of the schedule.
+        margin: Pixels on each side of a training photo that are no part of the crop.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, schedule: Schedule, *, margin: int = 0) -> None:
         super().__init__()
-        self.clock = clock
+        self.clock, self.schedule, self.margin = clock, schedule, margin
+        self.progress = 0.0
+        self.skipped: set[str] = set()  # names of unreadable photos
+        self._kept: dict[tuple[Draw, ...], Any] = {}
+        self._logged: tuple[int, float] | None = None  # step and time
         self._evaluation_started = 0.0
+
+    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
+        """Set the learning rate of this step, the same on every device."""
+        step = self.global_step
+        self.skipped.update(batch.skipped)
+        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
+        rate = self.schedule.learning_rate_at(self.progress, step)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate * group.get("times", 1.0)
+        if step % LOG_EVERY == 0:
+            now = time.perf_counter()
+            crop_size = float(batch.photos.shape[-1] - 2 * self.margin)
+            state = {"progress": self.progress, "learning_rate": rate, "crop_size": crop_size}
+            if self._logged:
+                images = (step - self._logged[0]) * len(batch.photos) * self.trainer.world_size
+                state["images_per_second"] = images / (now - self._logged[1])
+            self._logged = (step, now)
+            self.log_dict(state)
+
+    def once(self, draws: tuple[Draw, ...], compute: Callable[[], T]) -> T:
+        """What `compute` returns for these crops, kept for when they come again; for at most `TOGETHER` photos."""
+        if draws in self._kept:
+            kept: T = self._kept[draws]
+            return kept
+        result = compute()
+        if draws:
+            self._kept[draws] = result
+            if len(self._kept) > max(1, TOGETHER // len(draws)):
+                del self._kept[next(iter(self._kept))]  # the oldest
+        return result
 
     def on_train_start(self) -> None:
         """End at once a run that was stopped after its last step."""

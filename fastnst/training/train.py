@@ -43,7 +43,7 @@ from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.training.settings import TrainSettings, UniversalSettings
+from fastnst.training.settings import NetworkSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.timed_module import LOG_EVERY
 from fastnst.training.warm_start import warm_start
@@ -269,7 +269,9 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
     return endless(settings, run, watchers, devices=settings.devices, precision=_precision(settings))
 
 
-def endless(settings: TrainSettings | UniversalSettings, run: Run, watchers: list[Callback], **options: Any) -> Trainer:
+def endless(
+    settings: TrainSettings | NetworkSettings, run: Run, watchers: Sequence[Callback], **options: Any
+) -> Trainer:
     """Lightning's loop over endless batches, with resumable checkpoints and a progress bar; a `TimedModule` ends it."""
     interval = timedelta(seconds=settings.save_every)
     checkpoints = ModelCheckpoint(run.folder, "last", train_time_interval=interval, enable_version_counter=False)

@@ -1,6 +1,5 @@
 """`UniversalTrainer`: the Lightning module that trains an autoencoder for any painting. Knows nothing of files."""
 
-import time
 from typing import Any
 
 import torch
@@ -8,7 +7,7 @@ from torch import Tensor, nn
 
 from fastnst.base.errors import TrainingError
 from fastnst.images.levels import psnr
-from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.data import Draw, PhotoBatch
 from fastnst.training.muon import Muon
 from fastnst.training.schedule import Clock, Schedule
 from fastnst.training.timed_module import LOG_EVERY, TimedModule
@@ -48,8 +47,8 @@ class UniversalTrainer(TimedModule):
     # "Collaborative distillation", with all levels in one encoder; errors on the way as Chiu and Gurari (2022).
 
     def __init__(self, network: Autoencoder, teacher: Autoencoder | None, *, schedule: Schedule, clock: Clock) -> None:
-        super().__init__(clock)
-        self.network, self.schedule = network, schedule
+        super().__init__(clock, schedule)
+        self.network = network
         self.teacher = teacher.requires_grad_(False).eval() if teacher else None
         if teacher:
             pairs = zip(network.channels, teacher.channels, strict=True)
@@ -57,10 +56,6 @@ class UniversalTrainer(TimedModule):
         else:
             network.encoder.requires_grad_(False)
         self.strict_loading = False  # the teacher is not in the checkpoint
-        self.skipped: set[str] = set()
-        self.progress = 0.0
-        self._targets: dict[tuple[Draw, ...], list[Tensor]] = {}
-        self._logged: tuple[int, float] | None = None
 
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights without the teacher's."""
@@ -82,25 +77,8 @@ class UniversalTrainer(TimedModule):
             optimizer.add_param_group({"params": list(self.maps.parameters()), "muon": False, "times": MAPS})
         return optimizer
 
-    def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Set the learning rate of this step."""
-        step = self.global_step
-        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
-        rate = self.schedule.learning_rate_at(self.progress, step)
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate * group.get("times", 1.0)
-        if step % LOG_EVERY == 0:
-            now = time.perf_counter()
-            state = {"progress": self.progress, "learning_rate": rate, "crop_size": float(batch.photos.shape[-1])}
-            if self._logged:
-                images = (step - self._logged[0]) * len(batch.photos) * self.trainer.world_size
-                state["images_per_second"] = images / (now - self._logged[1])
-            self._logged = (step, now)
-            self.log_dict(state)
-
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
         """Loss of one batch."""
-        self.skipped.update(batch.skipped)
         levels = [(place + self.global_step) % LEVELS + 1 for place in range(len(batch.photos))]
         errors = self.errors(batch.photos, levels, batch.draws)
         loss = PIXELS * errors["pixels"] + sum(value for name, value in errors.items() if name != "pixels")
@@ -124,7 +102,8 @@ class UniversalTrainer(TimedModule):
             "on_the_way": on_the_way,
         }
         if self.teacher is not None:
-            pairs = zip(self.maps, features, self._targets_of(photos, draws), strict=True)
+            targets = self.once(draws, lambda: self._targets_of(photos))
+            pairs = zip(self.maps, features, targets, strict=True)
             errors["distillation"] = torch.stack(
                 [relative_error(fit(own), theirs.to(own)).mean() for fit, own, theirs in pairs]
             ).sum()
@@ -153,19 +132,11 @@ class UniversalTrainer(TimedModule):
             features.append(torch.func.functional_call(block, own, (features[-1],)))
         return features[1:]
 
-    def _targets_of(self, photos: Tensor, draws: tuple[Draw, ...]) -> list[Tensor]:
-        """The teacher's features; those of crops that come again are kept, for at most `TOGETHER` photos."""
-        kept = self._targets
-        if draws in kept:
-            return kept[draws]
+    def _targets_of(self, photos: Tensor) -> list[Tensor]:
+        """The teacher's features."""
         assert self.teacher is not None
         with torch.no_grad():
-            targets = [each.bfloat16() for each in self.teacher.encode(photos)]
-        if draws:
-            kept[draws] = targets
-            if len(kept) > max(1, TOGETHER // len(draws)):
-                del kept[next(iter(kept))]  # the oldest
-        return targets
+            return [each.bfloat16() for each in self.teacher.encode(photos)]
 
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """PSNR of validation photos decoded from each level, in dB."""

@@ -1,4 +1,4 @@
-"""The file of an autoencoder: weights, and how they were trained, in one safetensors file."""
+"""The files of an autoencoder and of a predictor: weights, and how they were trained, in one safetensors file."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from fastnst.base.files import write_whole
-from fastnst.networks.catalog import FORMAT_VERSION, UNIVERSAL, StyleFileError, read_info
+from fastnst.networks.catalog import FORMAT_VERSION, PREDICTOR, UNIVERSAL, StyleFileError, read_info
+from fastnst.networks.network import TransformationNetwork
 from fastnst.universal.autoencoder import Autoencoder, vgg19
+from fastnst.universal.predictor import StylePredictor, numbers_of
 
 
 def save_autoencoder(path: Path, network: Autoencoder, info: dict[str, Any], *, replace: bool = True) -> None:
@@ -48,3 +50,47 @@ def load_autoencoder(path: Path) -> Autoencoder:
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
         raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
     return network.requires_grad_(False).eval()
+
+
+def save_predictor(
+    path: Path, network: TransformationNetwork, predictor: StylePredictor, info: dict[str, Any], *, replace: bool = True
+) -> None:
+    """Write a network and the predictor of its norms, completely or not at all; weights are stored as float16.
+
+    Args:
+        path: Ends in `.safetensors`; missing folders are made.
+        network: Of one style.
+        predictor: For this network.
+        info: JSON values; needs `name` and `network`, the arguments of `TransformationNetwork`.
+        replace: Whether a file that is there may be replaced.
+    """
+    header = json.dumps({"format_version": FORMAT_VERSION, "kind": PREDICTOR, "styles": [], **info})
+    parts = {"network": network.state_dict(), "predictor": predictor.state_dict()}
+    weights = {
+        f"{part}.{name}": value.detach().cpu().half().contiguous()
+        for part, state in parts.items()
+        for name, value in state.items()
+    }
+    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
+
+
+def load_predictor(path: Path) -> tuple[TransformationNetwork, StylePredictor]:
+    """Read a network and its predictor, in eval mode and without gradients, on the CPU.
+
+    Raises:
+        StyleFileError: No such file, or not one of a predictor.
+    """
+    info = read_info(path)
+    if info.get("kind") != PREDICTOR:
+        raise StyleFileError(f"{path} holds no predictor of styles")
+    try:
+        with torch.random.fork_rng(devices=[]):  # the weights that are replaced at once draw no numbers of the caller's
+            network = TransformationNetwork(**info["network"])
+            predictor = StylePredictor(numbers_of(network))
+        weights = load_file(path)
+        for part, module in (("network", network), ("predictor", predictor)):
+            own = {name.removeprefix(f"{part}."): each for name, each in weights.items() if name.startswith(part)}
+            module.load_state_dict(own)
+    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
+        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
+    return network.requires_grad_(False).eval(), predictor.requires_grad_(False).eval()
