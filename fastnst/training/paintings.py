@@ -74,10 +74,10 @@ class PaintingFolder:
 
     @torch.no_grad()
     def style_targets(self, numbers: list[int]) -> dict[str, Tensor]:
-        """For the loss, `(B, C, C)` by layer, float32; kept in float16."""
+        """For the loss, `(B, C, C)` by layer, float32; kept in bfloat16, since they exceed the range of float16."""
         for number in numbers:
             if number not in self._targets:
                 targets = self._targets_of(self[number])
-                self._targets[number] = {layer: matrix.half() for layer, matrix in targets.items()}
+                self._targets[number] = {layer: matrix.bfloat16() for layer, matrix in targets.items()}
         layers = self._targets[numbers[0]]
         return {layer: torch.cat([self._targets[number][layer].float() for number in numbers]) for layer in layers}

@@ -146,14 +146,6 @@ class StyleTrainer(TimedModule):
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Stop before gradients that are not finite reach the weights."""
-        norm = torch.nn.utils.get_total_norm([p.grad for p in self.network.parameters() if p.grad is not None])
-        if self.global_step % LOG_EVERY == 0:
-            self.log("gradient_norm", norm)
-        if not norm.isfinite():
-            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
-
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Losses of validation photos in every style, in float32. They are only reported."""
         size, num_styles = len(batch.photos), self.network.num_styles

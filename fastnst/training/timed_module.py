@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from pytorch_lightning import LightningModule
 
+from fastnst.base.errors import TrainingError
 from fastnst.training.data import TOGETHER, Draw, PhotoBatch
 from fastnst.training.schedule import Clock, Schedule
 
@@ -50,6 +52,14 @@ class TimedModule(LightningModule):
                 state["images_per_second"] = images / (now - self._logged[1])
             self._logged = (step, now)
             self.log_dict(state)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop before gradients that are not finite reach the weights."""
+        norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        if self.global_step % LOG_EVERY == 0:
+            self.log("gradient_norm", norm)
+        if not norm.isfinite():
+            raise TrainingError(f"a gradient is no number at step {self.global_step}; try a lower --learning-rate")
 
     def once(self, draws: tuple[Draw, ...], compute: Callable[[], T]) -> T:
         """What `compute` returns for these crops, kept for when they come again; for at most `TOGETHER` photos."""

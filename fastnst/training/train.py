@@ -117,7 +117,9 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         photos.prepare_data()
         clock.started += time.monotonic() - asked  # a budget does not include the download of photos
     if start:
-        module.began_at = _warm_start(module, start, photos, [style["sha256"] for style in styles])
+        hashes = [style["sha256"] for style in styles]
+        first = schedule.crop_sizes()[0] / settings.crop_size
+        module.began_at = _warm_start(module, start, photos, hashes, [shrunk(each, first) for each in paintings])
     if tells:
         _announce(settings, run, module, photos, paintings)
     counts = photos.describe()
@@ -243,11 +245,13 @@ def _style_image(path: Path, settings: TrainSettings) -> Tensor:
     return image
 
 
-def _warm_start(module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str]) -> dict[str, Any]:
+def _warm_start(
+    module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str], paintings: list[Tensor]
+) -> dict[str, Any]:
     """Give the network the weights of a style file; returns which file and styles."""
     size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
     crops = photos.first_crops(START_PHOTOS, size)
-    styles = warm_start(module.network, start, loss, crops, hashes)  # type: ignore[arg-type]
+    styles = warm_start(module.network, start, loss, crops, hashes, paintings)  # type: ignore[arg-type]
     return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fastnst.networks.catalog import StyleFileError
+from fastnst.networks.catalog import PREDICTOR, StyleFileError, read_info
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.perception.perceptual_loss import PerceptualLoss
+from fastnst.universal.file import load_predictor
+from fastnst.universal.predictor import predicted_parameters
 
 OF_STYLES = ("norm.scale", "norm.shift")  # (num_styles, C)
 
@@ -24,25 +26,31 @@ def warm_start(
     objective: PerceptualLoss,
     photos: Tensor,
     hashes: Sequence[str] = (),
+    paintings: Sequence[Tensor] = (),
 ) -> list[str]:
-    """Give a network the weights of a style file.
+    """Give a network the weights of a file.
 
-    Convolutions are copied. A style that the file has already starts from its own norms. Any other starts from those of
-    the old style, or of the mean of all old styles, whose pictures have the lowest loss.
+    Convolutions are copied. A style that a style file has already starts from its own norms. Any other starts from
+    those of the old style, or of the mean of all old styles, whose pictures have the lowest loss. From the file of a
+    predictor, every style starts from what is predicted for its painting.
 
     Args:
         network: Changed in place; on the photos' device.
-        start: A style file.
+        start: A style file, or the file of a predictor.
         objective: The loss, with as many styles as the network.
         photos: A few, `(B, 3, H, W)`.
         hashes: SHA-256 of each style image, if known.
+        paintings: The style images `(1, 3, H, W)`, of the size that they have for the first crops; a predictor needs
+            them.
 
     Returns:
-        For each new style, the name of the old one, or `mean`.
+        For each new style, the name of the old one, or `mean` or `predicted`.
 
     Raises:
         StyleFileError: It holds a network of another size.
     """
+    if read_info(start).get("kind") == PREDICTOR:
+        return _start_as_predicted(network, start, paintings)
     file = load_style(start)
     old = file.network.to(photos.device)
     if _shapes(old) != _shapes(network):
@@ -68,6 +76,15 @@ def warm_start(
             state[name] = mix @ values
     network.load_state_dict(state)
     return [(*file.style_names, "mean")[index] for index in chosen]
+
+
+def _start_as_predicted(network: TransformationNetwork, start: Path, paintings: Sequence[Tensor]) -> list[str]:
+    old, predictor = load_predictor(start)
+    if _shapes(old) != _shapes(network):
+        raise StyleFileError(f"{start} holds a network of another size: choose its --network, or --init-from none")
+    numbers = predictor(torch.cat([predictor.statistics(painting.cpu()) for painting in paintings]))
+    network.load_state_dict({**old.state_dict(), **predicted_parameters(old, numbers)})
+    return ["predicted"] * len(paintings)
 
 
 def _shapes(network: TransformationNetwork) -> dict[str, torch.Size]:

@@ -48,7 +48,7 @@ class StylePredictor(nn.Module):
         """Means and deviations of the encoder's maps.
 
         Args:
-            paintings: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16; what is beyond multiples of 16 is left out.
+            paintings: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 32; what is beyond multiples of 16 is left out.
 
         Returns:
             `(B, 736)`.
