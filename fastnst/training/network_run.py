@@ -83,7 +83,8 @@ def train_network(
             watchers = [previews(few, every=settings.preview_every, folder=run.folder)]
             trainer = endless(settings, run, watchers, devices=1, **options)
             fit(trainer, module, photos, run, resume=settings.resume, command=command)
-            if not any(name.startswith("held_out/") for name in trainer.callback_metrics):  # stopped in the last one
+            evaluated = any(name.startswith("held_out/") for name in trainer.callback_metrics)  # not if stopped in it
+            if module.finish(photos) or not evaluated:
                 trainer.validate(module, photos, verbose=False)
         if not trainer.is_global_zero:
             return None

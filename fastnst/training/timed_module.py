@@ -8,7 +8,7 @@ import torch
 from pytorch_lightning import LightningModule
 
 from fastnst.base.errors import TrainingError
-from fastnst.training.data import TOGETHER, Draw, PhotoBatch
+from fastnst.training.data import TOGETHER, Draw, PhotoBatch, PhotoDataModule
 from fastnst.training.schedule import Clock, Schedule
 
 T = TypeVar("T")
@@ -72,6 +72,10 @@ class TimedModule(LightningModule):
             if len(self._kept) > max(1, TOGETHER // len(draws)):
                 del self._kept[next(iter(self._kept))]  # the oldest
         return result
+
+    def finish(self, photos: PhotoDataModule) -> bool:
+        """Change the weights after the last step, if a training ends so; returns whether it did."""
+        return False
 
     def on_train_start(self) -> None:
         """End at once a run that was stopped after its last step."""

@@ -4,10 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fastnst.base.errors import TrainingError
 from fastnst.images.levels import psnr
-from fastnst.training.data import Draw, PhotoBatch
+from fastnst.training.data import Draw, PhotoBatch, PhotoDataModule
 from fastnst.training.muon import Muon
 from fastnst.training.schedule import Clock, Schedule
 from fastnst.training.timed_module import LOG_EVERY, TimedModule
@@ -16,11 +17,45 @@ from fastnst.universal.autoencoder import LEVELS, Autoencoder
 PIXELS = 10.0  # weight of the error of the pixels, a number of about 0.05, against those of features, about 0.2
 FILTERS, MAPS = 2.0, 5.0  # learning rates of filters (no norm follows them) and of the maps, in those of the rest
 TINY = 1e-8
+FITTED_PHOTOS = 32
+FIRST_WEIGHT = 30.0  # of level 1 in the fit of the last layer: its squared error is a hundredth of that of the others
+RIDGE = 1e-8  # of the mean of the diagonal
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> Tensor:
     """||found - wanted||^2 / ||wanted||^2 for each image of `(B, C, H, W)`: `(B,)`."""
     return (found - wanted).square().flatten(1).sum(1) / (wanted.square().flatten(1).sum(1) + TINY)
+
+
+@torch.no_grad()
+def fit_last_layer(network: Autoencoder, photos: Tensor) -> None:
+    """Give the decoder's last convolution the weights with the least squared error of pixels.
+
+    It is the only layer without a ReLU after it, so that its best weights have a closed form. Its inputs are the
+    encoder's own maps for level 1 and what the blocks before it make of the other levels.
+
+    Args:
+        network: Changed in place.
+        photos: `(B, 3, H, W)`, H and W multiples of 16.
+    """
+    last = next(each for each in network.decoder[0].modules() if isinstance(each, nn.Conv2d))
+    assert last.bias is not None
+    size, pad = last.weight[0].numel() + 1, last.kernel_size[0] // 2
+    left = torch.zeros(size, size, dtype=torch.float64, device=photos.device)
+    right = torch.zeros(size, 3, dtype=torch.float64, device=photos.device)
+    for photo in torch.split(photos, 1):
+        for level, maps in enumerate(network.encode(photo), 1):
+            for block in reversed(network.decoder[1:level]):
+                maps = block(maps)
+            taps = F.unfold(F.pad(maps, [pad] * 4, mode="reflect"), last.kernel_size)[0]  # (size - 1, H W)
+            taps = torch.cat([taps, torch.ones_like(taps[:1])])
+            weight = FIRST_WEIGHT if level == 1 else 1.0
+            left += weight * (taps @ taps.T).double()
+            right += weight * (taps @ photo[0].flatten(1).T).double()
+    left += RIDGE * left.diag().mean() * torch.eye(size).to(left)
+    solution = torch.linalg.solve(left, right).T.to(last.weight)
+    last.weight.copy_(solution[:, :-1].view_as(last.weight))
+    last.bias.copy_(solution[:, -1])
 
 
 class UniversalTrainer(TimedModule):
@@ -137,6 +172,12 @@ class UniversalTrainer(TimedModule):
         assert self.teacher is not None
         with torch.no_grad():
             return [each.bfloat16() for each in self.teacher.encode(photos)]
+
+    def finish(self, photos: PhotoDataModule) -> bool:
+        """Fit the decoder's last layer, which all levels share, by least squares."""
+        crops = photos.first_crops(FITTED_PHOTOS, self.schedule.crop_size).to(self.device)
+        fit_last_layer(self.network, crops)
+        return True
 
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """PSNR of validation photos decoded from each level, in dB."""
