@@ -34,6 +34,12 @@ def log_as_before() -> Iterator[None]:
     log.setLevel(before[1])
 
 
+@pytest.fixture(autouse=True)
+def in_float32(monkeypatch) -> None:
+    """The same numbers on every processor: bfloat16 has tests of its own."""
+    monkeypatch.setattr("fastnst.networks.runtime.has_bfloat16_units", lambda device: False)
+
+
 @pytest.fixture
 def tiny_network() -> TransformationNetwork:
     torch.manual_seed(0)

@@ -26,11 +26,11 @@ from fastnst.bench.settings import (
 from fastnst.cli import app, main
 from fastnst.exporting.settings import ExportSettings
 from fastnst.painting.settings import ApplySettings, TextureSettings
-from fastnst.training.settings import TrainSettings, UniversalSettings
+from fastnst.training.settings import BaseSettings, TrainSettings, UniversalSettings
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("train-universal", "texture", "bench universal"),
+    *("train-universal", "train-base", "texture", "bench universal"),
     *(
         "bench",
         "bench optimize",
@@ -93,6 +93,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("bench apply", BenchApplySettings),
         ("bench video", BenchVideoSettings),
         ("train-universal", UniversalSettings),
+        ("train-base", BaseSettings),
         ("texture", TextureSettings),
         ("bench universal", BenchUniversalSettings),
     ],

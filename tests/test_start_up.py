@@ -18,6 +18,7 @@ info
 apply --help
 train --help
 train-universal --help
+train-base --help
 texture --help
 """
 REFUSED = """
@@ -35,6 +36,9 @@ train-universal --data no/such/folder
 train-universal --name there
 train-universal --resume --name nosuch
 train-universal --crop-size 100
+train-base
+train-base --paintings no/such/folder
+train-base --name there --paintings .
 bench universal --yardstick missing.safetensors
 apply photo.png --style great_wave --mask missing.png
 apply photo.png --style great_wave --feather 3

@@ -44,6 +44,15 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return convolution_seconds(torch.bfloat16) < FASTER * convolution_seconds(torch.float32)
 
 
+def has_bfloat16_units(device: torch.device) -> bool:
+    """Whether a CPU has units for products of bfloat16 matrices (Intel's AMX).
+
+    Nothing is measured, so that the same photo becomes the same picture each time.
+    """
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
+    return device.type == "cpu" and bool(known.get("amx_bf16"))
+
+
 def convolution_seconds(dtype: torch.dtype) -> float:
     """Time of a convolution as the loss network has them, on the CPU: the shortest of five."""
     maps = torch.ones(1, 128, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)

@@ -1,9 +1,10 @@
-"""Network sizes and runtimes by the names that flags and files use. Imports nothing heavy."""
+"""Network sizes, runtimes and precisions by the names that flags and files use. Imports nothing heavy."""
 
 from typing import Literal
 
 NetworkName = Literal["small", "live", "johnson"]
 RuntimeName = Literal["auto", "torch", "openvino"]
+PrecisionName = Literal["auto", "float32"]
 
 #: Named sizes. `johnson` is the paper's network; `small` and `live` have no layer at full resolution.
 PRESETS: dict[str, dict[str, int]] = {

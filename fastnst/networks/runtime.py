@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastnst.base.devices import has_bfloat16_units
 from fastnst.base.errors import UserError
 from fastnst.networks.exported import compile_openvino
 from fastnst.networks.exported_formats import require
@@ -26,7 +27,7 @@ from fastnst.networks.network import (
     TransformationNetwork,
     UpsampleConvNorm,
 )
-from fastnst.networks.presets import RuntimeName
+from fastnst.networks.presets import PrecisionName, RuntimeName
 
 #: Total pixels from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
 #: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.54 s with `johnson`.
@@ -42,6 +43,8 @@ class Runtime:
         style: Weights `(1, num_styles)`.
         device: Where to compute.
         name: `torch`, `openvino`, or `auto`: torch, until OpenVINO's start-up pays for the number of pixels.
+        precision: `float32`, or `auto`: bfloat16 on a CPU with units for it. That is two to three times as fast, and 56
+            to 61 dB from float32; a pixel differs by up to 8 of 255 levels.
 
     Raises:
         UserError: OpenVINO is asked for and not installed, or not on a CPU. If it is broken, the first call raises this
@@ -49,7 +52,12 @@ class Runtime:
     """
 
     def __init__(
-        self, network: TransformationNetwork, style: Tensor, device: torch.device, name: RuntimeName = "auto"
+        self,
+        network: TransformationNetwork,
+        style: Tensor,
+        device: torch.device,
+        name: RuntimeName = "auto",
+        precision: PrecisionName = "auto",
     ) -> None:
         if name == "openvino":
             if device.type != "cpu":
@@ -59,24 +67,26 @@ class Runtime:
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self.network = network.to(device).to(memory_format=self._layout)
         self.style = style.to(device)
-        self._openvino: OpenVINONetwork | None = None
+        self._bfloat16 = precision == "auto" and has_bfloat16_units(device)
+        self._openvino: dict[bool, OpenVINONetwork] = {}  # by whether it computes in bfloat16
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
         self._name = name
         self._lock = Lock()
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Stylize images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16."""
-        by_openvino = self._openvino_if_it_pays(images)
-        return by_openvino(images) if by_openvino else self._by_torch(images)
+    def __call__(self, images: Tensor, *, exact: bool = False) -> Tensor:
+        """Stylize images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16; if exact, in float32."""
+        bfloat16 = self._bfloat16 and not exact
+        by_openvino = self._openvino_if_it_pays(images, bfloat16)
+        return by_openvino(images) if by_openvino else self._by_torch(images, bfloat16)
 
-    def _openvino_if_it_pays(self, images: Tensor) -> "OpenVINONetwork | None":
+    def _openvino_if_it_pays(self, images: Tensor, bfloat16: bool) -> "OpenVINONetwork | None":
         if self._pixels_left is None:
             return None
         with self._lock:
             self._pixels_left -= images.shape[0] * images.shape[2] * images.shape[3]
-            if self._openvino is None and self._pixels_left < 0:
+            if bfloat16 not in self._openvino and self._pixels_left < 0:
                 try:
-                    self._openvino = OpenVINONetwork(self.network, self.style)
+                    self._openvino[bfloat16] = OpenVINONetwork(self.network, self.style, bfloat16=bfloat16)
                 except (ImportError, RuntimeError) as error:
                     if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its modules were imported
                         raise error.__cause__ from None
@@ -85,10 +95,11 @@ class Runtime:
                         raise UserError(f"--runtime openvino cannot be used: {reason}") from error
                     log.warning("OpenVINO cannot be used, torch paints: %s", reason)
                     self._pixels_left = None
-            return self._openvino
+            return self._openvino.get(bfloat16)
 
-    def _by_torch(self, images: Tensor) -> Tensor:
-        stylized: Tensor = self.network(images.contiguous(memory_format=self._layout), self.style)
+    def _by_torch(self, images: Tensor, bfloat16: bool) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
+            stylized: Tensor = self.network(images.contiguous(memory_format=self._layout), self.style)
         return stylized
 
 
@@ -107,16 +118,17 @@ def _suits_openvino(device: torch.device) -> bool:
 
 
 class OpenVINONetwork:
-    """One style or mix of a network, compiled by OpenVINO for the CPU, in float32; threads may share it.
+    """One style or mix of a network, compiled by OpenVINO for the CPU; threads may share it.
 
     Args:
         network: It is not changed.
         style: Weights `(1, num_styles)`.
+        bfloat16: Compute in bfloat16 instead of float32.
     """
 
-    def __init__(self, network: TransformationNetwork, style: Tensor) -> None:
+    def __init__(self, network: TransformationNetwork, style: Tensor, *, bfloat16: bool = False) -> None:
         self._network = network
-        self._paint = compile_openvino(_Graph(style).of(network))
+        self._paint = compile_openvino(_Graph(style).of(network), "bf16" if bfloat16 else "f32")
 
     def __call__(self, images: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""

@@ -2,7 +2,7 @@
 
 train.py          train: the whole run
 style_trainer.py  StyleTrainer: the Lightning module; a step, an evaluation, what a checkpoint holds
-timed_module.py   TimedModule: what both Lightning modules share, the clock that ends a run
+timed_module.py   TimedModule: what the Lightning modules share: the clock that ends a run, the schedule
 data.py           PhotoDataModule: photos as batches
 sources.py        where photos come from: a folder, the samples, the Hugging Face Hub
 schedule.py       progress of a run, and learning rate and crop size
@@ -14,9 +14,13 @@ monitor.py        progress bar, previews, checkpoints, an orderly stop
 run.py            a run's folder: its name, and whether the run may start or be resumed
 claim.py          the lock on a run's name
 checks.py         checks of settings and files, before torch is loaded
-universal.py      train_universal: the run that trains the network for any painting
+network_run.py    train_network: the run of the two below
+universal.py      train_universal: trains the autoencoder for any painting
 universal_trainer.py  UniversalTrainer: its Lightning module
+base.py           train_base: trains a network for many paintings with a predictor of its norms
+base_trainer.py   BaseTrainer: its Lightning module
+paintings.py      PaintingFolder: the paintings, and what a training needs of each
 probe.py          short trainings at several style weights and sizes
-settings.py       the settings of `fastnst train`, `train-universal` and `probe`
-commands.py       `fastnst train`, `train-universal`, `probe`
+settings.py       the settings of the commands
+commands.py       `fastnst train`, `train-universal`, `train-base`, `probe`
 """

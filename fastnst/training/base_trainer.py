@@ -16,6 +16,9 @@ from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_l
 from fastnst.training.timed_module import LOG_EVERY, TimedModule
 from fastnst.universal.predictor import StylePredictor, paint
 
+# Learning rate of the predictor in that of the norms: a scale is a sum of 100 numbers, and so moves by as many steps.
+PREDICTOR_RATE = 0.05
+
 
 class Paintings(Protocol):
     """What the trainer needs of paintings: those to train on have numbers from 0, those held out come after them."""
@@ -70,7 +73,7 @@ class BaseTrainer(TimedModule):
         """As in `fastnst train`, and Adam for the predictor."""
         optimizer = make_optimizer(self.network, learning_rate=self.schedule.learning_rate)
         trained = [each for each in self.predictor.parameters() if each.requires_grad]
-        optimizer.add_param_group({"params": trained, "muon": False})
+        optimizer.add_param_group({"params": trained, "muon": False, "times": PREDICTOR_RATE})
         return optimizer
 
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:

@@ -178,3 +178,21 @@ signal.raise_signal(signal.SIGINT)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "arrived\n"), done.stderr
+
+
+@pytest.mark.parametrize("name", ["torch", "openvino"])
+@pytest.mark.parametrize("kind", NETWORKS)
+@torch.inference_mode()
+def test_bfloat16_comes_close_and_exact_is_float32(kind, name, monkeypatch) -> None:
+    pytest.importorskip(name)
+    monkeypatch.setattr(module, "has_bfloat16_units", lambda device: True)
+    network, photo = network_of(kind), torch.rand(1, 3, 48, 64)
+    runtime, exact = Runtime(network, MIX, CPU, name), Runtime(network, MIX, CPU, name, "float32")
+    wanted = network(photo, MIX)
+    assert_close(exact(photo), wanted, rtol=0, atol=1e-4)
+    assert_close(runtime(photo, exact=True), wanted, rtol=0, atol=1e-4)
+    painted = runtime(photo)
+    assert painted.dtype == torch.float32 and psnr(painted[0], wanted[0]) > 40
+    # Where the machine has no such units, OpenVINO stays with float32.
+    assert name == "openvino" or (painted - wanted).abs().max() > 1e-3
+    assert_close(runtime(photo, exact=True), wanted, rtol=0, atol=1e-4)
