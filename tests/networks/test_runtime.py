@@ -66,8 +66,8 @@ class Counting(OpenVINONetwork):
 
     made = painted = 0
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)
         Counting.made += 1
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -97,7 +97,7 @@ def test_openvino_begins_when_the_work_is_worth_its_start(network, monkeypatch) 
 
 
 def test_ctrl_c_while_openvino_is_imported_stays_ctrl_c(network, monkeypatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **options: object) -> None:
         raise ImportError("initialization failed") from KeyboardInterrupt()  # as pybind11 does
 
     monkeypatch.setattr(module, "OpenVINONetwork", interrupted)
@@ -146,7 +146,7 @@ def test_a_picture_survives_reduced_precision(dtype, tile, photo, monkeypatch) -
 def test_an_openvino_that_cannot_be_used_is_told_once_and_torch_paints(network, monkeypatch, caplog, error) -> None:
     pytest.importorskip("openvino")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(module, "OpenVINONetwork", fail)
