@@ -8,17 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
 from fastnst.images.formats import ImageError, name_of, register_heif
-
-if TYPE_CHECKING:
-    from fastnst.base.boxes import Box
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -46,7 +42,7 @@ class Opened(NamedTuple):
     """An image file whose pixels are not decoded yet.
 
     Attributes:
-        image: Pixels as in the file, of any kind, with the file's metadata.
+        image: Pixels as in the file, of any kind, with the file's metadata. They can be computed once, downwards.
         format: Pillow's name of the format.
         header: What Pillow knows of the file; None if it knows nothing.
         load: The image again, with options for libvips: `shrink` of a JPEG file.
@@ -103,7 +99,8 @@ def _load(file: BinaryIO, format: str | None, **options: Any) -> pyvips.Image:
     else:
         with open(file.name, "rb") as again:  # with a place of its own, which libvips keeps a copy of
             connection = pyvips.Source.new_from_descriptor(again.fileno())
-    return getattr(pyvips.Image, f"{_LOADERS[str(format)]}load_source")(connection, fail_on="error", **options)
+    load = getattr(pyvips.Image, f"{_LOADERS[str(format)]}load_source")
+    return load(connection, access="sequential", fail_on="error", **options)
 
 
 def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int = 1) -> None:
@@ -124,27 +121,6 @@ def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
         raise ImageError(f"{name}: {error}") from None
     except Exception as error:  # a broken file can raise any error in a decoder, and an encoder when numbers are odd
         raise ImageError(f"{name}: {_reason(error, failed)}") from error
-
-
-def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
-    """The pixels of an image or a box of it, `(H, W, C)`, computed in this thread.
-
-    libvips's own threads would keep memory of their own, and a forked process would wait for those that it lacks.
-    """
-    rows, columns = box or (slice(0, image.height), slice(0, image.width))
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    data = pyvips.Region.new(image).fetch(columns.start, rows.start, width, height)
-    return np.frombuffer(data, pyvips.vimage.FORMAT_TO_TYPESTR[image.format]).reshape(height, width, image.bands)
-
-
-def in_memory(image: pyvips.Image) -> pyvips.Image:
-    """An image whose pixels are computed now, with the same metadata; see `pixels_of`."""
-    decoded = pyvips.Image.new_from_array(pixels_of(image), interpretation=image.interpretation)
-    decoded = decoded.copy(xres=image.xres, yres=image.yres)
-    for name in image.get_fields():
-        if not decoded.get_typeof(name):
-            decoded.set_type(image.get_typeof(name), name, image.get(name))
-    return decoded
 
 
 def field(image: pyvips.Image, name: str) -> Any:

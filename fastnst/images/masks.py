@@ -7,8 +7,9 @@ from fastnst.base.boxes import Reader, Size
 from fastnst.images.colors import LUMA
 from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
-from fastnst.images.picture import IN_MEMORY, Picture
+from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
+from fastnst.images.stored import IN_MEMORY
 
 DEFAULT_FEATHER = 0.01  # of the photo's long side
 SHAPE_TOLERANCE = 0.02  # of the width: masks are drawn on copies of other sizes

@@ -1,6 +1,5 @@
 """`Picture`: an image with the metadata of its file."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,11 +9,11 @@ import torch
 from torch import Tensor
 
 from fastnst.base.boxes import Box, everything
-from fastnst.images.decode import field, one_line, pixels_of, pyvips
+from fastnst.images.decode import field, one_line, pyvips
 from fastnst.images.levels import Levels, as_channels, from_levels
 from fastnst.images.opacity import filled
+from fastnst.images.stored import gathered, like, pixels_of
 
-IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
 _MILLIMETRES = 25.4  # of an inch
 
@@ -60,22 +59,9 @@ class Picture:
             parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
                 in a temporary file.
         """
-        height, width = self.size
-        bands = _bands(parts, width)
-        if height * width <= IN_MEMORY:
-            image = pyvips.Image.new_from_array(np.concatenate([band.copy() for band in bands]))
-        else:
-            with tempfile.NamedTemporaryFile(suffix=".raw") as file:  # libvips has it open when the name goes
-                for band in bands:
-                    band.tofile(file)
-                file.flush()
-                image = pyvips.Image.rawload(file.name, width, height, 3, format=self.image.format)
-        image = image.copy(interpretation=self.image.interpretation, xres=self.image.xres, yres=self.image.yres)
+        image = like(self.image, gathered(_bands(parts, self.size[1]), self.size[0]), *_KEPT)
         if self.image.bands == 4:
             image = image.bandjoin(self.image[3])
-        for name in _KEPT:
-            if kind := self.image.get_typeof(name):
-                image.set_type(kind, name, self.image.get(name))
         return replace(self, image=image)
 
     @property

@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fastnst.images.decode import Opened, field, in_memory, opened, pixels_of, pyvips
+from fastnst.images.decode import Opened, field, opened, pyvips
 from fastnst.images.formats import ANIMATED, ImageError, name_of
 from fastnst.images.levels import Bytes, as_channels, from_levels, to_array
 from fastnst.images.metadata import jpeg_quality, tiff_exif
 from fastnst.images.opacity import filled, on_white
-from fastnst.images.picture import IN_MEMORY, Picture
+from fastnst.images.picture import Picture
 from fastnst.images.srgb import eight_bit, upright_srgb
+from fastnst.images.stored import pixels_of, stored
 
 
 def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
@@ -51,10 +52,8 @@ def read_picture(source: Path | BinaryIO, *, size: int | None = None, max_pixels
         if file.format == "TIFF" and (exif := tiff_exif(file.file)):
             image = image.copy()
             image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
-        if image.width * image.height <= IN_MEMORY:
-            image = in_memory(image)
         return Picture(
-            image,
+            stored(image),
             name=name_of(source),
             format=file.format,
             quality=jpeg_quality(file.header),
@@ -99,9 +98,7 @@ def _decoded(file: Opened, edge: Callable[..., int], side: int | None, *, spare:
     """
     image = file.image
     share = 1.0 if side is None else side / edge(image.width, image.height)
-    options = {"shrink": next((by for by in (8, 4, 2) if spare * share * by <= 1), 1)} if file.format == "JPEG" else {}
-    if image.width * image.height <= IN_MEMORY:
-        image = in_memory(file.load(access="sequential", **options))
-    elif options:
-        image = file.load(**options)
+    shrink = next((by for by in (8, 4, 2) if spare * share * by <= 1), 1)
+    if file.format == "JPEG" and shrink > 1:
+        image = file.load(shrink=shrink)
     return upright_srgb(image, 1.0 if side is None else side / edge(image.width, image.height))

@@ -9,7 +9,8 @@ from contextlib import suppress
 import numpy as np
 from PIL import ImageCms
 
-from fastnst.images.decode import field, pixels_of, pyvips
+from fastnst.images.decode import field, pyvips
+from fastnst.images.stored import pixels_of, stored
 
 # Full scales of types other than 8 and 16 bit: the first that nine tenths of the pixels do not exceed. What is brighter
 # is a highlight, which is clipped.
@@ -31,8 +32,11 @@ def upright_srgb(image: pyvips.Image, scale: float = 1.0) -> pyvips.Image:
 
     A broken profile, or one for another kind of image, is ignored. Colours outside of sRGB are clipped.
     """
-    image = _whole_numbers(image.autorot())
-    colors, alpha = _parts(shrunk(image, scale) if scale < 1 else image)
+    image = _whole_numbers(image)
+    image = shrunk(image, scale) if scale < 1 else image
+    if field(image, "orientation") not in (None, 1):  # which needs its pixels in another order
+        image = stored(image).autorot()
+    colors, alpha = _parts(image)
     profile = field(image, "icc-profile-data")
     result = None
     if profile and profile != srgb_profile() and profile_kind(profile) == _kind(colors):
@@ -114,6 +118,7 @@ def _whole_numbers(image: pyvips.Image) -> pyvips.Image:
     """An image of another type as uint16, scaled."""
     if image.format in ("uchar", "ushort") or image.interpretation in ("lab", "labs"):
         return image
+    image = stored(image)
     step = [max(1, length // _SAMPLE) for length in (image.width, image.height)]
     values = np.nan_to_num(pixels_of(image.subsample(*step)), posinf=0, neginf=0)
     most, scales = np.quantile(values, 0.9), _FULL_SCALES[image.format]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from fastnst.images.decode import from_pillow, pixels_of
+from fastnst.images.decode import from_pillow
 from fastnst.images.levels import as_channels
 from fastnst.images.srgb import eight_bit, srgb_profile, upright_srgb
+from fastnst.images.stored import pixels_of
 
 TAKEN = (
     "a PIL image; an array (H, W, 3) or (B, H, W, 3); a tensor (3, H, W) or (B, 3, H, W); or a list of these. "

@@ -9,13 +9,14 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import field, one_line, pixels_of, pyvips
+from fastnst.images.decode import field, one_line, pyvips
 from fastnst.images.formats import ImageError, check_sides, format_of, name_of
 from fastnst.images.levels import Bytes, to_levels
 from fastnst.images.marks import MARK, marked
 from fastnst.images.metadata import add_exif, exif_bytes
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
+from fastnst.images.stored import pixels_of
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 NUM_COLORS = 256  # of a palette

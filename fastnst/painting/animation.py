@@ -12,13 +12,14 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pixels_of, pyvips
+from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
 from fastnst.images.formats import check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.marks import marked
 from fastnst.images.picture import Picture
 from fastnst.images.read import count_frames
 from fastnst.images.srgb import upright_srgb
+from fastnst.images.stored import pixels_of
 from fastnst.images.write import pillow_options, to_pillow
 
 
