@@ -25,6 +25,8 @@ logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # what goes wrong is rai
 pyvips.cache_set_max(0)  # no picture is read twice, and large ones must not stay in memory
 
 MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
+LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
+LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
 
 # How the files begin that libvips reads. It has other loaders, which are not meant for files of strangers.
 _BEGINNINGS = {
@@ -75,6 +77,7 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
             image = load() if format in _LOADERS else None
         if format and image:
             check_pixels((image.width, image.height), max_pixels)
+            _check_screen(file, header)
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
@@ -110,6 +113,26 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
         each = f"{frames} frames of " if frames > 1 else ""
         most = f"{limit / 1e6:,.0f} megapixels"
         raise ImageError(f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}")
+
+
+def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
+    """Refuse a GIF or WebP file whose first picture is next to nothing on a large screen."""
+    if header is None or header.width * header.height <= LARGE_SCREEN or header.format not in ("GIF", "WEBP"):
+        return
+    covered = header.width * header.height
+    if header.format == "GIF":
+        left, top, right, bottom = header.tile[0][1]
+        covered = (right - left) * (bottom - top)
+    else:
+        file.seek(12)
+        while len(start := file.read(24)) == 24:
+            if start.startswith(b"ANMF"):  # behind its size and its place, width and height less one
+                width, height = (int.from_bytes(start[place : place + 3], "little") + 1 for place in (14, 17))
+                covered = width * height
+                break
+            file.seek(int.from_bytes(start[4:8], "little") + start[4] % 2 - 16, io.SEEK_CUR)
+    if covered < LEAST_COVERED * header.width * header.height:
+        raise ImageError(f"a screen of {header.width} x {header.height} pixels, and a picture of {covered} on it")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import tifftools
 from PIL import ExifTags, Image
 
 from fastnst.images.decode import pyvips
+from fastnst.images.stored import like
 
 _TAGS = ExifTags.Base
 _SUBDIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
@@ -18,7 +19,6 @@ _OF_THE_PHOTO = {
     *(_TAGS.HostComputer, _TAGS.XPTitle, _TAGS.XPComment, _TAGS.XPAuthor, _TAGS.XPKeywords, _TAGS.XPSubject),
     *_SUBDIRECTORIES,
 }
-_HEAD = b"Exif\0\0"
 
 
 def jpeg_quality(header: Image.Image | None) -> int | None:
@@ -39,13 +39,12 @@ def _coarseness(quality: int) -> int:
 
 
 def exif_bytes(image: pyvips.Image) -> bytes:
-    """The EXIF that libvips would write with an image."""
-    bearer = pyvips.Image.black(image.width, image.height).copy(xres=image.xres, yres=image.yres)
-    for name in image.get_fields():
-        if name.startswith("exif-"):
-            bearer.set_type(image.get_typeof(name), name, image.get(name))
-    written = bearer.jpegsave_buffer(keep=pyvips.ForeignKeep.EXIF)
-    data: bytes = pyvips.Image.jpegload_buffer(written).get("exif-data")
+    """The EXIF that libvips would write with an image, as a TIFF file without pixels."""
+    # As large as the image, because that is written in it; of one bit, so that it is done at once.
+    fields = [name for name in image.get_fields() if name.startswith("exif-")]
+    bearer = like(image, pyvips.Image.black(image.width, image.height), fields)
+    written = bearer.copy(interpretation="b-w").pngsave_buffer(bitdepth=1, compression=1, keep=pyvips.ForeignKeep.EXIF)
+    data: bytes = pyvips.Image.pngload_buffer(written).get("exif-data")
     return data
 
 
@@ -59,13 +58,13 @@ def tiff_exif(file: BinaryIO) -> bytes | None:
             tifftools.write_tiff(
                 {**info, "ifds": [{**info["ifds"][0], "tags": tags}], "bigtiff": False}, found := io.BytesIO()
             )
-            return _HEAD + found.getvalue()
+            return found.getvalue()
     return None
 
 
 def add_exif(tiff: BinaryIO, exif: bytes, target: BinaryIO) -> None:
     """Copy a TIFF file and add EXIF on the way."""
-    added = tifftools.read_tiff(io.BytesIO(exif.removeprefix(_HEAD)))["ifds"][0]["tags"]
+    added = tifftools.read_tiff(io.BytesIO(exif))["ifds"][0]["tags"]
     info = tifftools.read_tiff(tiff)
     tags = info["ifds"][0]["tags"]
     tags |= {tag: entry for tag, entry in added.items() if tag in _OF_THE_PHOTO}

@@ -12,7 +12,7 @@ from fastnst.base.boxes import Box, everything
 from fastnst.images.decode import field, one_line, pyvips
 from fastnst.images.levels import Levels, as_channels, from_levels
 from fastnst.images.opacity import filled
-from fastnst.images.stored import gathered, like, pixels_of
+from fastnst.images.stored import like, pixels_of, with_pixels
 
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
 _MILLIMETRES = 25.4  # of an inch
@@ -59,7 +59,7 @@ class Picture:
             parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
                 in a temporary file.
         """
-        image = like(self.image, gathered(_bands(parts, self.size[1]), self.size[0]), *_KEPT)
+        image = like(self.image, with_pixels(self.image, _bands(parts, self.size[1]), 3), _KEPT)
         if self.image.bands == 4:
             image = image.bandjoin(self.image[3])
         return replace(self, image=image)

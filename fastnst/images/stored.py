@@ -4,7 +4,6 @@ libvips's own threads would keep memory of their own, and a forked process would
 """
 
 import atexit
-import itertools
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -26,44 +25,46 @@ _files: set[str] = set()  # temporary ones, to be removed
 
 def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
     """The pixels of an image or a box of it, `(H, W, C)`."""
-    rows, columns = box or _everything(image)
-    return _stacked(_strips(image, rows, columns), rows.stop - rows.start)
+    rows, columns = box or (slice(0, image.height), slice(0, image.width))
+    size = rows.stop - rows.start, columns.stop - columns.start, image.bands
+    return _stacked(_strips(image, rows, columns), size, image)
 
 
 def stored(image: pyvips.Image) -> pyvips.Image:
     """An image whose pixels are computed now, with the same metadata."""
-    kept = like(image, gathered(_strips(image, *_everything(image)), image.height))
-    kept.remove("vips-sequential")
-    return kept
+    strips = _strips(image, slice(0, image.height), slice(0, image.width))
+    kept = with_pixels(image, strips, image.bands)
+    known = {*kept.get_fields(), "vips-sequential"}
+    fields = [name for name in image.get_fields() if name not in known]
+    return like(image, kept, fields)
 
 
-def gathered(strips: Iterable[NDArray[Any]], height: int) -> pyvips.Image:
-    """An image of this height from its strips `(H, W, C)`, which may all be one array that is filled again."""
-    first, strips = _peeked(strips)
-    width, bands = first.shape[1:]
-    if height * width <= IN_MEMORY:
-        return pyvips.Image.new_from_array(_stacked(strips, height))
+def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]], bands: int) -> pyvips.Image:
+    """An image of the same size and type of numbers.
+
+    Args:
+        image: The other image.
+        strips: The pixels from top to bottom, `(H, W, bands)`; each may be the same array with other numbers.
+        bands: Channels.
+    """
+    if image.width * image.height <= IN_MEMORY:
+        return pyvips.Image.new_from_array(_stacked(strips, (image.height, image.width, bands), image))
     with tempfile.NamedTemporaryFile(suffix=".raw", delete=False) as file:
         _files.add(file.name)
         for strip in strips:
             strip.tofile(file)
-    kind = pyvips.vimage.TYPESTR_TO_FORMAT[first.dtype.str]
-    image = pyvips.Image.rawload(file.name, width, height, bands, format=kind)
+    kept = pyvips.Image.rawload(file.name, image.width, image.height, bands, format=image.format)
     _remove_files()
-    return image
+    return kept
 
 
-def like(other: pyvips.Image, image: pyvips.Image, *names: str) -> pyvips.Image:
-    """An image with another one's kind, dots per inch, and metadata: all of it, or fields of these names."""
+def like(other: pyvips.Image, image: pyvips.Image, fields: Iterable[str]) -> pyvips.Image:
+    """An image with another one's kind, dots per inch, and fields of its metadata."""
     image = image.copy(interpretation=other.interpretation, xres=other.xres, yres=other.yres)
-    for name in names or other.get_fields():
-        if not image.get_typeof(name) and (value := field(other, name)) is not None:
+    for name in fields:
+        if (value := field(other, name)) is not None:
             image.set_type(other.get_typeof(name), name, value)
     return image
-
-
-def _everything(image: pyvips.Image) -> "Box":
-    return slice(0, image.height), slice(0, image.width)
 
 
 def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArray[Any]]:
@@ -75,20 +76,12 @@ def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArra
         yield np.frombuffer(data, kind).reshape(height, width, image.bands)
 
 
-def _stacked(strips: Iterable[NDArray[Any]], height: int) -> NDArray[Any]:
-    first, strips = _peeked(strips)
-    pixels, top = np.empty((height, *first.shape[1:]), first.dtype), 0
+def _stacked(strips: Iterable[NDArray[Any]], shape: tuple[int, int, int], like: pyvips.Image) -> NDArray[Any]:
+    pixels, top = np.empty(shape, pyvips.vimage.FORMAT_TO_TYPESTR[like.format]), 0
     for strip in strips:
         pixels[top : top + len(strip)] = strip
         top += len(strip)
     return pixels
-
-
-def _peeked(strips: Iterable[NDArray[Any]]) -> tuple[NDArray[Any], Iterator[NDArray[Any]]]:
-    """The first strip, and all of them."""
-    strips = iter(strips)
-    first = next(strips)
-    return first, itertools.chain([first], strips)
 
 
 @atexit.register

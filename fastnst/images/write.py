@@ -118,8 +118,7 @@ def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bo
         return options | {"optimize": False} | ({"comment": MARK} if stylized else {})
     if name in _LOSSY:
         options |= {"quality": quality, "subsampling": "4:4:4", "chroma": 444}
-    exif = exif_bytes(image)
-    return options | {"exif": exif.removeprefix(b"Exif\0\0") if name == "WEBP" else exif}
+    return options | {"exif": exif_bytes(image)}
 
 
 def to_pillow(array: Bytes, name: str) -> Image.Image:

@@ -38,21 +38,22 @@ class Animation:
     plays: int
 
 
-def read_animation(source: Path | BinaryIO, *, size: int | None = None) -> Animation:
+def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixels: int | None = None) -> Animation:
     """Read all frames.
 
     Args:
         source: A file, or a stream open for reading bytes.
         size: Longest side in pixels; larger frames are shrunk.
+        max_pixels: A file whose frames have more in all is refused before they are decoded [500 million].
 
     Raises:
-        ImageError: As `read_picture`; the limit of pixels is for all frames together.
+        ImageError: As `read_picture`.
     """
     frames, durations = [], []
     with opened(source) as file:
         assert file.header is not None  # which has counted the frames
         image = file.header
-        check_pixels(image.size, frames=count_frames(file))
+        check_pixels(image.size, max_pixels, frames=count_frames(file))
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):
@@ -70,6 +71,7 @@ def paint_animation(
     *,
     format: str,
     size: int | None = None,
+    max_pixels: int | None = None,
     quality: int = 95,
     like: Picture | None = None,
     replace: bool = True,
@@ -82,6 +84,7 @@ def paint_animation(
         paint: Function from an image `(1, 3 or 4, H, W)`, sRGB, uint8, with or without opacity, to the same.
         format: One of `images.formats.ANIMATED`.
         size: Longest side in pixels; larger frames are shrunk.
+        max_pixels: As in `read_animation`.
         quality: Quality of WebP and AVIF, 1 to 100.
         like: The first picture, whose metadata the file gets.
         replace: Whether to replace an existing file.
@@ -89,7 +92,7 @@ def paint_animation(
     Returns:
         Width and height in pixels.
     """
-    animation = read_animation(source, size=size)
+    animation = read_animation(source, size=size, max_pixels=max_pixels)
     width, height = animation.frames[0].size
     check_sides(target, format, (height, width))
     frames = [_painted(frame, paint, format) for frame in animation.frames]

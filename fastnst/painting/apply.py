@@ -196,9 +196,7 @@ class Studio:
 
     def _read(self, work: Work) -> None:
         if not is_video(work.job.photo):
-            work.picture = read_picture(
-                work.source, size=self.settings.size, max_pixels=self.settings.max_megapixels * 1_000_000
-            )
+            work.picture = read_picture(work.source, size=self.settings.size, max_pixels=self._max_pixels)
             work.size = work.picture.size[1], work.picture.size[0]
 
     def _paint(self, work: Work) -> None:
@@ -220,6 +218,7 @@ class Studio:
                 target,
                 look,
                 size=size,
+                max_pixels=self._max_pixels,
                 like=picture,
                 quality=quality,
                 format=format,
@@ -264,6 +263,10 @@ class Studio:
     def _replace(self) -> bool:
         """Whether to replace a file that appeared after the check."""
         return self.settings.force
+
+    @property
+    def _max_pixels(self) -> int:
+        return self.settings.max_megapixels * 1_000_000
 
     def _format(self, job: Job) -> str:
         return format_of(job.output, (self.settings.format or "png") if job.output == STDIO else None)

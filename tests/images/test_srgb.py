@@ -127,3 +127,12 @@ def test_ycck_is_read_with_and_without_a_profile() -> None:
     assert plain.pixels[0].mean(dim=(1, 2)).tolist() == pytest.approx([0, 0.8, 1], abs=0.02)
     printed = load_image(io.BytesIO(ycck_file((255, 0, 0, 0), icc_profile=table_profile(b"CMYK", lab_of_odd_inks))))
     assert printed[0].mean(dim=(1, 2)).tolist() == pytest.approx([1, 0, 0], abs=0.05)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("factor", [1.3, 3, 8, 20, 100])
+def test_white_stays_white_at_any_size(dtype, channels, factor) -> None:
+    white = pyvips.Image.new_from_array(np.full((800, 900, channels), np.iinfo(dtype).max, dtype))
+    white = white.copy(interpretation="grey16" if channels == 1 else "rgb16") if dtype == np.uint16 else white
+    assert upright_srgb(white, 1 / factor).min() == np.iinfo(dtype).max

@@ -1,0 +1,96 @@
+"""Small files that would become gigabytes, and flat pictures that only look like them."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fastnst.images.decode import pyvips
+from fastnst.images.formats import ImageError
+from fastnst.images.read import decode_photo, image_size, read_picture
+from fastnst.painting.animation import read_animation
+from fastnst.painting.apply import apply
+from fastnst.painting.settings import ApplySettings
+
+
+def gif(screen: tuple[int, int], picture: tuple[int, int, int, int], frames: int = 1) -> bytes:
+    """A GIF file; each frame says that it covers (left, top, width, height), and holds one pixel."""
+    start = b"GIF89a" + struct.pack("<HHBBB", *screen, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    frame = b"\x21\xf9\x04\0\x0a\0\0\0\x2c" + struct.pack("<HHHHB", *picture, 0) + b"\x02\x02\x44\x01\0"
+    return start + frame * frames + b"\x3b"
+
+
+def webp(screen: tuple[int, int], frames: int = 1) -> bytes:
+    """A WebP animation, each frame one pixel in the corner of the screen."""
+    Image.new("RGB", (1, 1)).save(file := io.BytesIO(), "WEBP", lossless=True)
+    sides = b"".join((side - 1).to_bytes(3, "little") for side in screen)
+    chunks = [(b"VP8X", b"\x02\0\0\0" + sides), (b"ICCP", b"odd"), (b"ANIM", bytes(6))]
+    chunks += [(b"ANMF", bytes(12) + b"\x64\0\0\0" + file.getvalue()[12:])] * frames
+    body = b"".join(name + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2) for name, data in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("data", [gif, webp])
+def test_a_screen_far_beyond_its_picture_is_refused_before_it_is_decoded(data, frames, tmp_path) -> None:
+    screen = (16000, 16000)
+    bomb = gif(screen, (15999, 15999, 1, 1), frames) if data is gif else webp(screen, frames)
+    assert len(bomb) < 300
+    (tmp_path / "bomb").write_bytes(bomb)
+    for read in (read_picture, read_animation, image_size, lambda path: decode_photo(path, short_side=64)):
+        with pytest.raises(ImageError, match=r"bomb: a screen of 16000 x 16000 pixels, and a picture of 1 on it$"):
+            read(tmp_path / "bomb")
+    small = gif((900, 900), (899, 899, 1, 1)) if data is gif else webp((900, 900))
+    assert read_picture(io.BytesIO(small)).size == (900, 900)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP", "GIF"])
+def test_a_large_white_picture_passes(format, tmp_path: Path) -> None:
+    path, (width, height) = tmp_path / f"white.{format.lower()}", (12000, 8000)
+    if format == "GIF":
+        Image.new("L", (width, height), 255).save(path)
+    else:
+        white = (pyvips.Image.black(width, height) + 255).cast("uchar")
+        options = {"WEBP": {"lossless": True, "effort": 0}, "TIFF": {"compression": "deflate"}}
+        white.write_to_file(str(path), **options.get(format, {}))
+    assert path.stat().st_size < 2_000_000
+    picture = read_picture(path, size=600)
+    assert picture.size == (400, 600) and bool((picture.levels == 255).all())
+
+
+def test_the_pixels_of_all_frames_of_an_animation_are_limited(tmp_path: Path, capsys) -> None:
+    frames = [Image.fromarray(np.full((900, 1200), level, np.uint8)) for level in (0, 100, 200)]
+    for suffix in ("gif", "webp", "png"):
+        path = tmp_path / f"moving.{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+        settings = ApplySettings(style="great_wave", device="cpu", max_megapixels=3, output=tmp_path / "out", size=32)
+        with pytest.raises(ImageError, match="nothing was painted"):
+            apply([str(path)], settings)
+        assert not (tmp_path / "out").exists()
+        with pytest.raises(ImageError, match="3 frames of 1200 x 900 are 3 megapixels, and the limit is 3 megapixels"):
+            read_animation(path, max_pixels=3_000_000)
+        assert len(read_animation(path, max_pixels=3_240_000, size=32).frames) == 3
+
+
+def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path, monkeypatch) -> None:
+    from fastnst.images import stored
+
+    monkeypatch.setattr(stored, "IN_MEMORY", 1000)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    values = torch.randint(0, 255, (1, 3, 60, 80), dtype=torch.uint8)
+    Image.fromarray(values[0].permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
+    unlink = stored.os.unlink
+    monkeypatch.setattr(stored.os, "unlink", lambda name: (_ for _ in ()).throw(PermissionError(name)))  # as Windows
+    picture = read_picture(tmp_path / "photo.png")
+    assert torch.equal(picture.levels, values) and len(list((tmp_path / "temporary").iterdir())) == 1
+    painted = picture.painted([((slice(0, 60), slice(0, 80)), 255 - values)])
+    assert torch.equal(painted.levels, 255 - values) and len(list((tmp_path / "temporary").iterdir())) == 2
+    monkeypatch.setattr(stored.os, "unlink", unlink)
+    stored._remove_files()
+    assert not list((tmp_path / "temporary").iterdir())
+    assert torch.equal(picture.levels, values) and torch.equal(painted.levels, 255 - values)
