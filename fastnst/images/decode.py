@@ -121,7 +121,7 @@ def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
         return
     covered = header.width * header.height
     if header.format == "GIF":
-        left, top, right, bottom = header.tile[0][1]
+        left, top, right, bottom = header.tile[0].extents or (0, 0, 0, 0)
         covered = (right - left) * (bottom - top)
     else:
         file.seek(12)

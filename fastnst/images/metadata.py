@@ -1,14 +1,15 @@
-"""Metadata that libvips does not carry from file to file: a JPEG's quality, EXIF of TIFF files, EXIF for Pillow."""
+"""Metadata that libvips does not carry from file to file: a JPEG's quality, EXIF and IPTC of TIFF files."""
 
 import functools
 import io
+import struct
 from contextlib import suppress
 from typing import BinaryIO
 
 import tifftools
 from PIL import ExifTags, Image
 
-from fastnst.images.decode import pyvips
+from fastnst.images.decode import field, pyvips
 from fastnst.images.stored import like
 
 _TAGS = ExifTags.Base
@@ -19,6 +20,8 @@ _OF_THE_PHOTO = {
     *(_TAGS.HostComputer, _TAGS.XPTitle, _TAGS.XPComment, _TAGS.XPAuthor, _TAGS.XPKeywords, _TAGS.XPSubject),
     *_SUBDIRECTORIES,
 }
+_PHOTOSHOP = b"Photoshop 3.0\0"  # begins what a JPEG file holds in its APP13
+_IPTC = b"8BIM\x04\x04\0\0"  # begins IPTC in it; then comes the length
 
 
 def jpeg_quality(header: Image.Image | None) -> int | None:
@@ -48,18 +51,31 @@ def exif_bytes(image: pyvips.Image) -> bytes:
     return data
 
 
-def tiff_exif(file: BinaryIO) -> bytes | None:
-    """The EXIF of a TIFF file; None if there is none, or it is broken."""
-    with suppress(Exception):  # the photo is good without it
+def read_tiff_metadata(image: pyvips.Image, file: BinaryIO) -> pyvips.Image:
+    """An image of a TIFF file with its EXIF and IPTC as libvips has them of a JPEG file."""
+    image = image.copy()
+    with suppress(Exception):  # of a broken one, and the photo is good without it
         file.seek(0)
         info = tifftools.read_tiff(file)
         tags = {tag: entry for tag, entry in info["ifds"][0]["tags"].items() if tag in _OF_THE_PHOTO}
-        if tags:
-            tifftools.write_tiff(
-                {**info, "ifds": [{**info["ifds"][0], "tags": tags}], "bigtiff": False}, found := io.BytesIO()
-            )
-            return found.getvalue()
-    return None
+        info |= {"ifds": [{**info["ifds"][0], "tags": tags}], "bigtiff": False}
+        tifftools.write_tiff(info, exif := io.BytesIO())
+        image.set_type(pyvips.GValue.blob_type, "exif-data", exif.getvalue())
+    resources, records = (field(image, name) for name in ("photoshop-data", "iptc-data"))
+    if records and not resources:
+        resources = _IPTC + struct.pack(">I", len(records)) + records + b"\0" * (len(records) % 2)
+    if resources:
+        image.set_type(pyvips.GValue.blob_type, "iptc-data", _PHOTOSHOP + resources)
+    return image
+
+
+def for_tiff(image: pyvips.Image) -> pyvips.Image:
+    """An image with its IPTC where a TIFF file has it; libvips would cut it off."""
+    image = image.copy()
+    if data := field(image, "iptc-data"):
+        image.set_type(pyvips.GValue.blob_type, "photoshop-data", data.removeprefix(_PHOTOSHOP))
+        image.remove("iptc-data")
+    return image
 
 
 def add_exif(tiff: BinaryIO, exif: bytes, target: BinaryIO) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from fastnst.images.decode import Opened, field, opened, pyvips
 from fastnst.images.formats import ANIMATED, ImageError, name_of
 from fastnst.images.levels import Bytes, as_channels, from_levels, to_array
-from fastnst.images.metadata import jpeg_quality, tiff_exif
+from fastnst.images.metadata import jpeg_quality, read_tiff_metadata
 from fastnst.images.opacity import filled, on_white
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import eight_bit, upright_srgb
@@ -49,9 +49,8 @@ def read_picture(source: Path | BinaryIO, *, size: int | None = None, max_pixels
         raise ImageError(f"size must be at least 1 pixel, got {size}")
     with opened(source, max_pixels=max_pixels) as file:
         image = _decoded(file, max, size, spare=2)
-        if file.format == "TIFF" and (exif := tiff_exif(file.file)):
-            image = image.copy()
-            image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+        if file.format == "TIFF":
+            image = read_tiff_metadata(image, file.file)
         return Picture(
             stored(image),
             name=name_of(source),

@@ -13,7 +13,7 @@ from fastnst.images.decode import field, one_line, pyvips
 from fastnst.images.formats import ImageError, check_sides, format_of, name_of
 from fastnst.images.levels import Bytes, to_levels
 from fastnst.images.marks import MARK, marked
-from fastnst.images.metadata import add_exif, exif_bytes
+from fastnst.images.metadata import add_exif, exif_bytes, for_tiff
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
 from fastnst.images.stored import pixels_of
@@ -101,7 +101,7 @@ def save_picture(
         image = _as_held_by(name, picture.image, profile, stylized=stylized)
         if name == "TIFF":
             with tempfile.TemporaryFile() as plain:
-                _save(image, plain, name, quality)
+                _save(for_tiff(image), plain, name, quality)
                 plain.seek(0)
                 add_exif(plain, exif_bytes(image), file)
         elif name in _SAVERS:

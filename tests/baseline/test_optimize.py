@@ -485,3 +485,17 @@ def test_a_full_disk_under_the_frames_does_not_cost_the_image(run, monkeypatch) 
     with pytest.raises(OSError, match="No space left"):
         run(output=Path("out.png"), frames=Path("way"), frame_every=1)
     assert load_image(Path("out.png")).shape == (1, 3, 30, 40)
+
+
+def test_what_cannot_be_seen_does_not_decide_what_is_seen(run) -> None:
+    inputs = Path(__file__).parent.parent / "images" / "inputs"
+    found = []
+    for name in ("black", "magenta", "noise", "white"):
+        run(str(inputs / f"cutout_{name}.png"), output=Path(f"{name}.png"), size=64)
+        found.append(read_picture(Path(f"{name}.png")).levels)
+    shown = found[0][0, 3] > 0
+    assert shown.any() and not shown.all()
+    for other in found[1:]:
+        assert (found[0].int() - other.int())[
+            :, :3, shown
+        ].abs().max() <= 2  # scaled down with opacity, which is rounded

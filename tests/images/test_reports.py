@@ -2,22 +2,27 @@
 
 import io
 import json
+import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import ExifTags, Image
 
 from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.opacity import filled
+from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, load_image, load_on_white, read_picture
 from fastnst.images.write import save_image, save_picture
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import StyleFile, save_style
+from fastnst.painting.animation import paint_animation, read_animation
 from fastnst.painting.apply import apply
 from fastnst.painting.settings import ApplySettings
 from fastnst.painting.stylizer import Stylizer
@@ -70,6 +75,23 @@ def test_what_cannot_be_seen_does_not_decide_what_is_seen(stylizer) -> None:
     first, *others = (decode_photo(path, short_side=100) for path in CUTOUTS)
     for other in others:
         assert np.abs(first.astype(int) - other).max() <= 1  # scaled down with opacity, which is rounded
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_what_cannot_be_seen_does_not_decide_what_is_seen_in_an_animation(stylizer, format) -> None:
+    painted = []
+    for path in CUTOUTS:
+        with Image.open(path) as frame:
+            frames = [frame.convert("RGBA"), frame.convert("RGBA").transpose(Image.Transpose.FLIP_LEFT_RIGHT)]
+        lossless = {"lossless": True, "exact": True} if format == "WEBP" else {}
+        frames[0].save(source := io.BytesIO(), format, save_all=True, append_images=frames[1:], **lossless)
+        paint_animation(io.BytesIO(source.getvalue()), target := io.BytesIO(), stylizer.paint, format="PNG")
+        painted.append([np.array(each) for each in read_animation(io.BytesIO(target.getvalue())).frames])
+    assert len(painted[0]) == 2
+    for others in painted[1:]:
+        for first, other in zip(painted[0], others, strict=True):
+            shown = first[..., 3] > 0
+            assert shown.any() and not shown.all() and np.array_equal(first[shown], other[shown])
 
 
 def test_hidden_pixels_take_the_colours_around_them() -> None:
@@ -144,6 +166,39 @@ def test_xmp_iptc_and_the_maker_s_notes_stay(suffix, tmp_path) -> None:
         assert read_picture(tmp_path / f"out{suffix}").dpi == pytest.approx((240, 240), abs=0.1)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+def test_iptc_stays_byte_for_byte(suffix, tmp_path) -> None:
+    caption = "Bergsee, früh am Morgen".encode()
+    record = b"\x1c\x02\x78" + struct.pack(">H", len(caption)) + caption
+    block = (
+        b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", len(record)) + record + b"\0" * (len(record) % 2)
+    )
+    Image.new("RGB", (40, 30), "teal").save(file := io.BytesIO(), "JPEG")
+    segment = b"\xff\xed" + struct.pack(">H", 2 + len(block)) + block
+    (tmp_path / "in.jpg").write_bytes(b"\xff\xd8" + segment + file.getvalue()[2:])
+    save_picture(read_picture(tmp_path / "in.jpg"), tmp_path / f"out{suffix}", stylized=True)
+    assert record in (tmp_path / f"out{suffix}").read_bytes()
+    save_picture(read_picture(tmp_path / f"out{suffix}"), tmp_path / "again.jpg")
+    assert block in (tmp_path / "again.jpg").read_bytes()
+
+
+def test_iptc_that_stands_alone_in_a_tiff_file_stays(tmp_path) -> None:
+    record = b"\x1c\x02\x78\0\x05Alone"
+    values, plain = np.zeros((8, 8, 3), np.uint8), {"photometric": "rgb", "metadata": None}
+    tifffile.imwrite(tmp_path / "in.tif", values, extratags=[(33723, "B", len(record), record, True)], **plain)
+    for suffix in (".jpg", ".tif"):
+        save_picture(read_picture(tmp_path / "in.tif"), tmp_path / f"out{suffix}")
+        assert record in (tmp_path / f"out{suffix}").read_bytes()
+
+
+def test_a_tiff_file_wider_than_a_jpeg_can_be_is_written(tmp_path) -> None:
+    wide = Picture.of(torch.full((1, 3, 2, 70000), 90, dtype=torch.uint8))
+    save_picture(wide, tmp_path / "wide.tif", stylized=True)
+    assert read_picture(tmp_path / "wide.tif").size == (2, 70000)
+    with Image.open(tmp_path / "wide.tif") as saved:
+        assert saved.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ExifImageWidth] == 70000
+
+
 def test_one_bad_tag_does_not_cost_the_others(tmp_path) -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Make], exif[ExifTags.Base.Artist] = "Camera", "José"
@@ -168,6 +223,39 @@ def test_what_a_format_cannot_hold_is_one_line_and_the_others_go_on(tmp_path, mo
         errors = [line["error"] for line in lines if "error" in line]
         assert len(errors) == failing and all("cannot be written" in error and "\n" not in error for error in errors)
         assert len(list((tmp_path / format).iterdir())) == 4 - failing
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_reads_though_libvips_had_threads_before(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.effect_noise((300, 200), 60).save(tmp_path / "turned.jpg", exif=exif)
+    Image.fromarray(np.linspace(0, 1, 60000, dtype=np.float32).reshape(200, 300)).save(tmp_path / "floats.tif")
+    script = """
+import os, sys, time
+from pathlib import Path
+from fastnst.images import stored
+from fastnst.images.decode import pyvips
+from fastnst.images.picture import Picture
+from fastnst.images.read import decode_photo, read_picture
+pyvips.Image.gaussnoise(2000, 2000).avg()  # starts threads, which a forked process lacks
+child = os.fork()
+if child == 0:
+    for limit in (2**25, 1000):  # in memory, then in a file
+        stored.IN_MEMORY = limit
+        for path in map(Path, sys.argv[1:]):
+            assert sorted(read_picture(path).levels.shape[2:]) == [200, 300]
+            assert min(decode_photo(path, short_side=50).shape[:2]) == 50
+    os._exit(7)
+for _ in range(600):
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.1)
+os.kill(child, 9)
+"""
+    words = [sys.executable, "-c", script, str(tmp_path / "turned.jpg"), str(tmp_path / "floats.tif")]
+    assert subprocess.run(words).returncode == 7
 
 
 def test_a_picture_is_refused_that_has_more_pixels_than_allowed() -> None:
