@@ -133,9 +133,7 @@ def test_a_picture_survives_reduced_precision(dtype, tile, photo, monkeypatch) -
     """What CUDA gets, on the CPU: autocast leaves the picture within rounding, and its type as it was."""
     stylizer = Stylizer("great_wave", device="cpu", runtime="torch")
     expected = stylizer(photo, tile=tile)
-    monkeypatch.setattr(
-        "fastnst.painting.stylizer.reduced_precision", lambda device: torch.autocast(device.type, dtype)
-    )
+    monkeypatch.setattr("fastnst.painting.passes.reduced_precision", lambda device: torch.autocast(device.type, dtype))
     painted = stylizer(photo, tile=tile)
     assert painted.dtype == torch.float32
     assert (50 if dtype == torch.float16 else 30) < psnr(painted, expected) < 90

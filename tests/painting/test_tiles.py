@@ -19,7 +19,7 @@ from fastnst.images.write import save_image
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import StyleFile, save_style
-from fastnst.painting import stylizer as module
+from fastnst.painting import passes as module
 from fastnst.painting.stylizer import Stylizer
 from fastnst.painting.tiles import PIECE, normalised_as, painted, pieces
 
@@ -260,7 +260,10 @@ def test_the_numbers_of_an_array_stay_in_its_layout(stylizer) -> None:
 
 
 def test_an_exported_file_paints_whole_pictures_only(stylizer) -> None:
-    stylizer._network = None  # as for an exported file
+    whole = stylizer._pass._whole
+    stylizer._pass = module.TrainedPass(
+        lambda photos: whole(photos), "wave", stylizer.device
+    )  # as for an exported file
     photo = photo_of(50, 61)
     assert difference(stylizer(photo, stroke=2.0), stylizer(photo, stroke=2.0, tile=0)) == 0
     with pytest.raises(ValueError, match="exported files paint pictures as a whole; for tiles use the style"):
@@ -300,12 +303,12 @@ def test_a_tile_of_every_preset_fits_the_memory_that_it_is_meant_for(name, monke
     network = TransformationNetwork(**PRESETS[name])
     stylizer = stylizer_of(network)
     for stroke in (1.0, 3.0, 0.5):
-        tile = stylizer._tile((1, 3, 8000, 12000), stroke)
+        tile = stylizer.tile((1, 3, 8000, 12000), stroke=stroke)
         side = tile / min(1.0, stroke) + 2 * network.reach
         assert 400 * min(1.0, stroke) < tile
         assert side**2 * 16 * network.values_per_pixel < module.TILE_PASS
-    assert stylizer._tile((1, 3, 1000, 1500), 1.0) == 0
-    assert stylizer._tile((20, 3, 1000, 1500), 1.0) > 0
+    assert stylizer.tile((1, 3, 1000, 1500)) == 0
+    assert stylizer.tile((20, 3, 1000, 1500)) > 0
 
 
 def test_the_bench_compares_what_is_painted(tmp_path, monkeypatch) -> None:
