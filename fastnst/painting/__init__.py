@@ -4,6 +4,7 @@ Knows nothing of losses and training.
 
     stylizer.py   Stylizer: a style or a painting, ready to paint images
     passes.py     what paints a photo as a whole or in tiles: a trained network, or like paintings
+    regions.py    several styles, each where its mask is white
     tiles.py      pictures of any size, box by box
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side

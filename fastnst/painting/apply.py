@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import BytesIO
@@ -17,7 +17,6 @@ import torch
 from rich.progress import Progress
 from torch import Tensor
 
-from fastnst.base.boxes import Reader, Size, everything
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import pasted
@@ -32,9 +31,10 @@ from fastnst.images.read import read_picture
 from fastnst.images.srgb import profile_kind
 from fastnst.images.write import save_picture
 from fastnst.painting.animation import paint_animation
-from fastnst.painting.jobs import STDIO, Job, plan
+from fastnst.painting.jobs import STDIO, Job, plan, regions_of
+from fastnst.painting.regions import Fitted, Regions
 from fastnst.painting.settings import ApplySettings
-from fastnst.painting.stylizer import Stylizer
+from fastnst.painting.stylizer import Look, Stylizer
 from fastnst.universal.names import find_paintings
 from fastnst.universal.painter import Memory
 from fastnst.video.formats import is_video
@@ -67,16 +67,17 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     """Stylize the photos of the jobs and log what was written; see `apply`."""
     started = time.perf_counter()
     choose_device(settings.device)
-    # The last fitted mask is kept: all pictures of a video have one size.
-    mask = lru_cache(1)(read_mask(settings.mask, feather=settings.feather).fitted) if settings.mask else None
+    masks = [settings.mask, *(region.mask for region in regions_of(settings))]
+    fitted = [_fitted(mask, settings) if mask else None for mask in masks]
     todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
     written: list[Path] = []
     failures = 0
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
-        stylizer = Stylizer(settings.style, device=settings.device, runtime=settings.runtime)
-        studio = Studio(stylizer, settings, mask, progress)
+        styles = [settings.style, *(region.style for region in regions_of(settings))]
+        stylizers = [Stylizer(style, device=settings.device, runtime=settings.runtime) for style in styles]
+        studio = Studio(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)
         try:
             for work in _watched(progress, "painting", studio.run(todo), len(todo)):
                 if work.error is None:
@@ -97,6 +98,11 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
             names = [settings.style] if len(paintings) == 1 else [str(each.path) for each in paintings]
             log.info("a trained style paints better: fastnst train --style %s", " ".join(map(pasted, names)))
     return failures
+
+
+def _fitted(mask: Path, settings: ApplySettings) -> Fitted:
+    """A mask for a photo of any size. The last is kept: all pictures of a video have one size."""
+    return lru_cache(1)(read_mask(mask, feather=settings.feather).fitted)
 
 
 def _told(written: Sequence[Path], seconds: float) -> str:
@@ -149,20 +155,18 @@ class Studio:
     """Three stages that run at once: one photo is read while another is stylized and a third is written.
 
     Attributes:
-        mask: Function from height and width of a photo to its mask.
         told: Warnings that are given once.
     """
 
-    stylizer: Stylizer
+    regions: Regions
     settings: ApplySettings
-    mask: Callable[[int, int], Reader] | None
     progress: Progress
     told: list[str] = field(default_factory=list)
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The finished or failed jobs, in their order; few pictures are in memory at a time."""
         # A GPU stylizes faster than one thread decodes. Stylizing stays in this thread, where Ctrl-C can stop it.
-        threads = 1 if self.stylizer.device.type == "cpu" else GPU_READERS
+        threads = 1 if self.regions.device.type == "cpu" else GPU_READERS
         with (
             closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
             closing(
@@ -232,13 +236,10 @@ class Studio:
             log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
-        parts = self.stylizer.parts(
-            picture.part,
-            (1, picture.image.bands, *picture.size),
-            picture.dtype,
-            strength=self._strength(work, picture.size),
-            **self._look(work),
-        )
+        with _named(job):
+            self.regions.shares(picture.size, 1.0)  # a mask of another shape is told before any work
+        shape, strength = (1, picture.image.bands, *picture.size), float(self.settings.strength)
+        parts = self.regions.parts(picture.part, shape, picture.dtype, strength=strength, **self._look(work))
         work.picture = picture.painted(parts)
 
     def _write(self, work: Work) -> None:
@@ -273,26 +274,27 @@ class Studio:
 
     def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
         """A function that stylizes the pictures of one video or animation."""
-        memory: Memory = {}  # of paintings; a trained style ignores it
+        memories = self.regions.memories()  # of paintings; a trained style ignores it
         if not self.settings.steady:
-            return partial(self._painted, work, memory=memory)
-        steady = Steady(
-            partial(self._painted, work, full=True, memory=memory)
-        )  # the part that stays photo must not be blended
+            return partial(self._painted, work, memories)
+        steady = Steady(partial(self._painted, work, memories, full=True))  # what stays photo must not be blended
 
         def look(photo: Tensor) -> Tensor:
-            painted = steady(filled(from_levels(photo)), self._share(work, photo))
+            with _named(work.job):
+                share = self.regions.share((photo.shape[-2], photo.shape[-1]), float(self.settings.strength))
+            painted = steady(filled(from_levels(photo)), share)
             return torch.cat((to_levels(painted, photo.dtype), photo[:, 3:]), 1)
 
         return look
 
-    def _painted(self, work: Work, photo: Tensor, *, full: bool = False, memory: Memory | None = None) -> Tensor:
+    def _painted(self, work: Work, memories: list[Memory], photo: Tensor, *, full: bool = False) -> Tensor:
         """A frame `(1, 3 or 4, H, W)`, integers or floats, stylized: in full, or with strength and mask."""
         work.size = photo.shape[-1], photo.shape[-2]
-        strength = 1.0 if full else self._share(work, photo)
-        return self.stylizer.paint(photo, strength=strength, memory=memory, **self._look(work))
+        strength = 1.0 if full else float(self.settings.strength)
+        with _named(work.job):
+            return self.regions.paint(photo, strength=strength, full=full, memories=memories, **self._look(work))
 
-    def _look(self, work: Work) -> dict[str, Any]:
+    def _look(self, work: Work) -> Look:
         return {
             "keep_colors": self.settings.keep_colors,
             "stroke": self.settings.stroke,
@@ -301,22 +303,14 @@ class Studio:
             "watch": lambda tiles: _watched(self.progress, work.job.photo.name, tiles, len(tiles)),
         }
 
-    def _share(self, work: Work, photo: Tensor) -> float | Tensor:
-        """The strength for a frame, or a map of it."""
-        size = photo.shape[-2], photo.shape[-1]
-        strength = self._strength(work, size)
-        return strength if isinstance(strength, float) else strength(everything(size))
 
-    def _strength(self, work: Work, size: Size) -> float | Reader:
-        """The strength for a picture, or a map of it."""
-        strength = float(self.settings.strength)
-        if self.mask is None:
-            return strength
-        try:
-            mask = self.mask(*size)
-        except ImageError as error:
-            raise ImageError(f"{work.job.photo}: {error}") from None
-        return lambda box: strength * mask(box)
+@contextmanager
+def _named(job: Job) -> Iterator[None]:
+    """Say of which photo an error is."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(f"{job.photo}: {error}") from None
 
 
 def _begun(job: Job) -> Work:

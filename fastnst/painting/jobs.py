@@ -14,7 +14,7 @@ from typing import NamedTuple
 from fastnst.base.errors import UserError
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
 from fastnst.images.marks import has_mark
-from fastnst.images.photos import find_photos, resolve_photo
+from fastnst.images.photos import existing_photo, find_photos, resolve_photo
 from fastnst.networks.catalog import file_part, is_exported
 from fastnst.painting.settings import ApplySettings
 from fastnst.universal.names import check_style, find_paintings, painted_name
@@ -71,20 +71,48 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     return jobs
 
 
+class Region(NamedTuple):
+    """A style, and the mask that is white where it is painted."""
+
+    mask: Path
+    style: str
+
+
+def regions_of(settings: ApplySettings) -> list[Region]:
+    """The regions that `--region MASK=STYLE` names; the first equals sign behind the name of a file counts.
+
+    Raises:
+        ImageError: Not written so, or there is no such mask.
+    """
+    found = []
+    for text in settings.region:
+        names = text.split("=")
+        cuts = [("=".join(names[:at]), "=".join(names[at:])) for at in range(1, len(names))]
+        if not cuts or not all(names):
+            raise ImageError(f"a region is written mask.png=style, got {text!r}")
+        mask, style = next((cut for cut in cuts if Path(cut[0]).is_file()), cuts[0])
+        found.append(Region(existing_photo(mask), style))
+    return found
+
+
 def _check_settings(settings: ApplySettings) -> None:
-    if settings.feather is not None and settings.mask is None:
+    regions = regions_of(settings)
+    styles = [settings.style, *(region.style for region in regions)]
+    for style in styles[1:]:
+        check_style(style)
+    if settings.feather is not None and settings.mask is None and not regions:
         raise ImageError("--feather is the soft edge of a --mask, and there is none")
     if settings.mask is not None and not settings.mask.exists():
         raise ImageError(f"{settings.mask}: no such file")
     if settings.skip_existing and settings.force:
         raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
-    if settings.tile and is_exported(settings.style):
-        raise ImageError(f"{settings.style}: exported files paint pictures as a whole; for --tile use the style file")
-    if settings.alpha is not None and not find_paintings(settings.style):
+    if settings.tile and (exported := [*filter(is_exported, styles)]):
+        raise ImageError(f"{exported[0]}: exported files paint pictures as a whole; for --tile use the style file")
+    if settings.alpha is not None and not all(map(find_paintings, styles)):
         raise ImageError("--alpha is for paintings; a trained style takes --strength")
     if settings.alpha is not None and settings.strength != 1:
         raise ImageError("--alpha and --strength are two numbers for one thing: leave one out")
-    if settings.runtime == "openvino" and find_paintings(settings.style):
+    if settings.runtime == "openvino" and any(map(find_paintings, styles)):
         raise ImageError("--runtime openvino runs trained styles: paintings are painted by torch")
     if settings.tile and settings.runtime == "openvino":
         raise ImageError("--tile paints with torch: leave out --runtime openvino")
@@ -210,7 +238,8 @@ def _told_apart(jobs: Iterable[Job]) -> list[Job]:
 def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
     """Refuse, before any work, to overwrite photos or the mask, or without being asked to, existing files."""
     photos = {os.path.realpath(job.photo) for job in jobs if job.photo != STDIO}
-    mask = os.path.realpath(settings.mask) if settings.mask else None
+    given = [settings.mask] if settings.mask else []
+    masks = {os.path.realpath(mask) for mask in (*given, *(region.mask for region in regions_of(settings)))}
     taken: dict[str, Path] = {}
     for job in jobs:
         if job.output == STDIO or job.error:
@@ -218,7 +247,7 @@ def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
         place = os.path.realpath(job.output)
         if place in photos:
             raise ImageError(f"{job.output} is one of the photos: choose another --output")
-        if place == mask:
+        if place in masks:
             raise ImageError(f"{job.output} is the mask: choose another --output")
         if place in taken:  # by links, or on a file system that does not tell capitals apart
             raise ImageError(f"{taken[place]} and {job.photo} would both become {job.output}: rename one")

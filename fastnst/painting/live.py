@@ -31,7 +31,7 @@ LAST_READ = 2.0  # seconds to wait for the last picture when the camera is close
 RATE_OVER = 30  # pictures
 
 # Flags that do not apply to a camera.
-OF_FILES = ("mask", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")
+OF_FILES = ("mask", "region", "feather", "stroke", "tile", "format", "quality", "skip_existing", "json")
 MILLISECOND = Fraction(1, 1000)
 log = logging.getLogger("fastnst")
 

@@ -46,6 +46,8 @@ class ApplySettings(Settings):
     """Shrink to this long side in pixels first."""
     mask: Annotated[Path | None, LOOK] = None
     """Image of the photo's shape; only white is stylized."""
+    region: Annotated[tuple[str, ...], LOOK, Parameter(negative=(), show_default=False)] = ()
+    """MASK=STYLE: another style where its mask is white; repeatable."""
     feather: Annotated[NonNegativeFloat | None, LOOK] = None
     """Pixels of its soft edge [1 % of the long side]."""
     tile: Annotated[TileSide | None, LOOK] = None

@@ -1,6 +1,7 @@
 """`fastnst apply PHOTO --style PAINTING`: any painting at once, with the shipped network."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -153,3 +154,120 @@ def test_the_first_line_for_a_newcomer(caplog) -> None:
     logging.getLogger("fastnst").propagate = True
     assert run("sample:astronaut", "--style", "sample:wave", "--size", "128", "-o", "out.png") == 0
     assert loaded("out.png").shape == (1, 3, 128, 128)
+
+
+def halves() -> None:
+    """The masks left.png and right.png, each half of the photo."""
+    for name, start in {"left": 0, "right": 48}.items():
+        mask = np.zeros((96, 96), np.uint8)
+        mask[:, start : start + 48] = 255
+        Image.fromarray(mask).save(f"{name}.png")
+
+
+def test_several_paintings_in_several_regions() -> None:
+    halves()
+    plain = ("photo.png", "--feather", "0")
+    assert run(*plain, "--style", "wave.jpg", "--mask", "left.png", "-o", "one.png") == 0
+    assert run(*plain, "--style", "stripes.png", "--mask", "right.png", "-o", "other.png") == 0
+    both = (*plain, "--style", "wave.jpg", "--mask", "left.png", "--region", "right.png=stripes.png")
+    assert run(*both, "-o", "both.png") == 0
+    assert run(*plain, "--style", "wave.jpg", "--region", "right.png=stripes.png", "-o", "rest.png") == 0
+    assert run(*both, "--tile", "64", "-o", "tiles.png") == 0
+    one, other, both_, rest, tiles = (loaded(f"{name}.png") for name in ("one", "other", "both", "rest", "tiles"))
+    for picture in (both_, rest):  # what no region covers is the first painting's, with statistics of its own
+        torch.testing.assert_close(picture[..., :48], one[..., :48], rtol=0, atol=1.1 / 255)
+        torch.testing.assert_close(picture[..., 48:], other[..., 48:], rtol=0, atol=1.1 / 255)
+    assert (one - other).abs().mean() > 0.05 and psnr(tiles, both_) > 20
+
+
+def test_a_later_region_covers_an_earlier_one_and_a_trained_style_may_be_one() -> None:
+    halves()
+    Image.new("L", (96, 96), 255).save("all.png")
+    words = ("photo.png", "--feather", "0", "--style", "great_wave")
+    assert run(*words, "--region", "left.png=wave.jpg", "--region", "all.png=stripes.png", "-o", "covered.png") == 0
+    assert run("photo.png", "--style", "stripes.png", "-o", "stripes-alone.png") == 0
+    torch.testing.assert_close(loaded("covered.png"), loaded("stripes-alone.png"), rtol=0, atol=1.1 / 255)
+    assert run(*words, "--region", "left.png=wave.jpg", "-o", "mixed.png") == 0
+    assert run("photo.png", "--style", "great_wave", "-o", "trained.png") == 0
+    torch.testing.assert_close(loaded("mixed.png")[..., 48:], loaded("trained.png")[..., 48:], rtol=0, atol=1.1 / 255)
+    assert (loaded("mixed.png") - loaded("trained.png"))[..., :48].abs().mean() > 0.02
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_regions_of_an_animation_have_running_statistics_of_their_own(steady) -> None:
+    halves()
+    frames = [Image.open("photo.png").rotate(10 * turn) for turn in range(3)]
+    frames[0].save("moving.png", save_all=True, append_images=frames[1:], duration=50)
+    words = ("moving.png", "--feather", "0", *(["--steady"] if steady else []), "--style")
+    assert run(*words, "wave.jpg", "--mask", "left.png", "-o", "one.png") == 0
+    assert run(*words, "wave.jpg", "--mask", "left.png", "--region", "right.png=stripes.png", "-o", "both.png") == 0
+    with Image.open("one.png") as one, Image.open("both.png") as both:
+        for at in (0, 2):
+            one.seek(at)
+            both.seek(at)
+            first, second = (np.asarray(each.convert("RGB")).astype(int) for each in (one, both))
+            if not steady:
+                assert np.abs(first - second)[:, :48].max() <= 2
+            assert np.abs(first - second)[:, 48:].mean() > 10
+
+
+@pytest.mark.parametrize(
+    ("region", "message"),
+    [
+        ("left.png", "a region is written mask.png=style, got 'left.png'"),
+        ("left.png=", "a region is written mask.png=style"),
+        ("none.png=wave.jpg", "none.png: no such file"),
+        ("left.png=none.jpg", "none.jpg: no such file"),
+        ("tall.png=wave.jpg", "photo.png: mask tall.png is 20x96 and the photo 96x96"),
+    ],
+)
+def test_a_region_that_cannot_be_painted_gets_one_line(region, message, capsys) -> None:
+    halves()
+    Image.new("L", (20, 96), 255).save("tall.png")
+    assert run("photo.png", "--style", "wave.jpg", "--region", region, "-o", "out.png") == 2
+    assert message in capsys.readouterr().err
+    assert not Path("out.png").exists()
+    assert run("photo.png", "--style", "wave.jpg", "--region", "left.png=wave.jpg", "-o", "left.png", "--force") == 2
+
+
+def test_threads_that_share_a_stylizer_paint_what_one_paints() -> None:
+    photos = [load_image(resolve_photo(f"sample:{name}"), size=64) for name in ("coffee", "chelsea", "rocket")]
+    looks = [{"stroke": stroke, "tile": tile} for stroke in (1.0, 1.5) for tile in (0, 64)]
+    tasks = [(photo, look) for photo in photos for look in looks]
+    alone = Stylizer("wave.jpg", device="cpu")
+    expected = [alone(photo, **look) for photo, look in tasks]
+    shared = Stylizer("wave.jpg", device="cpu")  # nothing of its paintings is computed yet
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda task: shared(task[0], **task[1]), 2 * tasks))
+    assert all(torch.equal(one, other) for one, other in zip(found, 2 * expected, strict=True))
+
+
+def test_a_mask_is_read_box_by_box(wave, photo) -> None:
+    mask = torch.zeros(1, 1, 96, 96)
+    mask[..., 10:60, 5:40] = 0.5
+    boxes = []
+
+    def read(box):
+        boxes.append((box[0].stop - box[0].start, box[1].stop - box[1].start))
+        return mask[..., *box]
+
+    parts = wave.parts(lambda box: photo[..., *box], photo.shape, torch.float32, strength=read, tile=64)
+    painted = torch.empty_like(photo)
+    for box, part in parts:
+        painted[..., *box] = part
+    torch.testing.assert_close(painted, wave.paint(photo, strength=mask, tile=64), rtol=0, atol=0)
+    assert (painted - photo)[..., 60:, :].abs().max() == 0 and (painted - photo)[..., 10:60, 5:40].abs().mean() > 0.01
+
+
+def test_a_large_mask_is_never_read_whole(wave) -> None:
+    photo = torch.rand(1, 3, 700, 900)
+    largest = []
+
+    def read(box):
+        height, width = (side.stop - side.start for side in box)
+        largest.append(height * width)
+        return torch.ones(1, 1, height, width) if box[1].start < 200 else torch.zeros(1, 1, height, width)
+
+    parts = wave.parts(lambda box: photo[..., *box], photo.shape, torch.float32, strength=read, tile=128)
+    next(parts)
+    assert max(largest) <= 512 * 512
