@@ -121,7 +121,8 @@ def compare_losses(
 
     Returns:
         The size's entry in `compare.json`, and for the first photos a row of the sheet: the photo, the network's
-        image, the optimiser's first image with as low a loss (its last, if there is none), and its last.
+        image, that of universal style transfer (if its network is there), the optimiser's first image with as low a
+        loss as the network's (its last, if there is none), and its last.
     """
     entries: list[dict[str, Any]] = []
     rows: list[list[Tensor]] = []
@@ -134,13 +135,18 @@ def compare_losses(
         for name in ("curve", "curve_inside")
     )
     inside = _rounded(statistics.fmean(entry["network_inside"] for entry in entries))
-    mean = {who: _mean([entry[who] for entry in entries]) for who in ("photo", "network", "optimizer")}
+    everyone = [who for who in ("photo", "network", "at_once", "optimizer") if who in entries[0]]
+    mean = {who: _mean([entry[who] for entry in entries]) for who in everyone}
     evaluations, iterations = (sum(entry[what] for entry in entries) for what in ("evaluations", "iterations"))
+    at_once = {}
+    if "at_once" in mean:
+        at_once["equivalent_iterations_at_once"] = equivalent_iterations(curve, mean["at_once"]["total"])
     summary = {
         "size": size,
         "num_photos": len(entries),
         "mean": mean,
         "equivalent_iterations": equivalent_iterations(curve, mean["network"]["total"]),
+        **at_once,
         "evaluations_per_iteration": _rounded(evaluations / iterations),
         "curve": curve,
         "inset": _inset(size),
@@ -167,6 +173,7 @@ def _compare_photo(
         return losses(image, _inset(size))["total"]
 
     network = losses(stylized)
+    universal = contest.at_once(square) if contest.at_once else None
     as_good: list[Tensor] = []
     curve_inside: list[float] = []
 
@@ -183,6 +190,7 @@ def _compare_photo(
         "name": photo.name,
         "photo": losses(square),
         "network": network,
+        **({} if universal is None else {"at_once": losses(universal)}),
         "optimizer": _numbers(baseline.losses),
         "equivalent_iterations": equivalent_iterations(curve, network["total"]),
         "iterations": baseline.iterations,
@@ -191,13 +199,19 @@ def _compare_photo(
         "network_inside": inside(stylized),
         "curve_inside": curve_inside + curve_inside[-1:] * (len(curve) - len(curve_inside)),
     }
-    return entry, [square, stylized, *(as_good or [baseline.image]), baseline.image]
+    return entry, [
+        square,
+        stylized,
+        *([] if universal is None else [universal]),
+        *(as_good or [baseline.image]),
+        baseline.image,
+    ]
 
 
 def time_both(
     contest: Contest, photo: Photo, size: int, settings: CompareSettings, *, done: Callable[[], object]
 ) -> dict[str, Any]:
-    """Time an iteration of the optimiser and a pass of the network, in turn, on a square of `size` pixels.
+    """Time an iteration of the optimiser, a pass of the network and one at once, in turn, on a square of `size` pixels.
 
     A smaller photo is enlarged: times do not depend on the content. The first round is not counted.
 
@@ -207,13 +221,17 @@ def time_both(
     device = contest.stylizer.device
     square = _square(photo, size, contest)
     method = Method(iterations=ROUNDS + 1, history=settings.history)
-    passes, iterations, evaluations = [], [], []
+    passes, universal, iterations, evaluations = [], [], [], []
     started = _now(device)
     for iterate in from_noise(contest.objective, square, method, seed=settings.seed):
         iterations.append(_now(device) - started)
         started = _now(device)
         contest.stylizer(square)
         passes.append(_now(device) - started)
+        if contest.at_once:
+            started = _now(device)
+            contest.at_once(square)
+            universal.append(_now(device) - started)
         evaluations.append(iterate.evaluations)
         done()
         started = _now(device)
@@ -223,6 +241,7 @@ def time_both(
         "size": size,
         "rounds": len(ratios),
         "pass_seconds": _spread(passes[1:]),
+        **({"at_once_seconds": _spread(universal[1:])} if universal else {}),
         "iteration_seconds": _spread(iterations[1:]),
         "ratio": _spread(ratios),
         "evaluations_per_iteration": _rounded((evaluations[-1] - evaluations[0]) / len(ratios)),

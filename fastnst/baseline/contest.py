@@ -21,12 +21,14 @@ from fastnst.painting.stylizer import Stylizer
 from fastnst.perception.objective import OBJECTIVE, load_loss_network, load_style_image, perceptual_loss
 from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
 from fastnst.training.run import from_json, to_json
+from fastnst.universal.names import find_paintings
 
 
 class Contest(NamedTuple):
     """A trained network and the loss that it was trained with, on the same device."""
 
     stylizer: Stylizer
+    at_once: Stylizer | None  # the same painting without training, if its network is there
     objective: PerceptualLoss
     sources: dict[str, Any]  # style file and style image, as JSON values
 
@@ -72,7 +74,15 @@ def load_contest(style: str, style_image: Path, *, loss_weights: Path | None = N
     }
     picture = load_style_image(image, settings.style_size)
     objective = perceptual_loss(settings, load_loss_network(settings, loss_weights), [picture])
-    return Contest(stylizer, objective.to(stylizer.device), sources)
+    return Contest(stylizer, _at_once(image, device), objective.to(stylizer.device), sources)
+
+
+def _at_once(image: Path, device: str) -> Stylizer | None:
+    painting = str(image.absolute())
+    try:
+        return Stylizer(painting, device=device) if find_paintings(painting) else None
+    except StyleFileError:  # no network for any painting
+        return None
 
 
 def baseline_curve(

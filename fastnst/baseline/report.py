@@ -13,7 +13,8 @@ from fastnst.images.sheet import contact_sheet
 
 FEW = 10  # largest number of photos whose own curves are drawn
 SHEET_SIDES = 64, 384  # pixels of a picture on the sheet, at least and at most
-BLUE, RED, GREY = "#1f4e79", "#c0392b", "#8a8a8a"
+BLUE, RED, GREEN, GREY = "#1f4e79", "#c0392b", "#2e7d32", "#8a8a8a"
+AT_ONCE = "any painting at once"
 
 
 def draw_curve(entry: Mapping[str, Any]) -> bytes:
@@ -36,6 +37,9 @@ def draw_curve(entry: Mapping[str, Any]) -> bytes:
     network, untouched = mean["network"]["total"], mean["photo"]["total"]
     axes.axhline(network, color=RED, linewidth=2, label=f"network, one pass: {network:.4g}")
     axes.axhline(untouched, color=GREY, linewidth=1.2, linestyle="--", label=f"the photo itself: {untouched:.4g}")
+    if "at_once" in mean:
+        total = mean["at_once"]["total"]
+        axes.axhline(total, color=GREEN, linewidth=1.2, linestyle=":", label=f"{AT_ONCE}: {total:.4g}")
     if reached is not None:
         axes.plot([reached], [network], "o", color=RED, markersize=7, zorder=3)
         axes.annotate(f"{reached} iterations", (reached, network), xytext=(6, 8), textcoords="offset points")
@@ -50,7 +54,7 @@ def draw_curve(entry: Mapping[str, Any]) -> bytes:
     axes.spines[["top", "right"]].set_visible(False)
     photos = "1 photo" if entry["num_photos"] == 1 else f"mean of {entry['num_photos']} photos"
     figure.suptitle(f"One pass is worth {worth(entry)} iterations ({photos}, {entry['size']} px)", fontsize=12)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
@@ -61,13 +65,15 @@ def draw_sheet(entry: Mapping[str, Any], rows: Sequence[Sequence[Tensor]]) -> Te
 
     Args:
         entry: One of `sizes` in `compare.json`.
-        rows: For its first photos: photo, network, optimiser at the network's loss, optimiser at its end.
+        rows: For its first photos: photo, network, any painting at once (if the entry has it), optimiser at the
+            network's loss, optimiser at its end.
     """
     photos = entry["photos"][: len(rows)]
+    at_once = [AT_ONCE] if "at_once" in entry["mean"] else []
     end = f"L-BFGS, {len(entry['curve'])} iterations"
     return contact_sheet(
         rows,
-        columns=("photo", "network, one pass", "L-BFGS, as good on this photo", end),
+        columns=("photo", "network, one pass", *at_once, "L-BFGS, as good on this photo", end),
         labels=[f"{photo['name']}: as good after {worth(photo)} iterations" for photo in photos],
         side=min(max(SHEET_SIDES[0], entry["size"]), SHEET_SIDES[1]),
     )
@@ -122,15 +128,19 @@ def _losses(result: Mapping[str, Any]) -> Iterator[str]:
     names = {
         "photo": "the photo itself",
         "network": "network, one pass",
+        "at_once": AT_ONCE,
         "optimizer": f"L-BFGS, {result['iterations']} iterations",
     }
     yield "| px | photos | picture | objective | content | style | as good after | without the border |"
     yield "|---:|---:|---|---:|---:|---:|---:|---:|"
     for entry in result["sizes"]:
-        for who, name in names.items():
+        for who, name in ((who, name) for who, name in names.items() if who in entry["mean"]):
             numbers = " | ".join(f"{entry['mean'][who][part]:.4g}" for part in ("total", "content", "style"))
-            keys = ("equivalent_iterations", "equivalent_iterations_inside") if who == "network" else ()
-            reached = " | ".join(f"**{worth(entry, key)}** iterations" for key in keys) or " | "
+            keys = {
+                "network": ("equivalent_iterations", "equivalent_iterations_inside"),
+                "at_once": ("equivalent_iterations_at_once", None),
+            }.get(who, (None, None))
+            reached = " | ".join(f"**{worth(entry, key)}** iterations" if key else "" for key in keys)
             yield f"| {entry['size']} | {entry['num_photos']} | {name} | {numbers} | {reached} |"
     yield ""
     insets = ", ".join(
@@ -156,12 +166,16 @@ def _times(result: Mapping[str, Any]) -> Iterator[str]:
     compared = {entry["size"]: entry for entry in result["sizes"]}
     seconds = " | ".join(f"{count} iterations (s)" for count in counts)
     ratios = " | ".join(f"{count} / pass" for count in counts)
-    yield f"| px | one pass (s) | one iteration (s) | {seconds} | one / pass (range) | {ratios} | as good / pass |"
-    yield "|---:|" + "---:|" * (2 * len(counts) + 4)
+    once = f"one pass (s) | {AT_ONCE} (s) | one iteration (s)"
+    yield f"| px | {once} | {seconds} | one / pass (range) | {ratios} | as good / pass |"
+    yield "|---:|" + "---:|" * (2 * len(counts) + 5)
     for entry in result["times"]:
         ratio = entry["ratio"]
         cells = [
-            *(f"{entry[what]['median']:.3g}" for what in ("pass_seconds", "iteration_seconds")),
+            *(
+                f"{entry[what]['median']:.3g}" if what in entry else ""
+                for what in ("pass_seconds", "at_once_seconds", "iteration_seconds")
+            ),
             *(f"{entry['iterations'][count]['seconds']:.3g}" for count in counts),
             f"{ratio['median']:.3g} ({ratio['lowest']:.3g} to {ratio['highest']:.3g})",
             *(f"{entry['iterations'][count]['ratio']:,.0f}" for count in counts),

@@ -19,8 +19,10 @@ from fastnst.baseline.minimize import Method, minimize
 from fastnst.baseline.report import draw_curve, to_markdown
 from fastnst.baseline.settings import CompareSettings
 from fastnst.images.read import load_image
+from fastnst.networks.catalog import StyleFileError
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style, save_style
+from fastnst.painting.stylizer import Stylizer
 from fastnst.perception.architectures import NETWORKS
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
@@ -243,6 +245,36 @@ def test_json_markdown_and_pictures_are_there_and_agree(whole) -> None:
         assert sheet.width >= 4 * 64 and sheet.height >= 2 * 64  # four pictures for each of two photos
         colours = {colour for _, colour in plot.convert("RGB").getcolors(2**24)}
         assert {(31, 78, 121), (192, 57, 43)} <= colours  # the optimiser's curve, the network's line
+
+
+def test_any_painting_at_once_takes_part(whole) -> None:
+    result, folder = whole
+    (entry,) = result["sizes"]
+    contest = load_contest("wave", Path("wave.png"), loss_weights=Path("vgg.pth"), device="cpu")
+    photo = load_image(Path("photos/cat.png"))
+    painted = Stylizer(str(Path("wave.png").absolute()), device="cpu")(photo)
+    expected = contest.objective(painted, contest.objective.content_targets(photo)).mean()
+    (cat,) = (each for each in entry["photos"] if each["name"] == "cat.png")
+    assert cat["at_once"]["total"] == pytest.approx(expected.total.item(), rel=1e-3)
+    assert cat["at_once"] != cat["network"]
+    mean = entry["mean"]["at_once"]["total"]
+    assert mean == pytest.approx(np.mean([each["at_once"]["total"] for each in entry["photos"]]), rel=1e-5)
+    assert entry["equivalent_iterations_at_once"] == equivalent_iterations(entry["curve"], mean)
+    assert all(time["at_once_seconds"]["median"] > 0 for time in result["times"])
+    assert f"| any painting at once | {mean:.4g} | " in result["markdown"]
+    with Image.open(folder / "sheet_64.png") as sheet:
+        assert sheet.width >= 5 * 64
+
+
+def test_without_the_network_for_any_painting_the_others_are_compared(tmp_path, monkeypatch) -> None:
+    def missing() -> Path:
+        raise StyleFileError("no universal.safetensors")
+
+    monkeypatch.setattr("fastnst.painting.stylizer.find_network", missing)
+    result = run(output=tmp_path / "out", timed_sizes=(64,))
+    assert result["sizes"][0]["mean"].keys() == {"photo", "network", "optimizer"}
+    assert "| any painting at once |" not in result["markdown"]
+    assert "at_once_seconds" not in result["times"][0] and (tmp_path / "out/sheet_64.png").exists()
 
 
 def test_a_pass_that_is_never_reached_is_worth_more_than_all_iterations(whole) -> None:
