@@ -9,7 +9,7 @@ from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
-from fastnst.images.stored import IN_MEMORY
+from fastnst.images.stored import IN_MEMORY, stored
 
 DEFAULT_FEATHER = 0.01  # of the photo's long side
 SHAPE_TOLERANCE = 0.02  # of the width: masks are drawn on copies of other sizes
@@ -71,7 +71,7 @@ def _feathered(mask: pyvips.Image, size: Size, deviation: float) -> pyvips.Image
     soft = _resized(mask, (height, width))
     if deviation > 0:
         soft = soft.gaussblur(deviation / scale, precision="float", min_ampl=0.01)
-    return _resized(soft.copy_memory() if height * width <= IN_MEMORY else soft, size)
+    return _resized(stored(soft) if height * width <= IN_MEMORY else soft, size)
 
 
 def _resized(mask: pyvips.Image, size: Size) -> pyvips.Image:
