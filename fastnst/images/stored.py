@@ -49,12 +49,14 @@ def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]], bands: int)
     """
     if image.width * image.height <= IN_MEMORY:
         return pyvips.Image.new_from_array(_stacked(strips, (image.height, image.width, bands), image))
+    kind = np.dtype(pyvips.vimage.FORMAT_TO_TYPESTR[image.format])
     with tempfile.NamedTemporaryFile(suffix=".raw", delete=False) as file:
         _files.add(file.name)
+        file.truncate(image.width * image.height * bands * kind.itemsize)
+        kept = pyvips.Image.rawload(file.name, image.width, image.height, bands, format=image.format)
+        _remove_files()  # before it is filled, so that a process that is killed leaves nothing
         for strip in strips:
             strip.tofile(file)
-    kept = pyvips.Image.rawload(file.name, image.width, image.height, bands, format=image.format)
-    _remove_files()
     return kept
 
 

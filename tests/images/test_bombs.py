@@ -2,13 +2,17 @@
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from fastnst.base.boxes import Box
+from fastnst.images import stored
 from fastnst.images.decode import pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.read import decode_photo, image_size, read_picture
@@ -77,8 +81,6 @@ def test_the_pixels_of_all_frames_of_an_animation_are_limited(tmp_path: Path, ca
 
 
 def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path, monkeypatch) -> None:
-    from fastnst.images import stored
-
     monkeypatch.setattr(stored, "IN_MEMORY", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
@@ -91,6 +93,12 @@ def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path
     painted = picture.painted([((slice(0, 60), slice(0, 80)), 255 - values)])
     assert torch.equal(painted.levels, 255 - values) and len(list((tmp_path / "temporary").iterdir())) == 2
     monkeypatch.setattr(stored.os, "unlink", unlink)
-    stored._remove_files()
-    assert not list((tmp_path / "temporary").iterdir())
+
+    def parts() -> Iterator[tuple[Box, Tensor]]:
+        for top in (0, 30):
+            rows = slice(top, top + 30)
+            yield (rows, slice(0, 80)), values[..., rows, :]
+            assert not list((tmp_path / "temporary").iterdir())  # also while it is written
+
+    assert torch.equal(picture.painted(parts()).levels, values)
     assert torch.equal(picture.levels, values) and torch.equal(painted.levels, 255 - values)
