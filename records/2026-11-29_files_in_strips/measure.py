@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-ROUNDS = 3
+ROUNDS = 5
 SHORT_SIDE = 256  # of a photo for training
 
 
