@@ -20,7 +20,7 @@ from fastnst.universal.painter import ALPHA, Memory, UniversalPainter
 SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
 TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
-WIDE_TILE_PASS = 2**30  # for a painting's tile, most of which is the surroundings that it needs
+WIDE_TILE_PASS = 3 * 2**28  # for a painting's tile, most of which is the surroundings that it needs
 SAMPLE_PASS = 2**29  # the same for the pieces of the photo whose statistics all tiles share
 SMALLEST_TILE = 128  # pixels
 MOST_PIECES = 256
