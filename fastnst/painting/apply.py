@@ -76,7 +76,10 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     failures = 0
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
         styles = [settings.style, *(region.style for region in regions_of(settings))]
-        stylizers = [Stylizer(style, device=settings.device, runtime=settings.runtime) for style in styles]
+        stylizers = [
+            Stylizer(style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+            for style in styles
+        ]
         studio = Studio(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)
         try:
             for work in _watched(progress, "painting", studio.run(todo), len(todo)):

@@ -90,13 +90,14 @@ class TrainedPass(Pass):
         super().__init__(device, whole.network if isinstance(whole, Runtime) else None)
         self._whole, self._name = whole, name
 
-    def painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool) -> Reader:
+    def painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool, exact: bool = False) -> Reader:
         """A stylized photo, with strokes larger by a factor.
 
         For larger strokes the photo is first stylized at a smaller size. The result is enlarged by at most 2 and
-        stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs.
+        stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs. Tiles, whose
+        edges must match, and what is to be exact are computed in float32.
         """
-        once = self._in_tiles if in_tiles else self._as_a_whole
+        once = self._in_tiles if in_tiles else partial(self._as_a_whole, exact=exact)
         now = _divided(size, stroke)
         picture = once(scaled(photo, size, now), now)
         while stroke > 1:
@@ -105,8 +106,9 @@ class TrainedPass(Pass):
             picture = once(scaled(picture, before, now), now)
         return scaled(picture, now, size)
 
-    def _as_a_whole(self, picture: Reader, size: Size) -> Reader:
-        return partial(part, self.run(self._whole, picture(everything(size))))
+    def _as_a_whole(self, picture: Reader, size: Size, *, exact: bool) -> Reader:
+        paint = partial(self._whole, exact=exact) if isinstance(self._whole, Runtime) else self._whole
+        return partial(part, self.run(paint, picture(everything(size))))
 
     def _in_tiles(self, picture: Reader, size: Size) -> Reader:
         """By a network whose norms have the statistics of the picture, measured on pieces of it."""

@@ -9,7 +9,7 @@ from cyclopts.types import NonNegativeFloat, PositiveInt
 from cyclopts.validators import Number
 
 from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, OUTPUT_FILE, SWITCH, WHAT, Device, Settings, Size
-from fastnst.networks.presets import RuntimeName
+from fastnst.networks.presets import PrecisionName, RuntimeName
 
 SMALLEST_TILE = 64  # pixels; smaller tiles are mostly overlap
 
@@ -68,6 +68,8 @@ class ApplySettings(Settings):
     """Where to compute [CUDA, then MPS, then CPU]."""
     runtime: Annotated[RuntimeName, OUTPUT, BRIEF] = "auto"
     """`torch`, `openvino` (CPU) [the faster for so much work]."""
+    precision: Annotated[PrecisionName, OUTPUT, BRIEF] = "auto"
+    """`float32`; `auto`: bfloat16 where it is faster [auto]."""
     quiet: Annotated[bool, OUTPUT, SWITCH] = False
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False

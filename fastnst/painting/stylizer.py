@@ -21,7 +21,7 @@ from fastnst.images.read import load_on_white
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
 from fastnst.networks.exported import load_exported
-from fastnst.networks.presets import RuntimeName
+from fastnst.networks.presets import PrecisionName, RuntimeName
 from fastnst.networks.runtime import Runtime
 from fastnst.networks.style_file import StyleFile, load_style
 from fastnst.painting.passes import PaintingPass, Share, TrainedPass, part
@@ -66,6 +66,8 @@ class Stylizer:
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
             start, see `runtime.PAYS_FROM`.
+        precision: `float32`, or `auto`: bfloat16 for uint8 photos that fit into memory as a whole, on a CPU with units
+            for it (Intel's AMX). That is 2 to 3 times as fast, and 56 to 61 dB from float32.
 
     Raises:
         StyleFileError: No such style, or an invalid mix.
@@ -85,11 +87,14 @@ class Stylizer:
         weights: Mapping[str, float] | None = None,
         device: str = "auto",
         runtime: RuntimeName = "auto",
+        precision: PrecisionName = "auto",
     ) -> None:
         self._pass: TrainedPass | PaintingPass
         if not isinstance(style, StyleFile) and is_exported(style):
             if runtime != "auto":
                 raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
+            if precision != "auto":
+                raise UserError(f"{style} has a precision of its own: leave out --precision {precision}")
             exported = load_exported(Path(style), device=device)
             self.name, self.device = str(exported.info["name"]), torch.device("cpu")
             self._pass = TrainedPass(exported, self.name, self.device)
@@ -109,7 +114,7 @@ class Stylizer:
             path, mix = find_mix(str(style))
             style, weights = load_style(path), weights or mix
         self.name = str(style.info["name"])
-        whole = Runtime(style.network, style_row(style, weights), self.device, runtime)
+        whole = Runtime(style.network, style_row(style, weights), self.device, runtime, precision)
         self._pass = TrainedPass(whole, self.name, self.device)
 
     @overload
@@ -197,7 +202,8 @@ class Stylizer:
         original = visible(lambda box: from_levels(photo(box)), size)
         with torch.inference_mode():
             if isinstance(self._pass, TrainedPass):
-                painting = self._pass.painting(original, size, stroke, in_tiles=side > 0)
+                exact = dtype != torch.uint8
+                painting = self._pass.painting(original, size, stroke, in_tiles=side > 0, exact=exact)
             else:
                 painting, strength = self._pass.painting(
                     original,

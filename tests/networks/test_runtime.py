@@ -111,6 +111,8 @@ def test_a_runtime_that_cannot_be_had_gets_one_line(network, dusk, tmp_path, mon
         Runtime(network, MIX, torch.device("cuda"), "openvino")
     with pytest.raises(UserError, match=r"wave\.onnx has a runtime of its own: leave out --runtime torch"):
         Stylizer("wave.onnx", runtime="torch")
+    with pytest.raises(UserError, match=r"wave\.onnx has a precision of its own: leave out --precision float32"):
+        Stylizer("wave.onnx", precision="float32")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"--runtime openvino needs openvino: pip install 'fastnst\[openvino\]'"):
         Stylizer(dusk[0], weights={"day": 1.0}, device="cpu", runtime="openvino")
@@ -194,3 +196,17 @@ def test_bfloat16_comes_close_and_exact_is_float32(kind, name, monkeypatch) -> N
     # Where the machine has no such units, OpenVINO stays with float32.
     assert name == "openvino" or (painted - wanted).abs().max() > 1e-3
     assert_close(runtime(photo, exact=True), wanted, rtol=0, atol=1e-4)
+
+
+def test_only_8_bit_photos_as_a_whole_are_painted_in_bfloat16(dusk, monkeypatch) -> None:
+    monkeypatch.setattr(module, "has_bfloat16_units", lambda device: True)
+    fast, exact = (
+        Stylizer(dusk[0], weights={"day": 1.0}, runtime="torch", precision=precision)
+        for precision in ("auto", "float32")
+    )
+    photo = torch.randint(0, 256, (1, 3, 48, 64), dtype=torch.uint8)
+    different = (fast.paint(photo).int() - exact.paint(photo).int()).abs()
+    assert 0 < different.max() < 12 and different.float().mean() < 1
+    for other in (photo.to(torch.uint16) * 257, photo / 255):
+        assert torch.equal(fast.paint(other), exact.paint(other))
+    assert torch.equal(fast.paint(photo, tile=32), exact.paint(photo, tile=32))
