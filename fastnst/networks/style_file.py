@@ -5,12 +5,16 @@ weights, and loading runs no code from the file.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from fastnst.base.files import write_whole
 from fastnst.networks.catalog import FORMAT_VERSION, StyleFileError, find_style_file, read_info
@@ -61,11 +65,56 @@ def load_style(style: str | Path) -> StyleFile:
     """
     path = find_style_file(str(style))
     info = read_info(path)
-    try:
-        network = TransformationNetwork(**info["network"])
-        network.load_state_dict(load_file(path))  # into float32
+    with refused_if_broken(path):
+        network = network_as_described(path, info["network"])
+        network.load_state_dict(finite_weights(path))  # into float32
         if len(info["styles"]) != network.num_styles:
             raise ValueError("number of styles")
-    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
-        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
     return StyleFile(network.eval(), info)
+
+
+@contextmanager
+def refused_if_broken(path: Path) -> Iterator[None]:
+    """Turn what a file that was made or changed by others can raise into one line."""
+    try:
+        yield
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, SafetensorError):
+        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
+
+
+def network_as_described(path: Path, sizes: dict[str, int], *, prefix: str = "") -> TransformationNetwork:
+    """The network that a file describes, with random weights; nothing is allocated before the file's tensors agree.
+
+    Args:
+        path: The file.
+        sizes: Arguments of `TransformationNetwork`.
+        prefix: Of the network's tensors in the file.
+
+    Raises:
+        ValueError: The tensors in the file are others.
+    """
+    with safe_open(path, framework="np") as file:
+        names = [name for name in file.keys() if name.startswith(prefix)]
+        found = {name.removeprefix(prefix): tuple(file.get_slice(name).get_shape()) for name in names}
+    most = max((side for shape in found.values() for side in shape), default=0)
+    if any(type(size) is not int for size in sizes.values()):
+        raise ValueError("sizes that are no numbers")
+    if max(sizes.values()) > most or sum(sizes.get(kind, 0) for kind in ("num_blocks", "num_deep_blocks")) > len(names):
+        raise ValueError("larger than the file")
+    with torch.device("meta"):
+        expected = {name: tuple(each.shape) for name, each in TransformationNetwork(**sizes).state_dict().items()}
+    if found != expected:
+        raise ValueError("other tensors")
+    return TransformationNetwork(**sizes)
+
+
+def finite_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file.
+
+    Raises:
+        ValueError: One has a value that is no number, or infinite.
+    """
+    weights = load_file(path)
+    if not all(each.isfinite().all() for each in weights.values()):
+        raise ValueError("weights that are no numbers")
+    return weights

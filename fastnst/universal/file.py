@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors import safe_open
+from safetensors.torch import save
 
 from fastnst.base.files import write_whole
 from fastnst.networks.catalog import FORMAT_VERSION, PREDICTOR, UNIVERSAL, StyleFileError, read_info
 from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.style_file import finite_weights, network_as_described, refused_if_broken
 from fastnst.universal.autoencoder import Autoencoder, vgg19
 from fastnst.universal.predictor import StylePredictor, numbers_of
 
@@ -41,14 +42,11 @@ def load_autoencoder(path: Path) -> Autoencoder:
     info = read_info(path)
     if info.get("kind") != UNIVERSAL:
         raise StyleFileError(f"{path} is a trained style, not the network for any painting")
-    try:
-        with torch.random.fork_rng(devices=[]):  # the weights that are replaced at once draw no numbers of the caller's
-            network = vgg19() if info["network"]["encoder"] == "vgg19" else Autoencoder(info["network"]["channels"])
-        loaded = network.load_state_dict(load_file(path), strict=False)
+    with refused_if_broken(path), torch.random.fork_rng(devices=[]):  # weights that are replaced at once
+        network = vgg19() if info["network"]["encoder"] == "vgg19" else _as_described(path, info["network"]["channels"])
+        loaded = network.load_state_dict(finite_weights(path), strict=False)
         if loaded.unexpected_keys or any(name.startswith("decoder.") for name in loaded.missing_keys):
             raise ValueError("weights")
-    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
-        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
     return network.requires_grad_(False).eval()
 
 
@@ -83,14 +81,23 @@ def load_predictor(path: Path) -> tuple[TransformationNetwork, StylePredictor]:
     info = read_info(path)
     if info.get("kind") != PREDICTOR:
         raise StyleFileError(f"{path} holds no predictor of styles")
-    try:
-        with torch.random.fork_rng(devices=[]):  # the weights that are replaced at once draw no numbers of the caller's
-            network = TransformationNetwork(**info["network"])
-            predictor = StylePredictor(numbers_of(network))
-        weights = load_file(path)
-        for part, module in (("network", network), ("predictor", predictor)):
-            own = {name.removeprefix(f"{part}."): each for name, each in weights.items() if name.startswith(part)}
-            module.load_state_dict(own)
-    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError):
-        raise StyleFileError(f"{path}: the weights do not fit the description in the file") from None
+    with refused_if_broken(path), torch.random.fork_rng(devices=[]):  # weights that are replaced at once
+        network = network_as_described(path, info["network"], prefix="network.")
+        predictor = StylePredictor(numbers_of(network))
+        weights = finite_weights(path)
+        for part, module in (("network.", network), ("predictor.", predictor)):
+            module.load_state_dict(
+                {name.removeprefix(part): each for name, each in weights.items() if name.startswith(part)}
+            )
     return network.requires_grad_(False).eval(), predictor.requires_grad_(False).eval()
+
+
+def _as_described(path: Path, channels: list[int]) -> Autoencoder:
+    """An autoencoder with random weights; nothing is allocated before the file's tensors agree."""
+    with torch.device("meta"):
+        expected = {name: list(each.shape) for name, each in Autoencoder(channels).state_dict().items()}
+    with safe_open(path, framework="np") as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}
+    if found != expected:
+        raise ValueError("other tensors")
+    return Autoencoder(channels)
