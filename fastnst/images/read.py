@@ -34,6 +34,12 @@ def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor
     return on_white(from_levels(read_picture(source, size=size).levels))
 
 
+def load_with_short_side(path: Path, side: int) -> Tensor:
+    """As `load_on_white`, shrunk to a short side in pixels; a smaller one is not enlarged."""
+    short, long = sorted(image_size(path))
+    return load_on_white(path, size=min(long, round(side * long / short)))
+
+
 def read_picture(source: Path | BinaryIO, *, size: int | None = None, max_pixels: int | None = None) -> Picture:
     """Read an image file of any kind, turned upright and converted to sRGB; 16 bit stay 16 bit.
 

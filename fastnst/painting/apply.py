@@ -77,7 +77,13 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
         styles = [settings.style, *(region.style for region in regions_of(settings))]
         stylizers = [
-            Stylizer(style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+            Stylizer(
+                style,
+                device=settings.device,
+                runtime=settings.runtime,
+                precision=settings.precision,
+                instant=settings.instant and bool(find_paintings(style)),
+            )
             for style in styles
         ]
         studio = Studio(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)

@@ -59,7 +59,9 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     Raises:
         UserError: No photo, no such style, settings that contradict each other, or an output that must not be written.
     """
-    check_style(settings.style)  # a wrong style is the commonest mistake: say so before anything else
+    check_style(
+        settings.style, instant=settings.instant
+    )  # a wrong style is the commonest mistake: say so before anything else
     _check_settings(settings)
     found = _once(_find_all(photos))
     if not found:
@@ -99,7 +101,7 @@ def _check_settings(settings: ApplySettings) -> None:
     regions = regions_of(settings)
     styles = [settings.style, *(region.style for region in regions)]
     for style in styles[1:]:
-        check_style(style)
+        check_style(style, instant=settings.instant)
     if settings.feather is not None and settings.mask is None and not regions:
         raise ImageError("--feather is the soft edge of a --mask, and there is none")
     if settings.mask is not None and not settings.mask.exists():
@@ -108,11 +110,15 @@ def _check_settings(settings: ApplySettings) -> None:
         raise ImageError("--skip-existing and --force contradict each other: existing files are left or replaced")
     if settings.tile and (exported := [*filter(is_exported, styles)]):
         raise ImageError(f"{exported[0]}: exported files paint pictures as a whole; for --tile use the style file")
+    if settings.instant and not any(map(find_paintings, styles)):
+        raise ImageError("--instant predicts a style from a painting: --style painting.jpg")
+    if settings.alpha is not None and settings.instant:
+        raise ImageError("--alpha is for universal style transfer: with --instant take --strength")
     if settings.alpha is not None and not all(map(find_paintings, styles)):
         raise ImageError("--alpha is for paintings; a trained style takes --strength")
     if settings.alpha is not None and settings.strength != 1:
         raise ImageError("--alpha and --strength are two numbers for one thing: leave one out")
-    if settings.runtime == "openvino" and any(map(find_paintings, styles)):
+    if settings.runtime == "openvino" and not settings.instant and any(map(find_paintings, styles)):
         raise ImageError("--runtime openvino runs trained styles: paintings are painted by torch")
     if settings.tile and settings.runtime == "openvino":
         raise ImageError("--tile paints with torch: leave out --runtime openvino")

@@ -62,7 +62,13 @@ def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
             raise UserError(f"{settings.output} is what --camera reads: choose another --output")
         if settings.output.exists() and not settings.force:
             raise UserError(f"{settings.output} exists: --force replaces it")
-    stylizer = Stylizer(settings.style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+    stylizer = Stylizer(
+        settings.style,
+        device=settings.device,
+        runtime=settings.runtime,
+        precision=settings.precision,
+        instant=settings.instant,
+    )
     look: Callable[..., Tensor] = partial(stylizer, keep_colors=settings.keep_colors)
     paint = partial(Steady(look) if settings.steady else look, strength=settings.strength)
     started = time.perf_counter()

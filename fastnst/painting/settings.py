@@ -36,6 +36,8 @@ class ApplySettings(Settings):
     """From 0, the photo, to 1, the full style."""
     alpha: Annotated[float | None, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = None
     """The paper's, for paintings; strength 1 is 0.6."""
+    instant: Annotated[bool, LOOK, SWITCH] = False
+    """Predict a trained style from a painting: faster, fit for videos."""
     keep_colors: Annotated[bool, LOOK, SWITCH] = False
     """Keep the photo's colours, take the style's light and strokes."""
     steady: Annotated[bool, LOOK, SWITCH] = False

@@ -91,6 +91,7 @@ def _save(settings: BaseSettings, path: Path, module: BaseTrainer, info: dict[st
         **info,
         "network": {**PRESETS[settings.network], "num_styles": 1},
         "paintings": module.paintings.num_training,
+        "painting_side": STYLE_SIDE * settings.crop_size,
         "settings": {**info["settings"], "paintings": [Path(each).name for each in settings.paintings]},
     }
     save_predictor(path, module.network, module.predictor, about, replace=settings.force)

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastnst.base.errors import TrainingError
 from fastnst.images.formats import ImageError
 from fastnst.images.photos import find_photos
-from fastnst.images.read import image_size, load_on_white
+from fastnst.images.read import load_with_short_side
 
 HELD_OUT = 16
 FEWEST = HELD_OUT + 1
@@ -60,8 +60,7 @@ class PaintingFolder:
         """
         path = self.paths[number]
         try:
-            short, long = sorted(image_size(path))
-            return load_on_white(path, size=min(long, round(self._side * long / short)))
+            return load_with_short_side(path, self._side)
         except ImageError as error:
             raise TrainingError(f"{error}: take it out of the folder") from None
 

@@ -1,19 +1,21 @@
 """The files of an autoencoder and of a predictor: weights, and how they were trained, in one safetensors file."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from fastnst.base.files import write_whole
 from fastnst.networks.catalog import FORMAT_VERSION, PREDICTOR, UNIVERSAL, StyleFileError, read_info
 from fastnst.networks.network import TransformationNetwork
-from fastnst.networks.style_file import finite_weights, network_as_described, refused_if_broken
+from fastnst.networks.style_file import StyleFile, finite_weights, network_as_described, refused_if_broken
 from fastnst.universal.autoencoder import Autoencoder, vgg19
-from fastnst.universal.predictor import StylePredictor, numbers_of
+from fastnst.universal.predictor import StylePredictor, numbers_of, predicted_parameters
 
 
 def save_autoencoder(path: Path, network: Autoencoder, info: dict[str, Any], *, replace: bool = True) -> None:
@@ -90,6 +92,28 @@ def load_predictor(path: Path) -> tuple[TransformationNetwork, StylePredictor]:
                 {name.removeprefix(part): each for name, each in weights.items() if name.startswith(part)}
             )
     return network.requires_grad_(False).eval(), predictor.requires_grad_(False).eval()
+
+
+def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> StyleFile:
+    """The network of a predictor's file as a style that is predicted from paintings.
+
+    Args:
+        path: File of a predictor.
+        paintings: `(1, 3, H, W)`, sRGB in [0, 1], the short side as in training (`painting_side`), each with its weight
+            in a blend; weights sum up to one.
+
+    Raises:
+        StyleFileError: No such file, or not one of a predictor.
+    """
+    network, predictor = load_predictor(path)
+    numbers = torch.stack([weight * predictor(predictor.statistics(each)) for each, weight in paintings]).sum(0)
+    network.load_state_dict({**network.state_dict(), **predicted_parameters(network, numbers)})
+    return StyleFile(network, {**read_info(path), "styles": [{"name": "predicted"}]})
+
+
+def painting_side(path: Path) -> int:
+    """The short side in pixels of the paintings from which a predictor's file predicts."""
+    return int(read_info(path)["painting_side"])
 
 
 def _as_described(path: Path, channels: list[int]) -> Autoencoder:

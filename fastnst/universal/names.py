@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import existing_photo
-from fastnst.networks.catalog import UNIVERSAL, StyleFileError, find_chosen, find_style_file, is_known
+from fastnst.networks.catalog import PREDICTOR, UNIVERSAL, StyleFileError, find_chosen, find_style_file, is_known
 
 
 class Painting(NamedTuple):
@@ -49,28 +49,32 @@ def find_paintings(style: str) -> list[Painting]:
     return [Painting(existing_photo(name), weight / total) for (name, _), weight in pairs]
 
 
-def find_network() -> Path:
-    """The file of the network that paints like any painting, `universal.safetensors` in ./checkpoints or shipped.
+def find_network(*, instant: bool = False) -> Path:
+    """The file of what paints like any painting, in ./checkpoints or shipped.
+
+    Args:
+        instant: `predictor.safetensors`, not `universal.safetensors`.
 
     Raises:
         StyleFileError: There is none.
     """
+    name, command = (PREDICTOR, "train-base") if instant else (UNIVERSAL, "train-universal")
     try:
-        return find_style_file(UNIVERSAL)
+        return find_style_file(name)
     except StyleFileError:
         raise StyleFileError(
-            f"no {UNIVERSAL}.safetensors in ./checkpoints or shipped; train it: fastnst train-universal"
+            f"no {name}.safetensors in ./checkpoints or shipped; train it: fastnst {command}"
         ) from None
 
 
-def check_style(style: str) -> None:
+def check_style(style: str, *, instant: bool = False) -> None:
     """Check that a style can be painted with: paintings, or a trained style that is chosen.
 
     Raises:
         UserError: It is neither.
     """
     if find_paintings(style):
-        find_network()
+        find_network(instant=instant)
     else:
         find_chosen(style)
 

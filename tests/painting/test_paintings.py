@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.testing import assert_close
 
 from fastnst.base.errors import UserError
 from fastnst.cli import main
 from fastnst.images.levels import psnr
-from fastnst.images.photos import resolve_photo
-from fastnst.images.read import load_image, read_picture
+from fastnst.images.photos import existing_photo, resolve_photo
+from fastnst.images.read import load_image, load_with_short_side, read_picture
 from fastnst.images.write import save_image
+from fastnst.networks.network import TransformationNetwork
 from fastnst.painting.stylizer import Stylizer
+from fastnst.universal.file import predicted_style, save_predictor
 from fastnst.universal.painter import DEEPEST
+from fastnst.universal.predictor import StylePredictor, numbers_of
 
 
 @pytest.fixture(autouse=True)
@@ -271,3 +275,48 @@ def test_a_large_mask_is_never_read_whole(wave) -> None:
     parts = wave.parts(lambda box: photo[..., *box], photo.shape, torch.float32, strength=read, tile=128)
     next(parts)
     assert max(largest) <= 512 * 512
+
+
+@pytest.fixture
+def predictor_here() -> Path:
+    """A small predictor in ./checkpoints."""
+    torch.manual_seed(0)
+    shape = {"half": 4, "quarter": 8, "num_blocks": 1}
+    network = TransformationNetwork(**shape)
+    predictor = StylePredictor(numbers_of(network))
+    torch.nn.init.normal_(predictor.predict.weight, std=0.1)
+    path = Path("checkpoints/predictor.safetensors")
+    info = {"name": "predictor", "network": {**shape, "num_styles": 1}, "painting_side": 64}
+    save_predictor(path, network, predictor, info)
+    return path
+
+
+def test_an_instant_style_is_painted_by_the_predicted_network(predictor_here) -> None:
+    photo = torch.rand(1, 3, 48, 64)
+    side = load_with_short_side(existing_photo("sample:wave"), 64)
+    expected = predicted_style(predictor_here, [(side, 1.0)]).network
+    with torch.no_grad():
+        assert_close(Stylizer("sample:wave", instant=True).paint(photo), expected(photo), rtol=0, atol=1e-5)
+    assert run("photo.png", "--style", "sample:wave", "--instant", "--quiet") == 0
+    assert run("photo.png", "--style", "sample:wave", "--instant", "--tile", "128", "-o", "t.png") == 0
+    assert Path("t.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--style great_wave --instant", "--instant predicts a style from a painting"),
+        ("--style sample:wave --instant --alpha 0.3", "--alpha is for universal style transfer"),
+    ],
+)
+def test_what_contradicts_instant_is_refused(arguments, message, predictor_here, capsys) -> None:
+    assert run("photo.png", *arguments.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_predictor_instant_says_how_to_train_one(predictor_here, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("fastnst.networks.catalog.style_folders", list)
+    assert run("photo.png", "--style", "sample:wave", "--instant") == 2
+    assert "train it: fastnst train-base" in capsys.readouterr().err
+    with pytest.raises(UserError, match="this style is none"):
+        Stylizer(predicted_style(predictor_here, [(torch.rand(1, 3, 64, 64), 1.0)]), instant=True)

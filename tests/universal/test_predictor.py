@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from fastnst.networks.catalog import StyleFileError
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
-from fastnst.universal.file import load_predictor, save_predictor
+from fastnst.universal.file import load_predictor, predicted_style, save_predictor
 from fastnst.universal.predictor import StylePredictor, numbers_of, paint, predicted_parameters
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
@@ -93,3 +93,16 @@ def test_other_files_are_refused(network, predictor, tmp_path) -> None:
     save_predictor(wrong, network, predictor, {"name": "w", "network": {**SHAPE, "half": 6, "num_styles": 1}})
     with pytest.raises(StyleFileError, match="do not fit"):
         load_predictor(wrong)
+
+
+def test_a_style_is_predicted_from_paintings_and_blended(network, predictor, tmp_path) -> None:
+    path = tmp_path / "any.safetensors"
+    save_predictor(path, network, predictor, {"name": "any", "network": {**SHAPE, "num_styles": 1}})
+    its_network, its_predictor = load_predictor(path)
+    paintings = torch.rand(2, 3, 32, 32)
+    numbers = its_predictor(its_predictor.statistics(paintings))
+    with torch.no_grad():
+        for weights in ((1.0, 0.0), (0.25, 0.75)):
+            style = predicted_style(path, [(paintings[[i]], weight) for i, weight in enumerate(weights)])
+            mixed = (torch.tensor(weights)[:, None] * numbers).sum(0, keepdim=True)
+            assert_close(style.network(PHOTOS), paint(its_network, PHOTOS, mixed), rtol=0, atol=1e-5)
