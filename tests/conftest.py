@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fastnst.exporting.export import export_file
+from fastnst.exporting.export import export, export_file
 from fastnst.exporting.formats import FORMATS
+from fastnst.exporting.settings import ExportSettings
 from fastnst.exporting.writers import Graph
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image
@@ -91,3 +93,14 @@ def exported(dusk, tmp_path_factory) -> dict[str, Path]:
         description = {"name": "dusk", "precision": "float32"}
         export_file(graph, partial(file.network, style=mix), path, format=format, description=description)
     return paths
+
+
+@pytest.fixture(scope="session")
+def all_styles(sky, tmp_path_factory) -> Path:
+    """Both styles as one ONNX file, with what the export said beside it as JSON."""
+    for package in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(package)
+    path = tmp_path_factory.mktemp("all_styles") / "sky.onnx"
+    result = export(ExportSettings(style=str(sky), styles_as_input=True, output=path, quiet=True))
+    path.with_suffix(".json").write_text(json.dumps(result))
+    return path

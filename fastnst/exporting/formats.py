@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.exporting.settings import ExportFormat, ExportSettings
-from fastnst.networks.catalog import SUFFIX, StyleFileError, file_part, find_chosen
+from fastnst.networks.catalog import SUFFIX, StyleFileError, file_part, find_chosen, find_mix
 from fastnst.networks.exported_formats import ExportedFileError, require
 
 
@@ -38,9 +38,11 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
     Raises:
         UserError: No such style, an impossible combination, a missing package, an existing file.
     """
-    path, _ = find_chosen(settings.style)
+    path, mix = (find_mix if settings.styles_as_input else find_chosen)(settings.style)
     if path.suffix != SUFFIX:
         raise StyleFileError(f"{path} is not a style file")
+    if settings.styles_as_input:
+        _check_styles_as_input(settings, path, mix)
     suffixes = {format.suffix for format in FORMATS.values()}
     targets: dict[ExportFormat, Path] = {}
     for name in settings.format:
@@ -61,6 +63,13 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
                 raise ExportedFileError(f"{part} exists: --force replaces it")
         targets[name] = target
     return targets
+
+
+def _check_styles_as_input(settings: ExportSettings, path: Path, mix: dict[str, float] | None) -> None:
+    if mix is not None:
+        raise ExportedFileError(f"--styles-as-input holds all styles of a file, to be mixed later: --style {path.stem}")
+    if settings.format != ("onnx",) or settings.precision != "float32":
+        raise ExportedFileError("--styles-as-input writes onnx; its weights are float16 where that is close enough")
 
 
 def parts(target: Path) -> list[Path]:

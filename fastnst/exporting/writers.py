@@ -1,4 +1,4 @@
-"""Writers of one style of a network as a file: ONNX, torch.export, TorchScript, OpenVINO.
+"""Writers of a style of a network, or of all, as a file: ONNX, torch.export, TorchScript, OpenVINO.
 
 Knows nothing of style files; `export.py` checks what is written.
 """
@@ -19,7 +19,7 @@ from fastnst import __version__
 from fastnst.exporting.settings import ExportFormat
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import load_image
-from fastnst.networks.exported import DESCRIPTION, INPUT, OUTPUT
+from fastnst.networks.exported import DESCRIPTION, INPUT, OUTPUT, STRENGTH, STYLE
 from fastnst.networks.network import (
     BlockConv2d,
     ConditionalInstanceNorm,
@@ -30,6 +30,7 @@ from fastnst.networks.network import (
 )
 
 EXAMPLE = (2, 3, 48, 40)  # what the graph is recorded with
+FLOAT16_WEIGHTS = "float16 weights"  # a precision: float32 arithmetic with weights that were rounded to float16
 CALIBRATION_PHOTOS = tuple(
     f"sample:{name}" for name in ("camera", "chelsea", "grass", "hubble_deep_field", "motorcycle_left", "rocket")
 )
@@ -58,6 +59,20 @@ class OneStyle(nn.Module):
         return self.network.with_contrast_of(image, painted)
 
 
+class EveryStyle(nn.Module):
+    """A network with the weights of its styles and the strength as inputs; see `OneStyle`."""
+
+    def __init__(self, network: TransformationNetwork) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        _bake(self.network, None)
+        self.network.requires_grad_(False).eval()
+
+    def forward(self, image: Tensor, style: Tensor, strength: Tensor) -> Tensor:
+        """Stylize images `(B, 3, H, W)` with weights `(1, num_styles)` and a strength `(1,)` from 0 to 1."""
+        return torch.lerp(image, self.network(image, style), strength)
+
+
 class BakedNorm(nn.Module):
     """Instance norm with the scale and shift of one style or mix."""
 
@@ -74,10 +89,10 @@ class BakedNorm(nn.Module):
 class BakedUpsampleConvNorm(nn.Module):
     """The layer with its kernels made once."""
 
-    def __init__(self, layer: UpsampleConvNorm, style: Tensor) -> None:
+    def __init__(self, layer: UpsampleConvNorm, style: Tensor | None) -> None:
         super().__init__()
         self.kernels = nn.Parameter(layer.kernels())
-        self.norm = BakedNorm(layer.norm, style)
+        self.norm = layer.norm if style is None else BakedNorm(layer.norm, style)
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
@@ -99,11 +114,12 @@ class BakedBlockConv2d(nn.Module):
         return convolve_in_blocks(maps, self.kernels, self.bias)
 
 
-def _bake(module: nn.Module, style: Tensor) -> None:
-    """Replace everything that is computed from weights alone by constants."""
+def _bake(module: nn.Module, style: Tensor | None) -> None:
+    """Replace everything that is computed from weights alone by constants; norms only of a given style."""
     for name, child in module.named_children():
         if isinstance(child, ConditionalInstanceNorm):
-            setattr(module, name, BakedNorm(child, style))
+            if style is not None:
+                setattr(module, name, BakedNorm(child, style))
         elif isinstance(child, UpsampleConvNorm):
             setattr(module, name, BakedUpsampleConvNorm(child, style))
         elif isinstance(child, BlockConv2d):
@@ -113,22 +129,26 @@ def _bake(module: nn.Module, style: Tensor) -> None:
 
 
 class Graph:
-    """One style of a network as a graph, recorded once for all formats.
+    """One style of a network, or all, as a graph, recorded once for all formats.
 
     Args:
         network: It is not changed.
-        style: Weights `(1, num_styles)`.
+        style: Weights `(1, num_styles)`, or None to have them and the strength as inputs.
         half: As for `OneStyle`.
     """
 
-    def __init__(self, network: TransformationNetwork, style: Tensor, *, half: bool = False) -> None:
-        self.module = OneStyle(network, style, half=half)
+    def __init__(self, network: TransformationNetwork, style: Tensor | None, *, half: bool = False) -> None:
+        self.module = EveryStyle(network) if style is None else OneStyle(network, style, half=half)
+        self.inputs = {INPUT: torch.zeros(EXAMPLE)}
+        if style is None:
+            self.inputs |= {STYLE: torch.ones(1, network.num_styles), STRENGTH: torch.ones(1)}
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
         """The `torch.export` program, with free batch, height and width."""
         free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
-        program = torch.export.export(self.module, (torch.zeros(EXAMPLE),), dynamic_shapes=(free,))
+        shapes = tuple(free if name == INPUT else None for name in self.inputs)
+        program = torch.export.export(self.module, tuple(self.inputs.values()), dynamic_shapes=shapes)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # names the folders of this machine
         return program
@@ -139,9 +159,11 @@ class Graph:
         program = torch.onnx.export(
             self.program,
             dynamo=True,
-            input_names=[INPUT],
+            input_names=list(self.inputs),
             output_names=[OUTPUT],
-            dynamic_shapes=({0: "batch", 2: "height", 3: "width"},),
+            dynamic_shapes=tuple(
+                {0: "batch", 2: "height", 3: "width"} if name == INPUT else None for name in self.inputs
+            ),
             custom_translation_table={torch.ops.aten.group_norm.default: _onnx_norm},
             verbose=False,
         )
@@ -182,10 +204,33 @@ def _write_torchscript(graph: Graph, path: Path, description: str, precision: st
 def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> None:
     import onnx
 
-    model = _quantized(graph.onnx, path.parent) if precision == "int8" else graph.onnx
+    model = graph.onnx
+    if precision == "int8":
+        model = _quantized(model, path.parent)
+    elif precision == FLOAT16_WEIGHTS:
+        model = _with_float16_weights(model)
     model.producer_name, model.producer_version = "fastnst", __version__
     onnx.helper.set_model_props(model, {DESCRIPTION: description})
     onnx.save(model, path)
+
+
+def _with_float16_weights(model: Any) -> Any:
+    """A copy whose weights are stored in float16 and made float32 when it is loaded; the arithmetic is float32."""
+    import numpy
+    import onnx
+
+    model = copy.deepcopy(model)
+    casts = []
+    for weights in model.graph.initializer:
+        if weights.data_type == onnx.TensorProto.FLOAT:
+            name, values = weights.name, onnx.numpy_helper.to_array(weights)
+            with numpy.errstate(over="ignore"):  # what float16 cannot hold, the proof finds
+                weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(numpy.float16), f"{name}.float16"))
+            casts.append(onnx.helper.make_node("Cast", [weights.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]  # in the order in which they run
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
 
 
 def _quantized(model: Any, folder: Path) -> Any:

@@ -17,7 +17,9 @@ from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, requi
 
 DESCRIPTION = "fastnst"  # the key of a file's description, a JSON object
 INPUT, OUTPUT = "image", "stylized"
-Paint = Callable[[Tensor], Tensor]  # images (B, 3, H, W) to stylized ones
+STYLE, STRENGTH = "style", "strength"  # more inputs, of a file that holds several styles
+STYLES = "styles_as_input"  # the key of their names in the description
+Paint = Callable[..., Tensor]  # images (B, 3, H, W) to stylized ones
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,29 @@ class ExportedNetwork:
     info: dict[str, Any]
     paint: Paint
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, in the file's one style."""
-        return self.paint(images)
+    @property
+    def style_names(self) -> tuple[str, ...]:
+        """The styles whose weights are an input of the file; none if it has one style or mix."""
+        return tuple(self.info.get(STYLES, ()))
+
+    def __call__(self, images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
+        """Stylize images.
+
+        Args:
+            images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
+            style: Of a file with styles as input, weights `(1, number of styles)` for all images.
+            strength: Of such a file, from 0, the photo, to 1, the full style.
+
+        Returns:
+            Stylized images `(B, 3, H, W)` in [0, 1].
+
+        Raises:
+            ValueError: A style is missing, or the file has one of its own.
+        """
+        if (style is None) == bool(self.style_names):
+            has = f"takes weights of {', '.join(self.style_names)}" if self.style_names else "has a style of its own"
+            raise ValueError(f"{self.info['name']} {has}")
+        return self.paint(images) if style is None else self.paint(images, style, strength)
 
 
 def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
@@ -64,8 +86,11 @@ def _load_onnx(path: Path) -> ExportedNetwork:
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def paint(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
+    def paint(images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
+        inputs = {INPUT: images.numpy()}
+        if style is not None:
+            inputs |= {STYLE: style.numpy(), STRENGTH: torch.tensor([strength]).numpy()}
+        return torch.from_numpy(session.run([OUTPUT], inputs)[0])
 
     return ExportedNetwork(_parse(session.get_modelmeta().custom_metadata_map.get(DESCRIPTION), path), paint)
 

@@ -20,7 +20,7 @@ from fastnst.images.opacity import visible
 from fastnst.images.read import load_on_white, load_with_short_side
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
-from fastnst.networks.exported import load_exported
+from fastnst.networks.exported import ExportedNetwork, load_exported
 from fastnst.networks.presets import PrecisionName, RuntimeName
 from fastnst.networks.runtime import Runtime
 from fastnst.networks.style_file import StyleFile, load_style
@@ -59,7 +59,8 @@ class Stylizer:
 
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
-            exported file such as `wave.onnx`, which its own runtime runs on the CPU. Or any painting, such as
+            exported file such as `wave.onnx`, which its own runtime runs on the CPU (with `weights` if it holds several
+            styles). Or any painting, such as
             `"painting.jpg"` or `"sample:wave"`, or a blend, `"painting.jpg:0.6,other.jpg:0.4"`: universal style
             transfer, which needs no training.
         weights: Weights of the file's styles by name, in place of a mix in `style`.
@@ -100,7 +101,12 @@ class Stylizer:
                 raise UserError(f"{style} has a precision of its own: leave out --precision {precision}")
             exported = load_exported(Path(style), device=device)
             self.name, self.device = str(exported.info["name"]), torch.device("cpu")
-            self._pass = TrainedPass(exported, self.name, self.device)
+            whole: Callable[..., Tensor] = exported
+            if exported.style_names:
+                whole = partial(exported, style=style_row(exported, weights))
+            elif weights is not None:
+                raise StyleFileError(f"{style} holds one style or mix, so weights cannot be chosen")
+            self._pass = TrainedPass(whole, self.name, self.device)
             return
         self.device = choose_device(device)
         if not isinstance(style, StyleFile) and (paintings := find_paintings(str(style))):
@@ -249,7 +255,7 @@ def _finished(photos: Tensor, stylized: Tensor, strength: float | Tensor, keep_c
     return stylized if strength == 1 else torch.lerp(photos, stylized, float(strength))
 
 
-def style_row(style: StyleFile, weights: Mapping[str, float] | None) -> Tensor:
+def style_row(style: StyleFile | ExportedNetwork, weights: Mapping[str, float] | None) -> Tensor:
     """Weights `(1, num_styles)` for the network; without weights, its only style.
 
     Raises:

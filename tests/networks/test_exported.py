@@ -95,23 +95,29 @@ def test_another_device_is_refused(exported) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:FutureWarning")
-def test_the_documents_load_every_format_without_fastnst(exported, dusk, tmp_path, monkeypatch, capsys) -> None:
+def test_the_documents_load_every_format_without_fastnst(
+    exported, all_styles, dusk, tmp_path, monkeypatch, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     for path in exported["onnx"].parent.iterdir():
         shutil.copy(path, f"great_wave{path.suffix}")
+    shutil.copy(all_styles, "paintings.onnx")
     photo = torch.rand(1, 3, 34, 51, generator=torch.Generator().manual_seed(0))
     Image.fromarray(to_array(photo)[0]).save("photo.png")
     expected = to_array(dusk[0].network(torch.from_numpy(read("photo.png")), dusk[1]).detach())[0]
     shutil.copy("photo.png", "photo.jpg")  # Pillow looks at the content, and JPEG would change the pixels
     names: dict[str, object] = {}
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), flags=re.M | re.S)
-    assert len(blocks) == 5 and "fastnst." not in "".join(blocks)
+    assert len(blocks) == 6 and "fastnst." not in "".join(blocks)
     for block in blocks:
         exec(block, names)
     assert capsys.readouterr().out.count("precision") == 4
     for name in ("onnx", "pt2", "torchscript", "openvino"):
         with Image.open(f"{name}.png") as image:
             assert np.abs(np.asarray(image).astype(int) - expected).max() <= 1, name
+    mixed = dusk[0].network(torch.from_numpy(read("photo.png")), torch.tensor([[0.6, 0.4]]))
+    mixed = torch.from_numpy(read("photo.png")).lerp(mixed, 0.9).detach()
+    assert np.abs(read("mixed.png") * 255 - to_array(mixed)[0].transpose(2, 0, 1)).max() <= 1.5
 
 
 def read(name: str) -> np.ndarray:
