@@ -35,6 +35,7 @@ COMMANDS = {
     "train": Command("training", "Train a style.", "train --style painting.jpg --data my_photos --budget 20m"),
     "styles": Command("painting", "List the styles, or describe one.", "styles great_wave"),
     "export": Command("exporting", "Write a style as ONNX and other files.", "export --style great_wave --format onnx"),
+    "serve": Command("serving", "Stylize photos over HTTP.", "serve --style great_wave --port 8000"),
     "probe": Command("training", "Try style weights and stroke sizes.", "probe --style painting.jpg --data my_photos"),
     "train-universal": Command(
         "training", "Train what paints like any painting.", "train-universal --data my_photos --budget 1h"

@@ -26,11 +26,12 @@ from fastnst.bench.settings import (
 from fastnst.cli import app, main
 from fastnst.exporting.settings import ExportSettings
 from fastnst.painting.settings import ApplySettings, TextureSettings
+from fastnst.serving.settings import ServeSettings
 from fastnst.training.settings import BaseSettings, TrainSettings, UniversalSettings
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("train-universal", "train-base", "texture", "bench universal"),
+    *("train-universal", "train-base", "texture", "bench universal", "serve"),
     *(
         "bench",
         "bench optimize",
@@ -86,6 +87,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("optimize", OptimizeSettings),
         ("reconstruct", ReconstructSettings),
         ("compare", CompareSettings),
+        ("serve", ServeSettings),
         ("bench", BenchSettings),
         ("bench optimize", BenchOptimizeSettings),
         ("bench look", BenchLookSettings),

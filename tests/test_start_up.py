@@ -20,6 +20,7 @@ train --help
 train-universal --help
 train-base --help
 texture --help
+serve --help
 """
 REFUSED = """
 apply photo.png --style nosuch
@@ -52,6 +53,9 @@ probe --style missing.png
 probe --style photo.png -o full
 export --style nosuch
 export --style great_wave --format torchscript -o there.pt
+export --style paintings --styles-as-input --format pt2
+serve --style nosuch
+serve --host 203.0.113.1
 export --style great_wave --format pt2 --precision int8
 optimize missing.png --style photo.png
 optimize photo.png --style missing.png

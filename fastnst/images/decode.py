@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
-from fastnst.images.formats import ImageError, name_of, register_heif
+from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -69,7 +69,7 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
     with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
         file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
         stack.enter_context(file)
-        format = _format(file)
+        format = format_in(file)
         if format == "HEIF":
             register_heif()
         header, load, image = header_of(file), partial(_load, file, format), None
@@ -87,8 +87,8 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
                 yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
 
-def _format(file: BinaryIO) -> str | None:
-    """Pillow's name of the format, if it is one of the usual."""
+def format_in(file: BinaryIO) -> str | None:
+    """Pillow's name of a file's format by how it begins, if it is one of the usual; nothing is decoded."""
     file.seek(0)
     beginning = file.read(12)
     file.seek(0)
@@ -112,7 +112,9 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
     if (pixels := size[0] * size[1] * frames) > limit:
         each = f"{frames} frames of " if frames > 1 else ""
         most = f"{limit / 1e6:,.0f} megapixels"
-        raise ImageError(f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}")
+        raise PixelLimitError(
+            f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}"
+        )
 
 
 def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
@@ -141,7 +143,7 @@ def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"{name}: {error}") from None
+        raise type(error)(f"{name}: {error}") from None
     except Exception as error:  # a broken file can raise any error in a decoder, and an encoder when numbers are odd
         raise ImageError(f"{name}: {_reason(error, failed)}") from error
 
@@ -207,7 +209,7 @@ def _reason(error: Exception, failed: str) -> str:
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
     with suppress(Exception):  # of what is only asked for side facts, any error
-        if _format(file) == "HEIF":
+        if format_in(file) == "HEIF":
             register_heif()
         return Image.open(file)
     return None

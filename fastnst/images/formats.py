@@ -24,6 +24,10 @@ class ImageError(UserError):
     """An image that cannot be read or written; the message is one line and names the file."""
 
 
+class PixelLimitError(ImageError):
+    """An image of more pixels than allowed, refused before it is decoded."""
+
+
 def check_suffix(path: Path) -> str:
     """The format in which a file of this name is saved; an ImageError for an unknown suffix."""
     if path.suffix.lower() not in FORMATS:

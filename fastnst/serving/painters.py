@@ -1,0 +1,183 @@
+"""Threads that paint, the queue before them, and the styles that stay in memory. Knows nothing of HTTP."""
+
+import asyncio
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from io import BytesIO
+from time import perf_counter
+from typing import BinaryIO
+
+import torch
+
+from fastnst.base.boxes import Box
+from fastnst.base.memory import give_back
+from fastnst.images.read import read_picture
+from fastnst.images.write import save_picture
+from fastnst.painting.stylizer import Stylizer
+from fastnst.serving.settings import ServeSettings
+from fastnst.serving.uploads import FORMATS, Order, most_pixels
+
+FIRST_GUESS = 1.0  # seconds a photo takes, until some were painted
+SHARE = 0.1  # of a new measurement in the running mean
+
+
+class Busy(Exception):
+    """The queue is full.
+
+    Attributes:
+        seconds: When to come again, a whole number.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many photos are waiting")
+        self.seconds = seconds
+
+
+class Stopped(Exception):
+    """Nobody waits for this picture any longer."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """A stylized photo as a file.
+
+    Attributes:
+        data: The file.
+        format: A key of `FORMATS`.
+        size: Width and height in pixels.
+        seconds: Time it took, without waiting.
+    """
+
+    data: bytes
+    format: str
+    size: tuple[int, int]
+    seconds: float
+
+
+@dataclass
+class Work:
+    """An order that was taken.
+
+    Attributes:
+        stop: Set when nobody waits any longer: it is not begun, or it ends at the next tile.
+    """
+
+    future: "Future[Painted]"
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Painters:
+    """A fixed number of threads that paint, and a queue of limited length.
+
+    Args:
+        settings: Of the service.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        # All cores together; each thread of torch's has a team of its own.
+        team = max(1, (os.cpu_count() or 1) // settings.threads)
+        self._pool = ThreadPoolExecutor(settings.threads, "painter", partial(torch.set_num_threads, team))
+        self._stylizer = lru_cache(settings.styles_in_memory)(self._load)
+        self._lock = threading.Lock()
+        self._taken = 0  # painted now, or waiting
+        self._mean = FIRST_GUESS
+
+    @property
+    def waiting(self) -> int:
+        """Photos that wait for a thread."""
+        return max(0, self._taken - self._settings.threads)
+
+    @property
+    def painting(self) -> int:
+        """Photos that are painted now."""
+        return min(self._taken, self._settings.threads)
+
+    def check_room(self) -> None:
+        """Raise `Busy` if one more photo would not be taken."""
+        if self._taken >= self._settings.threads + self._settings.queue:
+            raise Busy(max(1, math.ceil(self._mean * (self.waiting + 1) / self._settings.threads)))
+
+    def take(self, photo: BinaryIO, order: Order) -> Work:
+        """Begin a photo, or let it wait; the photo is closed when that is over.
+
+        Raises:
+            Busy: The queue is full, and the photo is left as it is.
+        """
+        with self._lock:
+            self.check_room()
+            self._taken += 1
+        stop = threading.Event()
+        future = self._pool.submit(self._paint, photo, order, stop)
+        future.add_done_callback(lambda _: self._finished(photo))
+        return Work(future, stop)
+
+    async def get(self, work: Work) -> Painted:
+        """The result.
+
+        Raises:
+            TimeoutError: It took longer than allowed, and is stopped.
+            UserError: The photo is damaged, or cannot be written in the format asked for.
+        """
+        try:
+            async with asyncio.timeout(self._settings.seconds):
+                return await asyncio.wrap_future(work.future)
+        finally:
+            self.drop(work)
+
+    def drop(self, work: Work) -> None:
+        """Stop work that nobody waits for."""
+        work.stop.set()
+        work.future.cancel()
+
+    def warm_up(self) -> None:
+        """Load the usual style and paint a small picture, so that the first request does not wait for that."""
+        self._pool.submit(lambda: self._stylizer(self._settings.style).paint(torch.rand(1, 3, 64, 64))).result()
+
+    def close(self) -> None:
+        """Wait for the pictures that are being painted, and end the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _load(self, style: str) -> Stylizer:
+        return Stylizer(style, device=self._settings.device, runtime=self._settings.runtime)
+
+    def _finished(self, photo: BinaryIO) -> None:
+        photo.close()
+        with self._lock:
+            self._taken -= 1
+
+    def _paint(self, file: BinaryIO, order: Order, stop: threading.Event) -> Painted:
+        if stop.is_set():
+            raise Stopped
+        started = perf_counter()
+
+        def until_stopped(tiles: Sequence[Box]) -> Iterator[Box]:
+            for tile in tiles:
+                if stop.is_set():
+                    raise Stopped
+                yield tile
+
+        try:
+            photo = read_picture(file, size=order.size, max_pixels=most_pixels(self._settings))
+            parts = self._stylizer(order.style).parts(
+                photo.part,
+                (1, photo.image.bands, *photo.size),
+                photo.dtype,
+                strength=order.strength,
+                keep_colors=order.keep_colors,
+                watch=until_stopped,
+            )
+            format = order.format or (photo.format or "").lower()
+            format = format if format in FORMATS else "png"
+            result = BytesIO()
+            save_picture(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
+        finally:
+            give_back()
+        seconds = perf_counter() - started
+        self._mean += SHARE * (seconds - self._mean)
+        return Painted(result.getvalue(), format, (photo.size[1], photo.size[0]), seconds)

@@ -1,0 +1,204 @@
+"""What the service does with clients that are broken, slow or mean: they get 4xx, and others are served."""
+
+import random
+import socket
+import struct
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+
+def status_of(connection: socket.socket) -> int:
+    """The status of the answer, 0 if the connection was closed without one."""
+    with suppress(ConnectionResetError):
+        return int([*connection.recv(4096).split(b" ", 2), b"0", b"0"][1])
+    return 0
+
+
+def head(length: int | None, *lines: str) -> bytes:
+    size = [] if length is None else [f"Content-Length: {length}"]
+    return "\r\n".join(["POST /v1/stylize HTTP/1.1", "Host: x", *size, *lines, "", ""]).encode()
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG file of one colour, whose size is mostly in its header."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(10_000_000), 9)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.fixture(autouse=True)
+def others_are_served(server, coffee):
+    """After each attack the server paints, has nothing left to do, and no more files open or on the disk."""
+    server.stylize(coffee)
+    before = server.open_files()
+    yield
+    assert server.stylize(coffee).status == 200
+    deadline = time.monotonic() + 15
+    while server.open_files() > before + 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert server.open_files() <= before + 2  # but for a connection that stays open for a while
+    assert server.measured("fastnst_waiting") == server.measured("fastnst_painting") == 0
+    assert not list(server.temporary.iterdir())
+    assert "Traceback" not in "".join(server.lines)
+
+
+def test_too_many_bytes_are_413_declared_or_not(server) -> None:
+    with server.connect() as connection:
+        connection.sendall(head(10**12))  # nothing is sent
+        assert status_of(connection) == 413
+    answer = server.stylize(b"\xff\xd8\xff" + bytes(2_000_000))
+    assert answer.status == 413 and answer.error == "the request has more than 1 MB"
+    assert server.form(bytes(2_000_000)).status == 413
+    with server.connect() as connection:
+        connection.sendall(head(None, "Transfer-Encoding: chunked"))
+        with suppress(OSError):
+            for _ in range(40):
+                connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+        assert status_of(connection) == 413
+
+
+def test_a_length_that_is_none_is_refused(server) -> None:
+    for length in ("-1", "ten", "1e3", "1, 2"):
+        with server.connect() as connection:
+            connection.sendall(head(None, f"Content-Length: {length}"))
+            assert status_of(connection) == 400
+
+
+def test_too_many_pixels_are_413_before_they_are_decoded(server) -> None:
+    file = bomb(30_000, 30_000)
+    assert len(file) < 10_100
+    started = time.perf_counter()
+    answer = server.stylize(file)
+    assert answer.status == 413 and "30000 x 30000 are 900 megapixels" in answer.error
+    assert time.perf_counter() - started < 5
+
+
+def test_other_formats_are_415(server, coffee) -> None:
+    photo = Image.open(BytesIO(coffee))
+    for format in ("GIF", "TIFF", "BMP", "PPM", "ICO", "AVIF"):
+        file = BytesIO()
+        photo.save(file, format)
+        answer = server.stylize(file.getvalue())
+        assert answer.status == 415 and answer.error.startswith("photos are jpeg, png, webp; this is ")
+    for text in (b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"push graphic-context", b"MZ"):
+        assert server.stylize(text).status == 415
+    assert server.stylize(b"photo=x", content_type="application/x-www-form-urlencoded").status == 415
+
+
+def test_an_empty_body_and_a_broken_form_are_400(server, coffee) -> None:
+    assert server.stylize(b"").status == 400
+    whole = b'--edge\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n' + coffee
+    for kind, body in (
+        ("multipart/form-data", whole),
+        ("multipart/form-data; boundary=", whole),
+        ("multipart/form-data; boundary=other", whole),
+        ("multipart/form-data; boundary=edge", b"nothing of a form"),
+        ("multipart/form-data; boundary=edge", whole.replace(b"photo", b"picture") + b"\r\n--edge--\r\n"),
+        ("multipart/form-data; boundary=edge", whole.replace(b"; filename=", b"; file=") + b"\r\n--edge--\r\n"),
+        ("multipart/form-data; boundary=edge", (whole + b"\r\n") * 3 + b"--edge--\r\n"),
+        ("multipart/form-data; boundary=edge", whole.replace(b'"; filename="a"', b"") + b"\r\n--edge--\r\n"),
+    ):
+        assert server.ask("/v1/stylize", body, content_type=kind).status == 400, kind
+
+
+def test_a_slow_body_is_408_and_others_do_not_wait_for_it(server, coffee) -> None:
+    slow = [server.connect() for _ in range(20)]
+    for connection in slow:
+        connection.sendall(head(5000, "Content-Type: image/jpeg") + coffee[:100])
+    started = time.perf_counter()
+    while time.perf_counter() - started < 1.5:
+        assert server.stylize(coffee).status == 200
+        for connection in slow:
+            connection.sendall(b"x")
+    assert [status_of(connection) for connection in slow] == [408] * 20
+    assert time.perf_counter() - started < 10
+    for connection in slow:
+        connection.close()
+
+
+def test_slow_headers_end_with_the_connection(server, coffee) -> None:
+    slow = [server.connect() for _ in range(20)]
+    started = time.perf_counter()
+    closed = False
+    while not closed and time.perf_counter() - started < 10:
+        assert server.stylize(coffee).status == 200
+        try:
+            for connection in slow:
+                connection.sendall(b"X: y\r\n" if connection.getsockname()[1] % 2 else b"P")
+                connection.setblocking(False)
+                with suppress(BlockingIOError):
+                    closed = connection.recv(1) is not None or closed
+                connection.setblocking(True)
+        except OSError:
+            closed = True
+        time.sleep(0.2)
+    assert closed
+    for connection in slow:
+        connection.close()
+
+
+def test_a_length_that_is_too_short_or_too_long_harms_nobody(server, coffee) -> None:
+    with server.connect() as connection:
+        connection.sendall(head(len(coffee) - 500) + coffee)  # the rest looks like another request
+        assert status_of(connection) in (200, 400)
+    with server.connect() as connection:
+        connection.sendall(head(len(coffee) + 500) + coffee)
+        connection.shutdown(socket.SHUT_WR)
+        assert status_of(connection) in (0, 400, 408)
+
+
+def test_clients_that_hang_up_leave_nothing(server, coffee) -> None:
+    for length in (0, 10, len(coffee) // 2, len(coffee)) * 15:
+        with server.connect() as connection:
+            connection.sendall(head(len(coffee)) + coffee[:length])
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
+    time.sleep(0.5)
+
+
+def test_a_broken_request_line_is_400(server) -> None:
+    for line in (
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost\r\n\r\n",
+        bytes(200_000),
+    ):
+        with server.connect() as connection:
+            with suppress(OSError):
+                connection.sendall(line)
+            assert status_of(connection) in (0, 400)
+
+
+def test_damaged_files_are_answered_one_by_one(server, coffee) -> None:
+    chance = random.Random(0)
+    photo = Image.open(BytesIO(coffee))
+    files = []
+    for format in ("JPEG", "PNG", "WEBP"):
+        file = BytesIO()
+        photo.save(file, format)
+        for _ in range(60):
+            data = bytearray(file.getvalue())
+            for _ in range(chance.randrange(1, 30)):
+                data[chance.randrange(4, len(data))] = chance.randrange(256)
+            files.append(bytes(data[: chance.randrange(8, len(data) + 1)]))
+    with ThreadPoolExecutor(2) as pool:  # as many as may paint and wait
+        statuses = [answer.status for answer in pool.map(server.stylize, files)]
+    assert set(statuses) <= {200, 400, 413, 415} and statuses.count(400) > 60
+
+
+@pytest.mark.parametrize(
+    "path", ["/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/v1/../../etc/passwd", "//etc/passwd"]
+)
+def test_no_path_leads_out(path, server) -> None:
+    with server.connect() as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert status_of(connection) == 404

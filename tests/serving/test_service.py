@@ -1,0 +1,212 @@
+"""What the service answers to those who mean well."""
+
+import json
+import re
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from project import ROOT
+
+from fastnst.cli import main
+from fastnst.painting.stylizer import Stylizer
+
+GUIDE = ROOT / "docs" / "guides" / "service.md"
+
+
+@pytest.mark.parametrize("way", ["body", "form"])
+def test_a_photo_comes_back_as_apply_paints_it(way, server, coffee, sky, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("fastnst.networks.catalog.SHIPPED", sky.parent)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coffee.jpg").write_bytes(coffee)
+    look = ("--strength", "0.7", "--keep-colors", "--size", "64", "--runtime", "torch", "--quiet")
+    with pytest.raises(SystemExit):
+        main(["apply", "coffee.jpg", "--style", "day:0.3,night:0.7", "-o", "coffee.png", *look])
+    values = {"style": "day:0.3,night:0.7", "strength": "0.7", "keep_colors": "true", "size": "64", "format": "png"}
+    if way == "form":
+        answer = server.form(coffee, **values)
+    else:
+        answer = server.stylize(coffee, "?" + "&".join(f"{name}={value}" for name, value in values.items()))
+    assert answer.status == 200 and answer.headers["content-type"] == "image/png"
+    with Image.open("coffee.png") as expected:
+        assert np.array_equal(np.asarray(answer.image), np.asarray(expected))
+
+
+def test_the_answer_has_the_format_of_the_photo_and_the_usual_style(server, coffee, sky) -> None:
+    answer = server.stylize(coffee)
+    assert answer.image.format == "JPEG" and answer.image.size == (90, 60)
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert answer.headers["cache-control"] == "no-store"
+    assert server.stylize(coffee, "?format=webp").image.format == "WEBP"
+    photo = np.asarray(Image.open(BytesIO(coffee)))
+    expected = Stylizer(sky, weights={"day": 1}, device="cpu")(photo)
+    painted = np.asarray(server.stylize(coffee, "?format=png").image)
+    assert np.abs(painted.astype(int) - expected).max() <= 1  # libjpeg and Pillow's decode alike, but for a level
+
+
+def test_a_photo_is_turned_upright(server, coffee) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    Image.open(BytesIO(coffee)).save(file, "JPEG", exif=exif)
+    assert server.stylize(file.getvalue()).image.size == (60, 90)
+
+
+def test_styles_health_numbers_and_documents(server, coffee) -> None:
+    styles = json.loads(server.ask("/v1/styles").body)
+    assert styles["default"] == "day" and {"file": "sky", "styles": ["day", "night"]} in styles["files"]
+    assert not [each for each in styles["files"] if each["file"].startswith("base_")]
+    assert server.ask("/livez").body == b"alive\n" and server.ask("/readyz").body == b"ready\n"
+    before = server.measured("fastnst_painting_seconds_count")
+    server.stylize(coffee)
+    assert server.measured("fastnst_painting_seconds_count") == before + 1
+    assert server.measured("fastnst_waiting") == server.measured("fastnst_painting") == 0
+    page = server.ask("/docs")
+    assert b"/v1/stylize" in page.body and b"<script" not in page.body
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_the_description_names_the_addresses_and_answers_that_there_are(server, coffee) -> None:
+    document = json.loads(server.ask("/openapi.json").body)
+    for path, operations in document["paths"].items():
+        for method in operations:
+            answer = server.ask(path, b"" if method == "post" else None)
+            assert str(answer.status) in operations[method]["responses"], (path, answer)
+    operation = document["paths"]["/v1/stylize"]["post"]
+    fields = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    named = {parameter["name"] for parameter in operation["parameters"]}
+    assert set(fields) == {"photo", *named}
+    unknown = server.stylize(coffee, "?sytle=day").error
+    assert all(name in unknown for name in fields)
+    assert server.ask("/nothing").status == 404 and server.ask("/v1/stylize").status == 405
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("?style=../../etc/passwd", "no style '../../etc/passwd'; there are: "),
+        ("?style=checkpoints/sky.safetensors", "no style"),
+        ("?style=day:1,../night:1", "no style"),
+        ("?style=" + "day:1," * 200 + "night:1", "no style"),
+        ("?style=sky", "sky has several styles, choose or mix: day, night"),
+        ("?style=day:x", "a mix is written name:weight"),
+        ("?strength=2", "strength is a number from 0 to 1, got '2'"),
+        ("?strength=nan", "strength is a number"),
+        ("?size=1e9", "size is a number from 16 to 100000"),
+        ("?quality=0", "quality is a number from 1 to 100"),
+        ("?keep_colors=maybe", "keep_colors is true or false"),
+        ("?format=exe", "format is one of jpeg, png, webp, got 'exe'"),
+    ],
+)
+def test_a_wrong_field_is_told_with_400(query, message, server, coffee) -> None:
+    answer = server.stylize(coffee, query)
+    assert answer.status == 400 and message in answer.error
+
+
+def test_every_request_has_an_id_in_answer_and_log(server, coffee) -> None:
+    assert server.stylize(coffee, X_Request_ID="mine-1").headers["x-request-id"] == "mine-1"
+    made = server.stylize(coffee, "?size=1", X_Request_ID="not { mine")
+    assert re.fullmatch("[0-9a-f]{16}", made.headers["x-request-id"])
+    assert json.loads(made.body)["request_id"] == made.headers["x-request-id"]
+    server.ask("/livez")
+    time.sleep(0.2)
+    lines = [json.loads(line) for line in server.lines]
+    (good,) = [line for line in lines if line.get("request_id") == "mine-1"]
+    assert (good["status"], good["style"], good["width"], good["height"]) == (200, "day", 90, 60)
+    (bad,) = [line for line in lines if line.get("request_id") == made.headers["x-request-id"]]
+    assert bad["status"] == 400 and "size is a number" in bad["error"]
+    assert all({"time", "level", "message"} <= set(line) for line in lines)
+    assert not [line for line in lines if line.get("path") == "/livez"]
+
+
+def test_a_full_queue_is_429_with_a_time_to_come_again(server) -> None:
+    file = BytesIO()
+    Image.effect_noise((700, 700), 90).convert("RGB").save(file, "JPEG", quality=80)
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: server.stylize(file.getvalue()), range(12)))
+    counts = {status: [each.status for each in answers].count(status) for status in (200, 429)}
+    assert counts[200] >= 2 and counts[429] >= 1 and sum(counts.values()) == 12
+    for answer in answers:
+        if answer.status == 429:
+            assert int(answer.headers["retry-after"]) >= 1 and answer.error == "too many photos are waiting"
+    assert server.stylize(file.getvalue()).status == 200
+
+
+def test_a_key_is_asked_for_where_there_is_one(start, coffee) -> None:
+    server = start(key="secret")
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"X_API_Key": "wrong"}, {"Authorization": "Basic secret"}):
+        answer = server.stylize(coffee, **headers)
+        assert answer.status == 401 and answer.headers["www-authenticate"] == "Bearer"
+    assert server.ask("/v1/styles").status == 401
+    assert server.stylize(coffee, Authorization="Bearer secret").status == 200
+    assert server.stylize(coffee, X_API_Key="secret").status == 200
+    assert server.ask("/livez").status == server.ask("/docs").status == 200
+    assert "security" in json.loads(server.ask("/openapi.json").body)["paths"]["/v1/stylize"]["post"]
+    assert server.stop() == 0 and "secret" not in "".join(server.lines)
+
+
+def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee) -> None:
+    server = start("--seconds", "0.0001")
+    for _ in range(3):
+        answer = server.stylize(coffee)
+        assert answer.status == 504 and "0.0001 s" in answer.error
+    deadline = time.monotonic() + 20
+    while server.measured("fastnst_painting") and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.measured("fastnst_painting") == server.measured("fastnst_waiting") == 0
+    assert server.ask("/livez").status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
+    server = start()
+    file = BytesIO()
+    Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.stylize(file.getvalue())))
+    thread.start()
+    while not server.measured("fastnst_painting"):
+        time.sleep(0.01)
+    assert server.stop(number) == 0
+    thread.join()
+    assert answers[0].status == 200 and answers[0].image.size == (2500, 2000)
+    with pytest.raises(OSError):
+        server.ask("/livez")
+    told = [json.loads(line)["message"] for line in server.lines]
+    assert "draining" in told and told[-1] == "stopped"
+    assert not list(server.temporary.iterdir())
+
+
+def test_what_cannot_be_served_is_one_line_and_exit_code_2(server, sky, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("fastnst.networks.catalog.SHIPPED", sky.parent)
+    monkeypatch.chdir(tmp_path)
+    for words, message in (
+        (("--style", "dawn"), "no style named 'dawn'"),
+        (("--style", str(sky)), "choose or mix: day, night"),
+        (("--style", "sky"), "choose or mix: day, night"),
+        (("--style", "day", "--port", str(server.port)), "cannot listen on 127.0.0.1"),
+        (("--style", "day", "--host", "203.0.113.1"), "cannot listen on 203.0.113.1:8000"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["serve", *words])
+        captured = capsys.readouterr()
+        assert stop.value.code == 2 and captured.err.count("\n") == 1 and message in captured.err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else name)
+    with pytest.raises(SystemExit):
+        main(["serve", "--style", "day"])
+    assert "fastnst serve needs uvicorn: pip install 'fastnst[serve]'" in capsys.readouterr().err
+
+
+def test_the_clients_of_the_guide_work(server, coffee, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").write_bytes(coffee)
+    (block,) = re.findall(r"^```python no-run\n(.*?)^```", GUIDE.read_text(), flags=re.M | re.S)
+    assert len(block.splitlines()) <= 10
+    exec(block.replace("http://127.0.0.1:8000", server.url).replace("starry_night", "night"), {})
+    with Image.open("out.jpg") as painted:
+        assert painted.size == (90, 60)
