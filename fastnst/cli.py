@@ -36,6 +36,7 @@ COMMANDS = {
     "styles": Command("painting", "List the styles, or describe one.", "styles great_wave"),
     "export": Command("exporting", "Write a style as ONNX and other files.", "export --style great_wave --format onnx"),
     "serve": Command("serving", "Stylize photos over HTTP.", "serve --style great_wave --port 8000"),
+    "page": Command("serving", "Write a web page that stylizes photos.", "page -o site/"),
     "probe": Command("training", "Try style weights and stroke sizes.", "probe --style painting.jpg --data my_photos"),
     "train-universal": Command(
         "training", "Train what paints like any painting.", "train-universal --data my_photos --budget 1h"

@@ -26,12 +26,12 @@ from fastnst.bench.settings import (
 from fastnst.cli import app, main
 from fastnst.exporting.settings import ExportSettings
 from fastnst.painting.settings import ApplySettings, TextureSettings
-from fastnst.serving.settings import ServeSettings
+from fastnst.serving.settings import PageSettings, ServeSettings
 from fastnst.training.settings import BaseSettings, TrainSettings, UniversalSettings
 
 COMMANDS = (
     *("train", "probe", "apply", "export", "optimize", "reconstruct", "compare", "styles", "info"),
-    *("train-universal", "train-base", "texture", "bench universal", "serve"),
+    *("train-universal", "train-base", "texture", "bench universal", "serve", "page"),
     *(
         "bench",
         "bench optimize",
@@ -88,6 +88,7 @@ def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
         ("reconstruct", ReconstructSettings),
         ("compare", CompareSettings),
         ("serve", ServeSettings),
+        ("page", PageSettings),
         ("bench", BenchSettings),
         ("bench optimize", BenchOptimizeSettings),
         ("bench look", BenchLookSettings),

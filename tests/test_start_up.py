@@ -21,6 +21,7 @@ train-universal --help
 train-base --help
 texture --help
 serve --help
+page -o written --quiet
 """
 REFUSED = """
 apply photo.png --style nosuch
@@ -56,6 +57,8 @@ export --style great_wave --format torchscript -o there.pt
 export --style paintings --styles-as-input --format pt2
 serve --style nosuch
 serve --host 203.0.113.1
+page -o full
+page -o there.json
 export --style great_wave --format pt2 --precision int8
 optimize missing.png --style photo.png
 optimize photo.png --style missing.png

@@ -64,9 +64,7 @@ class EveryStyle(nn.Module):
 
     def __init__(self, network: TransformationNetwork) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network)
-        _bake(self.network, None)
-        self.network.requires_grad_(False).eval()
+        self.network = baked(network)
 
     def forward(self, image: Tensor, style: Tensor, strength: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)` with weights `(1, num_styles)` and a strength `(1,)` from 0 to 1."""
@@ -112,6 +110,13 @@ class BakedBlockConv2d(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """As `BlockConv2d`."""
         return convolve_in_blocks(maps, self.kernels, self.bias)
+
+
+def baked(network: TransformationNetwork) -> TransformationNetwork:
+    """A copy for graphs, whose kernels are made once; its styles are still chosen by weights."""
+    network = copy.deepcopy(network)
+    _bake(network, None)
+    return network.requires_grad_(False).eval()
 
 
 def _bake(module: nn.Module, style: Tensor | None) -> None:
@@ -164,7 +169,7 @@ class Graph:
             dynamic_shapes=tuple(
                 {0: "batch", 2: "height", 3: "width"} if name == INPUT else None for name in self.inputs
             ),
-            custom_translation_table={torch.ops.aten.group_norm.default: _onnx_norm},
+            custom_translation_table=NORM_AS_ONE_OPERATION,
             verbose=False,
         )
         assert program is not None
@@ -182,6 +187,9 @@ def _onnx_norm(maps: Any, groups: int, scale: Any, shift: Any, eps: float, cudnn
     maps, scale, shift = (opset18.Cast(each, to=TensorProto.FLOAT) for each in (maps, scale, shift))
     normed = opset18.InstanceNormalization(maps, scale, shift, epsilon=eps)
     return opset18.Cast(normed, to=TensorProto.FLOAT16)
+
+
+NORM_AS_ONE_OPERATION: dict[Any, Any] = {torch.ops.aten.group_norm.default: _onnx_norm}
 
 
 def _write_pt2(graph: Graph, path: Path, description: str, precision: str) -> None:
@@ -208,13 +216,13 @@ def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> N
     if precision == "int8":
         model = _quantized(model, path.parent)
     elif precision == FLOAT16_WEIGHTS:
-        model = _with_float16_weights(model)
+        model = with_float16_weights(model)
     model.producer_name, model.producer_version = "fastnst", __version__
     onnx.helper.set_model_props(model, {DESCRIPTION: description})
     onnx.save(model, path)
 
 
-def _with_float16_weights(model: Any) -> Any:
+def with_float16_weights(model: Any) -> Any:
     """A copy whose weights are stored in float16 and made float32 when it is loaded; the arithmetic is float32."""
     import numpy
     import onnx

@@ -8,6 +8,8 @@ Knows nothing of losses and training.
     tiles.py      pictures of any size, box by box
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side
+    watch.py      folders into which photos come
+    raw.py        raw frames from standard input to standard output
     animation.py  GIF, WebP, APNG and AVIF, frame by frame
     texture.py    textures: noise painted like a painting
     live.py       what a camera sees, in a window

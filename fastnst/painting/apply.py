@@ -67,35 +67,20 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     """Stylize the photos of the jobs and log what was written; see `apply`."""
     started = time.perf_counter()
     choose_device(settings.device)
-    masks = [settings.mask, *(region.mask for region in regions_of(settings))]
-    fitted = [_fitted(mask, settings) if mask else None for mask in masks]
     todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
     written: list[Path] = []
     failures = 0
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
-        styles = [settings.style, *(region.style for region in regions_of(settings))]
-        stylizers = [
-            Stylizer(
-                style,
-                device=settings.device,
-                runtime=settings.runtime,
-                precision=settings.precision,
-                instant=settings.instant and bool(find_paintings(style)),
-            )
-            for style in styles
-        ]
-        studio = Studio(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)
+        studio = Studio.of(settings, progress)
         try:
             for work in _watched(progress, "painting", studio.run(todo), len(todo)):
                 if work.error is None:
                     written.append(work.job.output)
                 else:
                     failures += 1
-                    log.error("%s", work.error)
-                if settings.json:
-                    print(json.dumps(work.report()), flush=True)
+                report_on(work, settings)
         except KeyboardInterrupt:
             done = len(written) + failures
             raise Interrupted(f"stopped: {done} of {len(todo)} are done; --skip-existing goes on") from None
@@ -112,6 +97,14 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
 def _fitted(mask: Path, settings: ApplySettings) -> Fitted:
     """A mask for a photo of any size. The last is kept: all pictures of a video have one size."""
     return lru_cache(1)(read_mask(mask, feather=settings.feather).fitted)
+
+
+def report_on(work: "Work", settings: ApplySettings) -> None:
+    """Log why a job failed, and print the JSON of one that is over."""
+    if work.error is not None:
+        log.error("%s", work.error)
+    if settings.json:
+        print(json.dumps(work.report()), flush=True)
 
 
 def _told(written: Sequence[Path], seconds: float) -> str:
@@ -172,6 +165,24 @@ class Studio:
     progress: Progress
     told: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, settings: ApplySettings, progress: Progress) -> "Studio":
+        """A studio with the styles and masks of the settings."""
+        masks = [settings.mask, *(region.mask for region in regions_of(settings))]
+        fitted = [_fitted(mask, settings) if mask else None for mask in masks]
+        styles = [settings.style, *(region.style for region in regions_of(settings))]
+        stylizers = [
+            Stylizer(
+                style,
+                device=settings.device,
+                runtime=settings.runtime,
+                precision=settings.precision,
+                instant=settings.instant and bool(find_paintings(style)),
+            )
+            for style in styles
+        ]
+        return cls(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)
+
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The finished or failed jobs, in their order; few pictures are in memory at a time."""
         # A GPU stylizes faster than one thread decodes. Stylizing stays in this thread, where Ctrl-C can stop it.
@@ -215,7 +226,7 @@ class Studio:
     def _paint(self, work: Work) -> None:
         job, picture, size, quality = work.job, work.picture, self.settings.size, self.settings.quality
         if picture is None:
-            look = self._moving(work)
+            look = self.moving(work)
             work.size = paint_video(
                 job.photo, job.output, look, size=size, quality=quality, replace=self._replace, progress=self.progress
             )
@@ -225,7 +236,7 @@ class Studio:
                 work.source.seek(0)
             target = BytesIO() if job.output == STDIO else job.output
             quality = quality or picture.quality or 95
-            look = self._moving(work)
+            look = self.moving(work)
             paint_animation(
                 work.source,
                 target,
@@ -281,7 +292,7 @@ class Studio:
     def _format(self, job: Job) -> str:
         return format_of(job.output, (self.settings.format or "png") if job.output == STDIO else None)
 
-    def _moving(self, work: Work) -> Callable[[Tensor], Tensor]:
+    def moving(self, work: Work) -> Callable[[Tensor], Tensor]:
         """A function that stylizes the pictures of one video or animation."""
         memories = self.regions.memories()  # of paintings; a trained style ignores it
         if not self.settings.steady:

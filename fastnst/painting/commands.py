@@ -40,8 +40,20 @@ def apply(
 
         paint_live(photo, settings)
         return DONE
-    from fastnst.painting.jobs import plan
+    from fastnst.painting.jobs import check_raw, check_watch, plan
 
+    if settings.frame_size is not None:
+        check_raw(photo, settings)
+        from fastnst.painting.raw import paint_raw
+
+        paint_raw(settings)
+        return DONE
+    if settings.watch:
+        check_watch(photo, settings)
+        from fastnst.painting.watch import watch
+
+        watch(photo, settings)
+        return DONE
     jobs = plan(photo, settings)  # before torch is loaded, so that a mistake is told at once
     from fastnst.painting.apply import paint
 

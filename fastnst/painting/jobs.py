@@ -124,6 +124,29 @@ def _check_settings(settings: ApplySettings) -> None:
         raise ImageError("--tile paints with torch: leave out --runtime openvino")
 
 
+def check_watch(folders: Sequence[str], settings: ApplySettings) -> None:
+    """Check what `--watch` needs: folders, and another folder for results."""
+    check_style(settings.style)
+    _check_settings(settings)
+    if not folders or not all(resolve_photo(name).is_dir() for name in folders):
+        raise ImageError("--watch takes folders: fastnst apply photos/ --watch -o painted/")
+    if settings.output is None or settings.output == STDIO or _is_file_name(settings.output):
+        raise ImageError("--watch needs a folder for results: -o painted/")
+    if settings.force:
+        raise ImageError("--watch paints each photo once: leave out --force")
+
+
+def check_raw(photos: Sequence[str], settings: ApplySettings) -> None:
+    """Check what `--frame-size` needs: standard input and output."""
+    check_style(settings.style)
+    _check_settings(settings)
+    if list(photos) not in ([], ["-"]) or settings.output not in (None, STDIO):
+        raise ImageError("--frame-size is for raw frames on standard input: fastnst apply - --frame-size 640x480 -o -")
+    for name in ("size", "format", "quality", "watch", "json"):
+        if getattr(settings, name):
+            raise ImageError(f"--{name} and --frame-size contradict each other: frames go out as they came in")
+
+
 class Found(NamedTuple):
     """A photo that an input stands for.
 

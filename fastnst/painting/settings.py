@@ -1,5 +1,6 @@
 """Settings of `fastnst apply` and `fastnst texture`. Imports neither torch nor anything that does."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,14 @@ def _tile(_: Any, side: int | None) -> None:
         raise ValueError(f"a tile has at least {SMALLEST_TILE} pixels a side, and 0 is for none; got {side}")
 
 
+def _frame_size(_: Any, tokens: Sequence[Any]) -> tuple[int, int]:
+    width, _, height = tokens[0].value.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ValueError(f"a frame's size is written WIDTHxHEIGHT, such as 640x480; got {tokens[0].value!r}")
+    return int(width), int(height)
+
+
+FrameSize = Annotated[tuple[int, int], Parameter(converter=_frame_size, n_tokens=1)]
 TileSide = Annotated[int, Parameter(validator=_tile)]
 
 
@@ -32,6 +41,10 @@ class ApplySettings(Settings):
     """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
     camera: Annotated[tuple[str, ...] | None, WHAT, Parameter(consume_multiple=(0, 1), negative=())] = None
     """Paint what camera N [0] sees, in a window; `q` ends."""
+    watch: Annotated[bool, WHAT, SWITCH] = False
+    """Go on with what comes into the folders, until Ctrl-C."""
+    frame_size: Annotated[FrameSize | None, WHAT] = None
+    """Of raw RGB frames on stdin, such as 640x480; frames go to stdout."""
     strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
     """From 0, the photo, to 1, the full style."""
     alpha: Annotated[float | None, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = None

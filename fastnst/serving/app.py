@@ -16,12 +16,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastnst.base.errors import UserError
 from fastnst.serving.checks import served_styles
 from fastnst.serving.openapi import PAGE_POLICY, describe, page_of
+from fastnst.serving.page import HEADERS, SITE
 from fastnst.serving.painters import Busy, Painted, Painters
 from fastnst.serving.settings import KEY, ServeSettings
 from fastnst.serving.uploads import FORMATS, Refusal, drop_rest, read_upload
@@ -29,6 +31,7 @@ from fastnst.serving.uploads import FORMATS, Refusal, drop_rest, read_upload
 CHUNK = 2**16  # bytes of a picture that are sent at once
 GONE = 499  # logged where the client is gone before it has its answer; it is never sent
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ISOLATED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 log = logging.getLogger("fastnst.serve")
 
 
@@ -68,8 +71,9 @@ class Service:
             Route("/readyz", self.ready),
             Route("/metrics", self.measured),
         ]
+        page = StaticFiles(directory=SITE, html=True)
         handlers: Any = {HTTPException: _http_error, Refusal: self._refused, Busy: self._busy, Exception: _bug}
-        app = Starlette(routes=routes, exception_handlers=handlers, lifespan=self._lifespan)
+        app = Starlette(routes=[*routes, Mount("/", page)], exception_handlers=handlers, lifespan=self._lifespan)
         return Watch(app, self.metrics, frozenset(route.path for route in routes))
 
     @asynccontextmanager
@@ -246,7 +250,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                more = ((b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"))
+                more = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *_ISOLATED]
                 message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 

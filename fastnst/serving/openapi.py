@@ -59,6 +59,7 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "/v1/styles": {
             "get": {"summary": "The styles that can be named", "responses": {"200": _answer("Names, by file.")}}
         },
+        "/": {"get": {"summary": "The page in the browser", "responses": {"200": _answer("HTML.", {"text/html": {}})}}},
         "/livez": {"get": {"summary": "Whether the process answers", "responses": {"200": _answer("It does.", text)}}},
         "/readyz": {
             "get": {

@@ -1,13 +1,14 @@
-"""Settings of `fastnst serve`. Imports neither torch nor anything that does."""
+"""Settings of `fastnst serve` and `fastnst page`. Imports neither torch nor anything that does."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.types import PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import OUTPUT, WHAT, WORDS, Device, Settings
+from fastnst.base.options import OUTPUT, OUTPUT_FILE, SWITCH, WHAT, WORDS, Device, Settings
 from fastnst.networks.presets import RuntimeName
 
 LIMITS = Parameter(group=Group.create_ordered("Limits"))
@@ -47,3 +48,15 @@ class ServeSettings(Settings):
     """Where to compute [CUDA, then MPS, then CPU]."""
     runtime: Annotated[RuntimeName, OUTPUT, Parameter(show_choices=False)] = "auto"
     """`torch`, `openvino` (CPU) [the faster for so much work]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageSettings(Settings):
+    """Settings of `fastnst page`."""
+
+    output: Annotated[Path, WHAT, OUTPUT_FILE] = Path("site")
+    """Folder to write the page into."""
+    force: Annotated[bool, OUTPUT, SWITCH] = False
+    """Write into a folder that is not empty; its other files stay."""
+    quiet: Annotated[bool, OUTPUT, SWITCH] = False
+    """Print nothing but errors."""

@@ -1,0 +1,206 @@
+"""A network as three ONNX graphs with weights in one file, for programs that stylize large photos in tiles.
+
+whole.onnx     image, style -> stylized
+measure.onnx   squares of a photo, style -> statistics of all norms, contrast
+tile.onnx      image, style, statistics, contrast -> stylized
+weights.bin    the weights of all three, in float16
+network.json   names of the styles, and the numbers that tiles need
+
+The page in the browser is such a program; `painting/tiles.py` is the same in Python.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fastnst.exporting.writers import EXAMPLE, NORM_AS_ONE_OPERATION, baked, with_float16_weights
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.networks.exported import INPUT, OUTPUT, STYLE
+from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
+from fastnst.networks.style_file import StyleFile
+from fastnst.painting.stylizer import MOST_PIECES
+from fastnst.painting.tiles import MARGIN, PIECE, normalised_as, pieces
+
+WEIGHTS = "weights.bin"
+STATISTICS, CONTRAST = "statistics", "contrast"  # inputs of a tile, outputs of the measurement
+CLOSE = 2e-3  # largest difference of a pixel value from the network
+SMALLEST_KEPT = 256  # bytes; smaller constants stay in their graph
+
+
+class Whole(nn.Module):
+    """A network and the weights of its styles."""
+
+    def __init__(self, network: TransformationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, style: Tensor) -> Tensor:
+        """Stylize images `(B, 3, H, W)` with weights `(1, num_styles)`."""
+        stylized: Tensor = self.network(image, style)
+        return stylized
+
+
+class Measure(nn.Module):
+    """The statistics of all norms over squares of one photo."""
+
+    def __init__(self, network: TransformationNetwork) -> None:
+        super().__init__()
+        self._seen: list[tuple[Tensor, Tensor]] = []
+        self.network = _with_norms(network, partial(_MeasuringNorm, seen=self._seen))
+
+    def forward(self, image: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and variances `(2, sum of channels)`, and the contrast `(1, 1, 1, 1)`, of `(N, 3, PIECE, PIECE)`."""
+        self._seen.clear()
+        self.network.paint(image, style)
+        means, variances = (torch.cat(each) for each in zip(*self._seen, strict=True))
+        return torch.stack((means, variances)), contrast(image.transpose(0, 1).flatten(1, 2)[None])
+
+
+class Tile(nn.Module):
+    """A network whose norms have given statistics."""
+
+    def __init__(self, network: TransformationNetwork) -> None:
+        super().__init__()
+        self._given: list[tuple[Tensor, Tensor]] = []
+        self._channels = [norm.scale.shape[1] for norm in network.norms]
+        self.network = _with_norms(network, partial(_GivenNorm, given=self._given))
+
+    def forward(self, image: Tensor, style: Tensor, statistics: Tensor, contrast: Tensor) -> Tensor:
+        """Stylize a part `(1, 3, H, W)` of a photo; see `Measure`."""
+        self._given[:] = zip(*(row.split(self._channels) for row in statistics), strict=True)
+        painted = self.network.paint(image, style)
+        return torch.lerp(painted, image, 1 - contrast)
+
+
+class _MeasuringNorm(nn.Module):
+    def __init__(self, norm: ConditionalInstanceNorm, seen: list[tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.scale, self.shift, self._seen = norm.scale, norm.shift, seen
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Normalise maps `(N, C, H, W)` by their statistics over all, without the edges."""
+        margin = MARGIN * maps.shape[-1] // PIECE
+        variance, mean = torch.var_mean(maps[..., margin:-margin, margin:-margin], dim=(0, 2, 3), correction=0)
+        self._seen.append((mean, variance))
+        return F.batch_norm(maps, mean, variance, (style @ self.scale)[0], (style @ self.shift)[0])
+
+
+class _GivenNorm(nn.Module):
+    def __init__(self, norm: ConditionalInstanceNorm, given: list[tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.scale, self.shift, self._given = norm.scale, norm.shift, given
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Normalise maps `(B, C, H, W)` by the statistics that come next."""
+        mean, variance = self._given.pop(0)
+        return F.batch_norm(maps, mean, variance, (style @ self.scale)[0], (style @ self.shift)[0])
+
+
+def _with_norms(network: TransformationNetwork, make: Any) -> TransformationNetwork:
+    """A copy of a network with other norms, which have the same parameters."""
+    network = baked(network)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, ConditionalInstanceNorm):
+                setattr(module, name, make(child))
+    return network
+
+
+def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
+    """Write the files of a network into a folder, and compare what they paint with the network.
+
+    Returns:
+        What `network.json` says.
+
+    Raises:
+        ValueError: The files do not paint what the network paints.
+    """
+    import onnx
+
+    network = style.network
+    row = torch.ones(1, network.num_styles)
+    channels = sum(norm.scale.shape[1] for norm in network.norms)
+    image, squares = torch.zeros(EXAMPLE), torch.zeros(2, 3, PIECE, PIECE)
+    free, count = {0: "batch", 2: "height", 3: "width"}, {0: "count"}
+    statistics = {STATISTICS: torch.ones(2, channels), CONTRAST: torch.ones(1, 1, 1, 1)}
+    graphs = {
+        "whole": _onnx(Whole(baked(network)), {INPUT: image, STYLE: row}, free, [OUTPUT]),
+        "measure": _onnx(Measure(network), {INPUT: squares, STYLE: row}, count, [STATISTICS, CONTRAST]),
+        "tile": _onnx(Tile(network), {INPUT: image[:1], STYLE: row, **statistics}, {2: "height", 3: "width"}, [OUTPUT]),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    stored: dict[bytes, int] = {}  # where a value begins, by its bytes
+    with (folder / WEIGHTS).open("wb") as weights:
+        for name, model in graphs.items():
+            for value in model.graph.initializer:
+                if len(data := value.raw_data) >= SMALLEST_KEPT:
+                    if data not in stored:
+                        stored[data] = weights.tell()
+                        weights.write(data)
+                    onnx.external_data_helper.set_external_data(value, WEIGHTS, stored[data], len(data))
+                    value.ClearField("raw_data")
+            onnx.save(model, folder / f"{name}.onnx")
+    about = {
+        "styles": list(style.style_names),
+        "reach": network.reach,
+        "stride": network.stride,
+        "piece": PIECE,
+        "pieces": MOST_PIECES,
+        "license": style.info.get("license", "MIT"),
+    }
+    _prove(style, folder)
+    (folder / "network.json").write_text(json.dumps(about, indent=1) + "\n")
+    return about
+
+
+def _onnx(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], outputs: list[str]) -> Any:
+    """A graph with free sizes of the image, and weights in float16."""
+    program = torch.onnx.export(
+        module.eval(),
+        tuple(inputs.values()),
+        dynamo=True,
+        input_names=list(inputs),
+        output_names=outputs,
+        dynamic_shapes=tuple(free if name == INPUT else None for name in inputs),
+        custom_translation_table=NORM_AS_ONE_OPERATION,
+        verbose=False,
+    )
+    assert program is not None
+    model = with_float16_weights(program.model_proto)
+    for node in model.graph.node:  # names of this machine's folders
+        del node.metadata_props[:]
+    return model
+
+
+@torch.inference_mode()
+def _prove(style: StyleFile, folder: Path) -> None:
+    """Compare the files with the network: whole, and in parts with the statistics of squares."""
+    import onnxruntime
+
+    whole, measure, tile = (
+        onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("whole", "measure", "tile")
+    )
+    photo = load_image(resolve_photo("sample:coffee"), size=600)
+    count = style.network.num_styles
+    row = torch.full((1, count), 1 / count)
+    for part in (photo[..., :61, :45], photo[..., :200, :333]):
+        inputs = {INPUT: part.contiguous().numpy(), STYLE: row.numpy()}
+        _check("whole.onnx", whole.run([OUTPUT], inputs)[0], style.network(part, row))
+    squares = pieces(lambda box: photo[..., *box], (photo.shape[-2], photo.shape[-1]), 5)
+    statistics, share = measure.run([STATISTICS, CONTRAST], {INPUT: squares.numpy(), STYLE: row.numpy()})
+    expected = normalised_as(style.network, squares, row)
+    for part in (photo[..., :80, :96], photo[..., 40:240, 80:400]):
+        inputs = {INPUT: part.contiguous().numpy(), STYLE: row.numpy(), STATISTICS: statistics, CONTRAST: share}
+        _check("tile.onnx", tile.run([OUTPUT], inputs)[0], expected(part, row))
+
+
+def _check(name: str, painted: Any, expected: Tensor) -> None:
+    difference = float((torch.from_numpy(painted) - expected).abs().max())
+    if not difference <= CLOSE:  # nor NaN
+        raise ValueError(f"{name} differs by {difference:.2g} from the network")

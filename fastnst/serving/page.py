@@ -1,0 +1,21 @@
+"""The page in the browser, as files: built from `web/`, and ready for any static host."""
+
+import shutil
+from pathlib import Path
+
+SITE = Path(__file__).parent / "site"
+#: What a host should send with every file, so that the page may use threads; without, its service worker adds it.
+HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+
+
+def write_page(folder: Path) -> list[Path]:
+    """Copy the page into a folder; files of the same names are replaced.
+
+    Returns:
+        The files, without their folder.
+    """
+    files = sorted(path.relative_to(SITE) for path in SITE.rglob("*") if path.is_file())
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SITE / file, folder / file)
+    return files

@@ -1,0 +1,72 @@
+// Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
+const cacheName = "fastnst-4f3ad758970724ca";
+const files = [
+ "./",
+ "THIRD_PARTY.txt",
+ "assets/index.css",
+ "assets/index.js",
+ "assets/painter.js",
+ "handle.svg",
+ "icon.svg",
+ "network/measure.onnx",
+ "network/network.json",
+ "network/tile.onnx",
+ "network/weights.bin",
+ "network/whole.onnx",
+ "ort/ort-wasm-simd-threaded.mjs",
+ "ort/ort.wasm.min.mjs",
+ "ort/runtime.bin",
+ "styles/composition_vii.jpg",
+ "styles/delaunay_portrait.jpg",
+ "styles/edtaonisl.jpg",
+ "styles/great_wave.jpg",
+ "styles/mondrian.jpg",
+ "styles/night_cafe.jpg",
+ "styles/scream.jpg",
+ "styles/shipwreck.jpg",
+ "styles/starry_night.jpg",
+ "styles/udnie.jpg",
+ "styles/wheat_field.jpg",
+ "styles/woman_with_hat.jpg"
+];
+
+self.addEventListener("install", (event) => {
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      await cache.addAll(files.map((name) => new Request(name, { cache: "no-cache" })));
+      await self.skipWaiting();
+    })(),
+  );
+});
+
+self.addEventListener("activate", (event) => {
+  event.waitUntil(
+    (async () => {
+      for (const name of await caches.keys()) {
+        if (name.startsWith("fastnst-") && name !== cacheName) await caches.delete(name);
+      }
+      await self.clients.claim();
+    })(),
+  );
+});
+
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
+  event.respondWith(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      const found = (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
+      return found.status === 0 ? found : isolated(found);
+    })(),
+  );
+});
+
+function isolated(response) {
+  const headers = new Headers(response.headers);
+  headers.set("Cross-Origin-Opener-Policy", "same-origin");
+  headers.set("Cross-Origin-Embedder-Policy", "require-corp");
+  headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
+}

@@ -1,0 +1,43 @@
+import json
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from fastnst.exporting import tiled as module
+from fastnst.exporting.tiled import Measure, Tile, Whole, write_tiled
+from fastnst.exporting.writers import baked
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
+from fastnst.networks.style_file import load_style
+from fastnst.painting.tiles import normalised_as, pieces
+
+for package in ("onnx", "onnxruntime", "onnxscript"):
+    pytest.importorskip(package)
+
+
+def test_tiles_with_measured_statistics_are_what_python_paints(sky) -> None:
+    network, row = load_style(sky).network, torch.tensor([[0.3, 0.7]])
+    photo = load_image(resolve_photo("sample:coffee"), size=400)
+    squares = pieces(lambda box: photo[..., *box], (photo.shape[-2], photo.shape[-1]), 4)
+    with torch.inference_mode():
+        statistics, share = Measure(network)(squares, row)
+        expected = normalised_as(network, squares, row)
+        part = photo[..., 16:96, 40:140]
+        assert_close(Tile(network)(part, row, statistics, share), expected(part, row), rtol=0, atol=1e-5)
+        assert_close(Whole(baked(network))(part, row), network(part, row), rtol=0, atol=1e-5)
+    assert statistics.shape == (2, sum(norm.scale.shape[1] for norm in network.norms))
+
+
+def test_three_graphs_share_one_file_of_weights_and_are_proved(sky, tmp_path) -> None:
+    about = write_tiled(load_style(sky), tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"whole.onnx", "measure.onnx", "tile.onnx", "weights.bin", "network.json"}
+    assert json.loads((tmp_path / "network.json").read_text()) == about
+    assert about["styles"] == ["day", "night"] and about["stride"] == 8
+
+
+def test_graphs_that_paint_otherwise_are_refused(sky, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(module, "CLOSE", -1.0)
+    with pytest.raises(ValueError, match=r"whole\.onnx differs by .* from the network"):
+        write_tiled(load_style(sky), tmp_path)

@@ -1,0 +1,143 @@
+"""`fastnst apply --watch` as a process of its own, and raw frames in a pipe."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastnst.cli import main
+from fastnst.images.photos import resolve_photo
+from fastnst.painting.stylizer import Stylizer
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def folder(sky, tmp_path, monkeypatch) -> Path:
+    (tmp_path / "checkpoints").symlink_to(sky.parent)
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder) -> Iterator[Start]:
+    running = []
+
+    def begin() -> "subprocess.Popen[str]":
+        command = ["apply", "in", "--watch", "--style", "day", "-o", "out", "--json", "--runtime", "torch"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fastnst", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def photo(size: tuple[int, int] = (40, 30)) -> Image.Image:
+    with Image.open(resolve_photo("sample:coffee")) as image:
+        return image.convert("RGB").resize(size)
+
+
+def told(process: "subprocess.Popen[str]") -> dict[str, object]:
+    """What is told of the next photo."""
+    line = process.stdout.readline()
+    assert line, process.stderr.read()
+    return dict(json.loads(line))
+
+
+def test_photos_are_painted_as_they_come_each_once_also_after_a_restart(folder, start) -> None:
+    photo().save("in/first.png")
+    process = start()
+    assert told(process)["output"] == "out/first.png"
+    photo().save("in/below/second.jpg")
+    assert told(process)["output"] == "out/below/second.jpg"
+    Path("in/notes.txt").write_text("no photo")
+    Path("in/broken.jpg").write_bytes(Path("in/below/second.jpg").read_bytes()[:200])
+    assert "broken.jpg" in str(told(process)["error"])
+    os.utime("in/first.png")  # it is painted: a change does not matter
+    photo().save("in/broken.jpg")
+    assert told(process)["output"] == "out/broken.jpg"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130 and output == "" and "3 are painted, 1 failed" in errors
+
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.*")}
+    assert len(before) == 3
+    photo().save("in/third.png")
+    process = start()
+    assert told(process)["output"] == "out/third.png"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30)[0] == ""
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    with Image.open("out/first.png") as painted:
+        assert np.array_equal(np.asarray(painted), Stylizer("day", device="cpu")(np.asarray(photo())))
+
+
+def test_a_file_that_still_grows_waits_until_it_is_complete(folder, start) -> None:
+    photo().save("ready.png")
+    photo((60, 50)).save("whole.jpg")
+    data = Path("whole.jpg").read_bytes()
+    process = start()
+    with Path("in/growing.jpg").open("wb") as file:
+        for part in range(8):
+            file.write(data[len(data) * part // 8 : len(data) * (part + 1) // 8])
+            file.flush()
+            time.sleep(0.5)
+    assert told(process)["output"] == "out/growing.jpg"  # and no error before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("photo.png", "--watch", "-o", "out"), "--watch takes folders"),
+        (("--watch", "-o", "out"), "--watch takes folders"),
+        (("in", "--watch"), "--watch needs a folder for results"),
+        (("in", "--watch", "-o", "out.png"), "--watch needs a folder for results"),
+        (("in", "--watch", "-o", "out", "--force"), "each photo once"),
+        (("-", "--frame-size", "640"), "WIDTHxHEIGHT"),
+        (("-", "--frame-size", "0x480"), "WIDTHxHEIGHT"),
+        (("in", "--frame-size", "64x48"), "raw frames on standard input"),
+        (("-", "--frame-size", "64x48", "-o", "out.png"), "raw frames on standard input"),
+        (("-", "--frame-size", "64x48", "--size", "30"), "--size and --frame-size contradict"),
+    ],
+)
+def test_what_contradicts_itself_is_told_at_once(words, message, folder, capsys) -> None:
+    photo().save("photo.png")
+    with pytest.raises(SystemExit) as stop:
+        main(["apply", *words, "--style", "day"])
+    captured = capsys.readouterr()
+    assert stop.value.code == 2 and message in captured.err and captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("steady", [False, True])
+def test_raw_frames_come_out_as_they_came_in(steady, folder) -> None:
+    frames = np.stack([np.asarray(photo((48, 34))), 255 - np.asarray(photo((48, 34)))])
+    flags = ("--steady",) if steady else ()
+    command = [sys.executable, "-m", "fastnst", "apply", "-", "--frame-size", "48x34", "--style", "day", *flags]
+    done = subprocess.run([*command, "--runtime", "torch"], input=frames.tobytes(), capture_output=True, check=True)
+    painted = np.frombuffer(done.stdout, np.uint8).reshape(frames.shape)
+    expected = np.stack([Stylizer("day", device="cpu")(frame) for frame in frames])
+    apart = np.abs(painted.astype(int) - expected)
+    assert apart.max() <= 1 if not steady else apart[0].max() <= 1
+    assert done.stderr.decode().strip() == "2 frames"
+
+
+def test_an_input_that_ends_within_a_frame_is_told_after_the_whole_ones(folder) -> None:
+    frame = np.asarray(photo((48, 34))).tobytes()
+    command = [sys.executable, "-m", "fastnst", "apply", "-", "--frame-size", "48x34", "--style", "day"]
+    done = subprocess.run(command, input=frame + frame[:100], capture_output=True, check=False)
+    assert done.returncode == 2 and len(done.stdout) == len(frame)
+    assert b"ends within a frame: 100 bytes of 4896" in done.stderr

@@ -1,0 +1,64 @@
+// The worker as the page sees it: one request at a time, which can be given up.
+
+import type { Reply, Request } from "./protocol";
+
+export class Stopped extends Error {}
+
+export type Last = Extract<Reply, { kind: "after" | "encoded" }>;
+
+export class Painter {
+  private worker: Worker;
+  private waiting: { resolve: (reply: Last) => void; reject: (error: Error) => void } | undefined;
+  private failure: Error | undefined;
+
+  /** @param watch Gets all replies that are not the last of a request. */
+  constructor(private watch: (reply: Reply) => void) {
+    this.worker = this.begun();
+  }
+
+  get busy(): boolean {
+    return this.waiting !== undefined;
+  }
+
+  /** The last reply to a request; whatever was asked before is given up. */
+  ask(request: Request): Promise<Last> {
+    this.stop();
+    if (this.failure) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => {
+      this.waiting = { resolve, reject };
+      this.worker.postMessage(request);
+    });
+  }
+
+  /** Gives up what is being done. A pass of the network cannot be interrupted, so its worker ends. */
+  stop(): void {
+    if (this.waiting === undefined) return;
+    this.worker.terminate();
+    this.worker = this.begun();
+    this.settle((waiting) => waiting.reject(new Stopped("stopped")));
+  }
+
+  private begun(): Worker {
+    const worker = new Worker(new URL("./painter.ts", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      if (data.kind === "after" || data.kind === "encoded") this.settle((waiting) => waiting.resolve(data));
+      else if (data.kind === "failed") {
+        if (!this.busy) this.failure = new Error(data.message);
+        this.settle((waiting) => waiting.reject(new Error(data.message)));
+      }
+      this.watch(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      this.failure = new Error("this browser cannot run the painter");
+      this.settle((waiting) => waiting.reject(new Error("this browser cannot run the painter")));
+    };
+    return worker;
+  }
+
+  private settle(how: (waiting: NonNullable<Painter["waiting"]>) => void): void {
+    const waiting = this.waiting;
+    this.waiting = undefined;
+    if (waiting) how(waiting);
+  }
+}

@@ -1,0 +1,354 @@
+// The built page in a real browser: npm test. PYTHON names a Python with fastnst, CHROMIUM a browser.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { after, afterEach, before, test } from "node:test";
+import { unzipSync } from "fflate";
+import { browser, downloaded, host, painted, visit } from "./site.mjs";
+
+const slow = process.env.FASTNST_SLOW === "1";
+const folder = mkdtempSync(join(tmpdir(), "fastnst-page-"));
+const file = (name) => join(folder, name);
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+let site, chrome, context;
+
+before(async () => {
+  const script = fileURLToPath(new URL("fixtures.py", import.meta.url));
+  execFileSync(process.env.PYTHON ?? "python3", [script, folder, ...(slow ? ["--slow"] : [])], { stdio: "inherit" });
+  chrome = await browser();
+});
+
+after(async () => {
+  await chrome?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+afterEach(async () => {
+  await context?.close();
+  site?.close();
+});
+
+/** A page on a host of its own, in a browser that was never there. */
+async function fresh(path = "", options = {}) {
+  site = await host();
+  context = await chrome.newContext({ viewport: { width: 1280, height: 860 }, ...options });
+  return visit(context, site.url + path);
+}
+
+const as = (page, selector, value) => page.selectOption(selector, value);
+const style = (page, name) => page.click(`#styles label:has(img[src="styles/${name}.jpg"])`);
+
+async function slide(page, id, value) {
+  await page.$eval(id, (slider, value) => {
+    slider.value = value;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    slider.dispatchEvent(new Event("change", { bubbles: true }));
+  }, String(value));
+}
+
+async function again(page, change) {
+  await page.$eval("#status", (status) => (status.textContent = ""));
+  await change();
+  await painted(page);
+}
+
+/** Largest and root mean square difference of two pictures, in levels of 255. */
+async function apart(page, first, second) {
+  const urls = [first, second].map((data) => `data:image/png;base64,${Buffer.from(data).toString("base64")}`);
+  const reader = await page.context().browser().newPage(); // without the page's policy
+  const result = await reader.evaluate(async (urls) => {
+    const [a, b] = await Promise.all(
+      urls.map(async (url) => {
+        const bitmap = await createImageBitmap(await (await fetch(url)).blob());
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        canvas.drawImage(bitmap, 0, 0);
+        return canvas.getImageData(0, 0, bitmap.width, bitmap.height);
+      }),
+    );
+    if (a.width !== b.width || a.height !== b.height) return { size: [a.width, a.height, b.width, b.height] };
+    let [largest, sum] = [0, 0];
+    for (let i = 0; i < a.data.length; i++) {
+      const difference = Math.abs(a.data[i] - b.data[i]);
+      largest = Math.max(largest, difference);
+      sum += difference ** 2;
+    }
+    return { largest, rms: Math.sqrt((sum / a.data.length) * (4 / 3)) };
+  }, urls);
+  await reader.close();
+  return result;
+}
+
+test("a photo is painted as fastnst apply paints it, to 2 levels of 255", async () => {
+  const page = await fresh();
+  await as(page, "#format", "image/png");
+  await as(page, "#size", "0");
+  await style(page, "udnie");
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  const { name, data } = await downloaded(page, "#download");
+  assert.equal(name, "coffee-udnie.png");
+  const plain = await apart(page, data, readFileSync(file("coffee-udnie.png")));
+  assert.ok(plain.largest <= 2, JSON.stringify(plain));
+
+  await page.selectOption("#second", { label: "Mondrian" });
+  await again(page, () => slide(page, "#mix", 40));
+  await slide(page, "#strength", 70);
+  await page.check("#colors");
+  await page.waitForTimeout(500);
+  const mixed = await downloaded(page, "#download");
+  const look = await apart(page, mixed.data, readFileSync(file("coffee-mix.png")));
+  assert.ok(look.largest <= 2, JSON.stringify(look));
+  assert.ok((await apart(page, mixed.data, data)).largest > 20); // the sliders do something
+  assert.deepEqual(page.faults, []);
+});
+
+test("what is shown is what is downloaded", async () => {
+  const page = await fresh();
+  await as(page, "#format", "image/png");
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  await slide(page, "#strength", 40);
+  await page.waitForTimeout(500);
+  const shown = await page.$eval("#after", (canvas) => canvas.toDataURL("image/png").split(",")[1]);
+  const { data } = await downloaded(page, "#download");
+  assert.ok((await apart(page, Buffer.from(shown, "base64"), data)).largest <= 1);
+  const untouched = await page.$eval("#before", (canvas) => canvas.toDataURL("image/png").split(",")[1]);
+  assert.equal((await apart(page, Buffer.from(untouched, "base64"), readFileSync(file("coffee.png")))).largest, 0);
+});
+
+test("tiles match the whole, without seams", async () => {
+  const page = await fresh();
+  await as(page, "#format", "image/png");
+  await page.setInputFiles("#pick", file("astronaut.png"));
+  await painted(page);
+  const whole = (await downloaded(page, "#download")).data;
+  await page.goto(`${site.url}?tile=100`);
+  await page.waitForSelector("body[data-ready]");
+  await as(page, "#format", "image/png");
+  await page.setInputFiles("#pick", file("astronaut.png"));
+  await painted(page);
+  const tiles = (await downloaded(page, "#download")).data;
+  const { rms } = await apart(page, whole, tiles);
+  assert.ok(rms > 0 && 20 * Math.log10(255 / rms) > 20, `${rms}`); // statistics of four squares, not of all
+  // A seam would be a step between the tiles of one painting that the other does not have.
+  const steps = await page.evaluate(async (pictures) => {
+    const read = async (data) => {
+      const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]));
+      const canvas = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+      canvas.drawImage(bitmap, 0, 0);
+      return canvas.getImageData(0, 0, bitmap.width, bitmap.height).data;
+    };
+    const [a, b] = await Promise.all(pictures.map(read));
+    const step = (x) => {
+      let sum = 0;
+      for (let y = 0; y < 260; y++) {
+        const i = (y * 260 + x) * 4;
+        for (let c = 0; c < 3; c++) sum += Math.abs(a[i + c] - b[i + c] - (a[i - 4 + c] - b[i - 4 + c]));
+      }
+      return sum / 780;
+    };
+    const all = Array.from({ length: 250 }, (_, i) => step(i + 5)).sort((x, y) => x - y);
+    return { seams: [86, 173].map(step), most: all[Math.floor(all.length * 0.98)] }; // 260 px are cut there
+  }, [whole.toString("base64"), tiles.toString("base64")]);
+  for (const seam of steps.seams) assert.ok(seam <= steps.most, JSON.stringify(steps));
+});
+
+test("a photo of more than 4 megapixels is tiled as fastnst apply --tile does", { skip: slow ? false : "minutes; FASTNST_SLOW=1" }, async () => {
+  const page = await fresh();
+  await as(page, "#format", "image/png");
+  await as(page, "#size", "0");
+  await style(page, "udnie");
+  await page.setInputFiles("#pick", file("big.png"));
+  await painted(page, 1_200_000);
+  const { data } = await downloaded(page, "#download");
+  const difference = await apart(page, data, readFileSync(file("big-udnie.png")));
+  assert.ok(difference.largest <= 2, JSON.stringify(difference));
+});
+
+test("EXIF orientation is honoured, and JPEG comes out", async () => {
+  const page = await fresh();
+  await page.setInputFiles("#pick", file("turned.jpg"));
+  await painted(page);
+  assert.match(await page.textContent("#status"), /160 × 240 px/);
+  const { name, data } = await downloaded(page, "#download");
+  assert.equal(name, "turned-starry_night.jpg");
+  assert.deepEqual([...data.subarray(0, 3)], [0xff, 0xd8, 0xff]);
+});
+
+test("photos never leave the machine: nothing but the page's own files is asked for", async () => {
+  const page = await fresh();
+  const asked = [];
+  context.on("request", (request) => asked.push(request));
+  await page.setInputFiles("#pick", [file("coffee.png"), file("chelsea.jpg")]);
+  await painted(page);
+  await downloaded(page, "#zip");
+  for (const request of asked.filter((each) => !each.url().startsWith("blob:"))) {
+    assert.ok(request.url().startsWith(site.url), request.url());
+    assert.equal(request.method(), "GET");
+    assert.equal(request.postData(), null);
+  }
+  assert.ok(site.state.requests.every(({ method, url }) => method === "GET" && !url.includes("coffee")));
+  const blocked = await page.evaluate(() => fetch("http://127.0.0.1:9/", { method: "POST", body: "x" }).then(() => false, () => true));
+  assert.ok(blocked && page.faults.some((fault) => /Content Security Policy/.test(fault))); // by the page's own policy
+});
+
+test("several photos become a ZIP, one that is broken is told", async () => {
+  const page = await fresh();
+  await page.setInputFiles("#pick", [file("coffee.png"), file("chelsea.jpg")]);
+  await painted(page);
+  await page.setInputFiles("#pick-more", [file("coffee.png"), file("broken.jpg")]);
+  await page.waitForFunction(() => !document.getElementById("error").hidden);
+  assert.match(await page.textContent("#error"), /broken\.jpg: this is not a picture that the browser can read/);
+  assert.equal(await page.locator("#photos li").count(), 4);
+  const { name, data } = await downloaded(page, "#zip");
+  assert.equal(name, "fastnst.zip");
+  const inside = unzipSync(new Uint8Array(data));
+  const named = ["chelsea-starry_night.jpg", "coffee-starry_night-2.jpg", "coffee-starry_night.jpg"];
+  assert.deepEqual(Object.keys(inside).sort(), named);
+  for (const picture of Object.values(inside)) assert.deepEqual([...picture.subarray(0, 2)], [0xff, 0xd8]);
+  assert.match(await page.textContent("#error"), /broken\.jpg/);
+  assert.match(await page.textContent("#status"), /3 of 4 pictures/);
+});
+
+test("dropped and pasted photos are painted; what is no picture is told", async () => {
+  const page = await fresh();
+  const give = (kind, name, type) =>
+    page.evaluate(([kind, data, name, type]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name, { type }));
+      const event = kind === "drop" ? new DragEvent("drop", { dataTransfer: transfer, cancelable: true, bubbles: true }) : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+      return document.body.dispatchEvent(event);
+    }, [kind, readFileSync(file(name)).toString("base64"), name, type]);
+  await give("drop", "notes.txt", "text/plain");
+  assert.match(await page.textContent("#error"), /no picture/);
+  assert.equal(await give("drop", "coffee.png", "image/png"), false); // the browser does not open it
+  await painted(page);
+  await again(page, () => give("paste", "chelsea.jpg", "image/jpeg"));
+  assert.match(await page.textContent("#status"), /^chelsea\.jpg/);
+});
+
+test("a broken file is told, and the page goes on", async () => {
+  const page = await fresh();
+  await page.setInputFiles("#pick", file("broken.jpg"));
+  await page.waitForFunction(() => !document.getElementById("error").hidden);
+  assert.match(await page.textContent("#error"), /broken\.jpg: this is not a picture/);
+  assert.ok(await page.isVisible("#drop"));
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  assert.ok(await page.isHidden("#error"));
+});
+
+test("a photo of 100 megapixels is painted at a smaller size, and can be cancelled at its own", async () => {
+  const page = await fresh();
+  await as(page, "#size", "1024");
+  await page.setInputFiles("#pick", file("large.png"));
+  await painted(page);
+  assert.match(await page.textContent("#status"), /1024 × 1024 px/);
+  await page.$eval("#status", (status) => (status.textContent = ""));
+  await as(page, "#size", "0");
+  await page.waitForFunction(() => document.getElementById("progress").hasAttribute("value"), null, { timeout: 120_000 });
+  await page.click("#cancel");
+  assert.match(await page.textContent("#status"), /Stopped/);
+  assert.ok(await page.isHidden("#work"));
+  await as(page, "#size", "1024");
+  await painted(page);
+});
+
+test("a change while it paints gives up the old picture; a tab closed in the middle harms nothing", async () => {
+  const page = await fresh();
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await page.waitForSelector("#work:visible");
+  await style(page, "mondrian");
+  await style(page, "udnie");
+  await painted(page);
+  assert.equal((await downloaded(page, "#download")).name, "coffee-udnie.jpg");
+  await style(page, "scream");
+  await page.close();
+  const next = await visit(context, site.url);
+  await next.setInputFiles("#pick", file("coffee.png"));
+  await painted(next);
+  assert.deepEqual(next.faults, []);
+});
+
+test("after the first visit it works without a network, isolated for threads though the host sends no headers", async () => {
+  const page = await fresh();
+  await page.waitForSelector("#offline:visible");
+  await page.waitForFunction(() => crossOriginIsolated);
+  site.state.off = true;
+  await page.reload();
+  await page.waitForSelector("body[data-ready]");
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  assert.ok(await page.evaluate(() => crossOriginIsolated));
+  const size = await page.evaluate(async () => {
+    let sum = 0;
+    for (const name of await caches.keys()) {
+      const cache = await caches.open(name);
+      for (const key of await cache.keys()) sum += (await (await cache.match(key)).blob()).size;
+    }
+    return sum;
+  });
+  assert.ok(size < 7_000_000, `${size}`); // the guide says 6 MB
+});
+
+test("without a service worker it works too, with one thread", async () => {
+  const page = await fresh("", { serviceWorkers: "block" });
+  assert.match(await page.textContent("#engine"), /one thread/);
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  assert.ok(await page.isHidden("#offline"));
+});
+
+test("a keyboard is enough", async () => {
+  const page = await fresh();
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "pick");
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  await page.focus("#split");
+  await page.keyboard.press("End");
+  assert.equal(await page.inputValue("#split"), "100");
+  await page.focus("#styles :checked");
+  await again(page, () => page.keyboard.press("ArrowRight"));
+  assert.equal(await page.$eval("#styles :checked", (radio) => radio.parentElement.textContent), "Udnie");
+  await page.focus("#strength");
+  await page.keyboard.press("ArrowLeft");
+  assert.equal(await page.textContent("#strength-value"), "99 %");
+  const reached = new Set();
+  for (let i = 0; i < 14; i++) {
+    await page.keyboard.press("Tab");
+    reached.add(await page.evaluate(() => document.activeElement.id));
+  }
+  for (const id of ["colors", "size", "format", "download", "pick-more"]) assert.ok(reached.has(id), id);
+});
+
+for (const [name, options] of Object.entries({
+  "a desktop, light": { colorScheme: "light" },
+  "a desktop, dark": { colorScheme: "dark" },
+  "a phone, light": { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme: "light" },
+  "a phone, dark": { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, colorScheme: "dark" },
+})) {
+  test(`axe finds nothing, and nothing is wider than the window: ${name}`, async () => {
+    const page = await fresh("", { ...options, bypassCSP: true });
+    for (const step of ["empty", "painted"]) {
+      if (step === "painted") {
+        await page.setInputFiles("#pick", [file("coffee.png"), file("chelsea.jpg")]);
+        await painted(page);
+        await page.selectOption("#second", { label: "Scream" });
+        await painted(page);
+      }
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => axe.run());
+      assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], step);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, step);
+    }
+    if (process.env.SCREENSHOTS) {
+      await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name.replace(/^a /, "").replace(", ", "-")}.png`), fullPage: true });
+    }
+  });
+}
