@@ -89,6 +89,7 @@ for rank, (name, command) in enumerate(COMMANDS.items()):
         help_epilogue=f"Example: fastnst {command.example}",
         sort_key=rank,
     )
+app.register_install_completion_command()
 app.command("fastnst.bench.commands:bench", name="bench", help="Measure ratios and looks.", sort_key=len(COMMANDS))
 
 

@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -267,3 +269,27 @@ def test_a_new_user_trains_and_paints_from_an_empty_folder(tmp_path) -> None:
     some = fastnst("apply", "photos", "--style", "wave", "-o", "painted")
     assert some.returncode == 3 and b"bad.jpg" in some.stderr
     assert (tmp_path / "painted" / "good.png").exists()
+
+
+def test_the_shell_completes_commands_flags_and_values(tmp_path) -> None:
+    if shutil.which("bash") is None:
+        pytest.skip("there is no bash")
+    binaries = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "SHELL": "/bin/bash",
+        "PATH": f"{binaries}:{os.environ['PATH']}",
+    }
+    environment.pop("XDG_DATA_HOME", None)
+    install = [sys.executable, "-m", "fastnst", "--install-completion"]
+    subprocess.run(install, env=environment, check=True, capture_output=True)
+    script = """
+    source "$HOME/.bashrc"
+    complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _fastnst; echo "${COMPREPLY[*]}"; }
+    complete_words fastnst ap
+    complete_words fastnst export --styles
+    complete_words fastnst export --precision ""
+    """
+    said = subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines() == ["apply", "--styles-as-input", "float32 float16 int8"]

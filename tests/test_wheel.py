@@ -30,7 +30,9 @@ def test_the_wheel_carries_recipes_styles_and_the_sample_but_no_tests(wheel) -> 
 
 def test_the_wheel_has_the_page_and_is_small_enough_to_be_downloaded_with_patience(wheel) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"fastnst/serving/site/{name}" for name in ("index.html", "ort/runtime.bin", "network/weights.bin")} <= names
+    assert {
+        f"fastnst/serving/site/{name}" for name in ("index.html", "ort/runtime.bin", "network/weights.bin")
+    } <= names
     assert not [name for name in names if name.startswith("web/") or "node_modules" in name]
     assert wheel.stat().st_size < 45e6
 

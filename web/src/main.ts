@@ -278,7 +278,9 @@ function listen(): void {
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   $("styles").addEventListener("change", () => void paint());
   $("second").addEventListener("change", () => {
-    $("mixing").hidden = $<HTMLSelectElement>("second").value === "-1";
+    const second = $<HTMLSelectElement>("second");
+    $("mixing").hidden = second.value === "-1";
+    $("mix-name").textContent = `Share of ${second.selectedOptions[0]!.text}`;
     void paint();
   });
   for (const id of ["mix", "size"]) $(id).addEventListener("change", () => void paint());

@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-4f3ad758970724ca";
+const cacheName = "fastnst-ce3c753171f21072";
 const files = [
  "./",
  "THIRD_PARTY.txt",
