@@ -159,6 +159,7 @@ def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
     return about
 
 
+@torch.no_grad()  # with gradients, norms run the way that is for training
 def _onnx(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], outputs: list[str]) -> Any:
     """A graph with free sizes of the image, and weights in float16."""
     program = torch.onnx.export(

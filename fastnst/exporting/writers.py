@@ -153,7 +153,8 @@ class Graph:
         """The `torch.export` program, with free batch, height and width."""
         free = {axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)}
         shapes = tuple(free if name == INPUT else None for name in self.inputs)
-        program = torch.export.export(self.module, tuple(self.inputs.values()), dynamic_shapes=shapes)
+        with torch.no_grad():  # with gradients, the norms of all styles run the way that is for training
+            program = torch.export.export(self.module, tuple(self.inputs.values()), dynamic_shapes=shapes)
         for node in program.graph.nodes:
             node.meta.pop("stack_trace", None)  # names the folders of this machine
         return program

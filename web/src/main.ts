@@ -91,15 +91,13 @@ async function paint(): Promise<void> {
   $("viewer").hidden = false;
   working(true);
   say(document.body.dataset.ready ? "Painting …" : "Loading the painter …");
-  const started = performance.now();
   try {
     const reply = await painter.ask(request(photo));
     if (reply.kind !== "after") return;
     show("after", reply.bitmap);
     painted = true;
     $("frame").classList.add("painted");
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    say(`${photo.file.name}: ${size.width} × ${size.height} px, painted in ${seconds}\u00a0s`);
+    say(`${photo.file.name} is painted: ${size.width} × ${size.height}\u00a0px`);
     working(false);
   } catch (error) {
     if (photo === current && !painter.busy) failed(photo, error);

@@ -174,7 +174,7 @@ test("EXIF orientation is honoured, and JPEG comes out", async () => {
   const page = await fresh();
   await page.setInputFiles("#pick", file("turned.jpg"));
   await painted(page);
-  assert.match(await page.textContent("#status"), /160 × 240 px/);
+  assert.match(await page.textContent("#status"), /160 × 240\u00a0px/);
   const { name, data } = await downloaded(page, "#download");
   assert.equal(name, "turned-starry_night.jpg");
   assert.deepEqual([...data.subarray(0, 3)], [0xff, 0xd8, 0xff]);
@@ -248,7 +248,7 @@ test("a photo of 100 megapixels is painted at a smaller size, and can be cancell
   await as(page, "#size", "1024");
   await page.setInputFiles("#pick", file("large.png"));
   await painted(page);
-  assert.match(await page.textContent("#status"), /1024 × 1024 px/);
+  assert.match(await page.textContent("#status"), /1024 × 1024\u00a0px/);
   await page.$eval("#status", (status) => (status.textContent = ""));
   await as(page, "#size", "0");
   await page.waitForFunction(() => document.getElementById("progress").hasAttribute("value"), null, { timeout: 120_000 });

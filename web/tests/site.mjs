@@ -42,7 +42,7 @@ export async function visit(context, url) {
 
 /** Waits until the picture is painted. */
 export async function painted(page, timeout = 120_000) {
-  await page.waitForFunction(() => /painted in/.test(document.getElementById("status").textContent), null, { timeout });
+  await page.waitForFunction(() => /is painted/.test(document.getElementById("status").textContent), null, { timeout });
 }
 
 /** The file that a button downloads. */

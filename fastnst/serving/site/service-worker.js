@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-ce3c753171f21072";
+const cacheName = "fastnst-832d5614b5271434";
 const files = [
  "./",
  "THIRD_PARTY.txt",
