@@ -62,9 +62,8 @@ class Service:
     @property
     def app(self) -> ASGIApp:
         """The application."""
+        painting = [Route("/stylize", self.stylize, methods=["POST"]), Route("/styles", self.styles)]
         routes = [
-            Route("/v1/stylize", self.stylize, methods=["POST"]),
-            Route("/v1/styles", self.styles),
             Route("/openapi.json", self.openapi),
             Route("/docs", self.docs),
             Route("/livez", self.live),
@@ -73,8 +72,14 @@ class Service:
         ]
         page = StaticFiles(directory=SITE, html=True)
         handlers: Any = {HTTPException: _http_error, Refusal: self._refused, Busy: self._busy, Exception: _bug}
-        app = Starlette(routes=[*routes, Mount("/", page)], exception_handlers=handlers, lifespan=self._lifespan)
-        return Watch(app, self.metrics, frozenset(route.path for route in routes))
+        app = Starlette(
+            routes=[Mount("/v1", routes=painting), *routes, Mount("/", page)],
+            exception_handlers=handlers,
+            lifespan=self._lifespan,
+        )
+        return Watch(
+            app, self.metrics, {*(f"/v1{route.path}" for route in painting), *(route.path for route in routes)}
+        )
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -227,7 +232,7 @@ class Watch:
         addresses: Those that there are; all others are one in the numbers.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, addresses: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, addresses: set[str]) -> None:
         self._app, self._metrics, self._addresses = app, metrics, addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
