@@ -24,7 +24,7 @@ from fastnst.images.read import load_image
 from fastnst.networks.exported import INPUT, OUTPUT, STYLE
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 from fastnst.networks.style_file import StyleFile
-from fastnst.painting.stylizer import MOST_PIECES
+from fastnst.painting.passes import MOST_PIECES
 from fastnst.painting.tiles import MARGIN, PIECE, normalised_as, pieces
 
 WEIGHTS = "weights.bin"

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from project import EXACT
 
 from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
@@ -34,9 +34,7 @@ def start(folder) -> Iterator[Start]:
 
     def begin() -> "subprocess.Popen[str]":
         command = ["apply", "in", "--watch", "--style", "day", "-o", "out", "--json", "--runtime", "torch"]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "fastnst", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        process = subprocess.Popen([*EXACT, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         running.append(process)
         return process
 
@@ -126,7 +124,7 @@ def test_what_contradicts_itself_is_told_at_once(words, message, folder, capsys)
 def test_raw_frames_come_out_as_they_came_in(steady, folder) -> None:
     frames = np.stack([np.asarray(photo((48, 34))), 255 - np.asarray(photo((48, 34)))])
     flags = ("--steady",) if steady else ()
-    command = [sys.executable, "-m", "fastnst", "apply", "-", "--frame-size", "48x34", "--style", "day", *flags]
+    command = [*EXACT, "apply", "-", "--frame-size", "48x34", "--style", "day", *flags]
     done = subprocess.run([*command, "--runtime", "torch"], input=frames.tobytes(), capture_output=True, check=True)
     painted = np.frombuffer(done.stdout, np.uint8).reshape(frames.shape)
     expected = np.stack([Stylizer("day", device="cpu")(frame) for frame in frames])
@@ -137,7 +135,7 @@ def test_raw_frames_come_out_as_they_came_in(steady, folder) -> None:
 
 def test_an_input_that_ends_within_a_frame_is_told_after_the_whole_ones(folder) -> None:
     frame = np.asarray(photo((48, 34))).tobytes()
-    command = [sys.executable, "-m", "fastnst", "apply", "-", "--frame-size", "48x34", "--style", "day"]
+    command = [*EXACT, "apply", "-", "--frame-size", "48x34", "--style", "day"]
     done = subprocess.run(command, input=frame + frame[:100], capture_output=True, check=False)
     assert done.returncode == 2 and len(done.stdout) == len(frame)
     assert b"ends within a frame: 100 bytes of 4896" in done.stderr

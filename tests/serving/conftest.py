@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 from PIL import Image
+from project import EXACT
 
 pytest.importorskip("uvicorn")
 
@@ -104,7 +104,7 @@ def start(sky, tmp_path_factory) -> Iterator[Start]:
         (folder / "temporary").mkdir()
         environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1"}
         environment |= {"FASTNST_API_KEY": key} if key else {}
-        command = [sys.executable, "-m", "fastnst", "serve", "--style", "day", "--port", "0", "--threads", "1"]
+        command = [*EXACT, "serve", "--style", "day", "--port", "0", "--threads", "1"]
         process = subprocess.Popen(
             [*command, "--runtime", "torch", *flags], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
         )
