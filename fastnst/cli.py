@@ -42,7 +42,7 @@ COMMANDS = {
         "training", "Train what paints like any painting.", "train-universal --data my_photos --budget 1h"
     ),
     "train-base": Command(
-        "training", "Train a start for every style.", "train-base --paintings my_paintings --data my_photos --budget 8h"
+        "training", "Train a start for every style.", "train-base --paintings art --data my_photos --budget 8h"
     ),
     "optimize": Command("baseline", "Stylize one photo slowly (Gatys).", "optimize photo.jpg --style painting.jpg"),
     "compare": Command(
