@@ -218,8 +218,11 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
         if path_of_style := _file_with({name}):
             return path_of_style, {name: 1.0}
         raise
-    if path.suffix == SUFFIX and read_info(path).get("kind") == UNIVERSAL:
-        raise StyleFileError(f"{name} is the network that paints like any picture: give one, --style painting.jpg")
+    if path.suffix == SUFFIX and (kind := read_info(path).get("kind")) in (UNIVERSAL, PREDICTOR):
+        instant = " --instant" if kind == PREDICTOR else ""
+        raise StyleFileError(
+            f"{name} is a network that paints like any picture: give one, --style painting.jpg{instant}"
+        )
     return path, None
 
 

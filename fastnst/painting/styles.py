@@ -15,6 +15,7 @@ from rich.text import Text
 
 from fastnst.base.versions import installed_version
 from fastnst.networks.catalog import (
+    PREDICTOR,
     SHIPPED,
     SOURCE_TREE,
     UNIVERSAL,
@@ -28,6 +29,11 @@ from fastnst.networks.presets import PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
+#: Kinds of files that paint like any picture: the flags that take them, and what each is for.
+ANY_PAINTING = {
+    UNIVERSAL: ("--style painting.jpg", "a first look"),
+    PREDICTOR: ("--style painting.jpg --instant", "videos; young"),
+}
 #: The purpose of each network size.
 PURPOSES = {"small": "photos", "live": "video, camera", "johnson": "the paper's"}
 
@@ -44,9 +50,10 @@ def print_styles(*, as_json: bool) -> None:
         if as_json:
             print(json.dumps({"file": str(path), **_without_preview(style)}))
             continue
-        if style.get("kind") == UNIVERSAL:
-            cells = (path.stem, "any painting: --style painting.jpg", style["network"]["encoder"])
-            table.add_row(*map(_whole_words, cells), f"{path.stat().st_size / 1e6:.1f}", "a first look")
+        if (kind := style.get("kind")) in ANY_PAINTING:
+            flags, purpose = ANY_PAINTING[kind]
+            cells = (path.stem, f"any painting: {flags}", style["network"].get("encoder", "predicted"))
+            table.add_row(*map(_whole_words, cells), f"{path.stat().st_size / 1e6:.1f}", purpose)
             continue
         size = _size(style["network"])
         cells = (path.stem, ", ".join(each["name"] for each in style["styles"]), size)
@@ -62,8 +69,8 @@ def describe_style(name: str, *, as_json: bool) -> None:
     Raises:
         StyleFileError: No such style.
     """
-    if name == UNIVERSAL:
-        _describe_universal(find_style_file(name), as_json=as_json)
+    if name in ANY_PAINTING:
+        _describe_network(find_style_file(name), as_json=as_json)
         return
     path, mix = find_mix(name)
     style = _without_preview(read_info(path))
@@ -90,21 +97,30 @@ def describe_style(name: str, *, as_json: bool) -> None:
     _print_facts({name: fact for name, fact in facts.items() if fact})
 
 
-def _describe_universal(path: Path, *, as_json: bool) -> None:
-    """Print the description of the network that paints like any picture."""
+def _describe_network(path: Path, *, as_json: bool) -> None:
+    """Print the description of a network that paints like any picture."""
     info = read_info(path)
     if as_json:
         print(json.dumps({"file": str(path), **info}))
         return
-    decibels = ", ".join(f"{value:.1f}" for value in info["held_out"].values())
+    flags, _ = ANY_PAINTING[info["kind"]]
+    held_out, photos = info["held_out"], f"{info['data']['held_out']} photos for validation"
+    decibels = ", ".join(f"{value:.1f}" for name, value in held_out.items() if name.startswith("psnr"))
+    losses = ", ".join(f"{part} {value:.3f}" for part, value in held_out.items())
+    channels = ", ".join(map(str, info["network"].get("channels", ())))
     facts = {
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
-        "paints like": "any picture, without training: --style painting.jpg",
-        "encoder": f"{info['network']['encoder']}, {', '.join(map(str, info['network']['channels']))} channels",
+        "paints like": f"any picture, without training: {flags}",
+        **({"encoder": f"{info['network']['encoder']}, {channels} channels"} if channels else {}),
         "trained": f"{info['steps']} steps, {info['seconds'] / 60:.1f} min",
         "on": info["hardware"],
         "photos": f"{info['data']['photos']} from {info['data']['source']}",
-        "reconstruction": f"{decibels} dB from levels 1 to 5, {info['data']['held_out']} photos for validation",
+        **({"paintings": f"{info['paintings']}"} if "paintings" in info else {}),
+        **(
+            {"reconstruction": f"{decibels} dB from levels 1 to 5, {photos}"}
+            if decibels
+            else {"validation loss": f"{losses}; {photos}"}
+        ),
         "versions": ", ".join(f"{package} {each}" for package, each in info["versions"].items()),
     }
     _print_facts(facts)
