@@ -14,7 +14,7 @@ const [made, committed] = process.argv.slice(2).map((folder) => {
 const names = [...new Set([...made.keys(), ...committed.keys()])].sort();
 const different = names.filter((name) => !made.get(name)?.equals(committed.get(name) ?? Buffer.alloc(0)));
 if (different.length > 0) {
-  console.error(`the built page is not that of web/: ${different.join(", ")}; cd web && npm ci && npm run build`);
+  console.error(`the built page is not that of web/: ${different.join(", ")}; cd web && npm install && npm run build`);
   process.exit(1);
 }
 console.log(`${names.length} files are equal`);
