@@ -27,7 +27,7 @@ from fastnst.networks.network import (
     TransformationNetwork,
     UpsampleConvNorm,
 )
-from fastnst.networks.presets import PrecisionName, RuntimeName
+from fastnst.networks.presets import RuntimeName
 
 #: Total pixels from which `auto` takes OpenVINO. Its import, graph, compilation and first picture take 0.17 s on
 #: two threads of the measured CPU; a megapixel then takes 0.02 to 0.07 s less with `small`, 0.54 s with `johnson`.
@@ -43,8 +43,6 @@ class Runtime:
         style: Weights `(1, num_styles)`.
         device: Where to compute.
         name: `torch`, `openvino`, or `auto`: torch, until OpenVINO's start-up pays for the number of pixels.
-        precision: `float32`, or `auto`: bfloat16 on a CPU with units for it. That is two to three times as fast, and 56
-            to 61 dB from float32; a pixel differs by up to 8 of 255 levels.
 
     Raises:
         UserError: OpenVINO is asked for and not installed, or not on a CPU. If it is broken, the first call raises this
@@ -52,12 +50,7 @@ class Runtime:
     """
 
     def __init__(
-        self,
-        network: TransformationNetwork,
-        style: Tensor,
-        device: torch.device,
-        name: RuntimeName = "auto",
-        precision: PrecisionName = "auto",
+        self, network: TransformationNetwork, style: Tensor, device: torch.device, name: RuntimeName = "auto"
     ) -> None:
         if name == "openvino":
             if device.type != "cpu":
@@ -67,14 +60,20 @@ class Runtime:
         self._layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self.network = network.to(device).to(memory_format=self._layout)
         self.style = style.to(device)
-        self._bfloat16 = precision == "auto" and has_bfloat16_units(device)
+        self._bfloat16 = has_bfloat16_units(device)
         self._openvino: dict[bool, OpenVINONetwork] = {}  # by whether it computes in bfloat16
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
         self._name = name
         self._lock = Lock()
 
     def __call__(self, images: Tensor, *, exact: bool = False) -> Tensor:
-        """Stylize images `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16; if exact, in float32."""
+        """Stylize images.
+
+        Args:
+            images: `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16.
+            exact: Compute in float32, on a CPU with units for bfloat16 too. There, bfloat16 is two to three times as
+                fast, and 56 to 61 dB from float32; a pixel differs by up to 8 of 255 levels.
+        """
         bfloat16 = self._bfloat16 and not exact
         by_openvino = self._openvino_if_it_pays(images, bfloat16)
         return by_openvino(images) if by_openvino else self._by_torch(images, bfloat16)

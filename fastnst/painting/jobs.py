@@ -6,7 +6,7 @@ Imports neither torch nor anything that does, so that bad input is answered at o
 import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -59,15 +59,15 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     Raises:
         UserError: No photo, no such style, settings that contradict each other, or an output that must not be written.
     """
-    check_style(
-        settings.style, instant=settings.instant
-    )  # a wrong style is the commonest mistake: say so before anything else
+    # A wrong style is the commonest mistake: say so before anything else.
+    check_style(settings.style, instant=settings.instant)
     _check_settings(settings)
-    found = _once(_find_all(photos))
+    places = _once(_find_all(photos))
+    found = list(places.values())
     if not found:
         raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
     jobs = _told_apart(_with_outputs(found, settings))
-    _check_outputs(jobs, settings)
+    _check_outputs(jobs, settings, places.keys() - {"-"})
     if settings.format and any(is_video(job.photo) for job in jobs):
         log.warning("--format is for photos: videos have that of --output, or their own")
     return jobs
@@ -197,12 +197,12 @@ def _find(name: str) -> Iterator[Found]:
         raise ImageError(f"{path}: no such file")
 
 
-def _once(photos: Iterable[Found]) -> list[Found]:
-    """The first of each photo."""
+def _once(photos: Iterable[Found]) -> dict[str, Found]:
+    """The first of each photo, by its real path; standard input by `-`."""
     first: dict[str, Found] = {}
     for found in photos:
         first.setdefault("-" if found.photo == STDIO else os.path.realpath(found.photo), found)
-    return list(first.values())
+    return first
 
 
 def _with_outputs(photos: Sequence[Found], settings: ApplySettings) -> Iterator[Job]:
@@ -228,19 +228,19 @@ def _with_outputs(photos: Sequence[Found], settings: ApplySettings) -> Iterator[
     else:
         if output is not None and output.suffix and not output.exists() and len(photos) == 1 and not first.listed:
             check_suffix(output)  # `out.xyz` is meant as a file
+        paintings = find_paintings(settings.style)  # once: this reads the headers of all styles
+        style = painted_name(paintings) if paintings else file_part(settings.style)
         for found in photos:
-            yield Job(found.photo, Path() if found.error else _output_of(found, settings), found.error)
+            yield Job(found.photo, Path() if found.error else _output_of(found, settings, style), found.error)
 
 
-def _output_of(found: Found, settings: ApplySettings) -> Path:
+def _output_of(found: Found, settings: ApplySettings, style: str) -> Path:
     """The file that a photo becomes: in the folder asked for, or beside it."""
     suffix = f".{settings.format}".replace("jpeg", "jpg") if settings.format else found.relative.suffix
     suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
     suffix = suffix_for(found.photo) if is_video(found.photo) else suffix
     if settings.output is not None:
         return settings.output / found.relative.with_suffix(suffix)
-    paintings = find_paintings(settings.style)
-    style = painted_name(paintings) if paintings else file_part(settings.style)
     return found.beside / f"{found.relative.stem}-{style}{suffix}"
 
 
@@ -264,9 +264,8 @@ def _told_apart(jobs: Iterable[Job]) -> list[Job]:
     return [replace(job, output=names.get(index, job.output)) for index, job in enumerate(jobs)]
 
 
-def _check_outputs(jobs: Sequence[Job], settings: ApplySettings) -> None:
+def _check_outputs(jobs: Sequence[Job], settings: ApplySettings, photos: Collection[str]) -> None:
     """Refuse, before any work, to overwrite photos or the mask, or without being asked to, existing files."""
-    photos = {os.path.realpath(job.photo) for job in jobs if job.photo != STDIO}
     given = [settings.mask] if settings.mask else []
     masks = {os.path.realpath(mask) for mask in (*given, *(region.mask for region in regions_of(settings)))}
     taken: dict[str, Path] = {}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -33,9 +34,11 @@ class Pass:
     Attributes:
         device: Where to compute.
         network: Computes tiles; None for an exported file.
+        exact: Whether to compute in float32 on every device.
     """
 
     tile_pass = TILE_PASS
+    exact = False
 
     def __init__(self, device: torch.device, network: TransformationNetwork | UniversalPainter | None) -> None:
         self.device, self.network = device, network
@@ -62,7 +65,7 @@ class Pass:
         if self.device.type == "cuda" and photos.device.type == "cpu":
             photos = photos.pin_memory()  # copies in the background need pinned memory
         moved = photos.to(self.device, non_blocking=True)
-        with reduced_precision(self.device):
+        with nullcontext() if self.exact else reduced_precision(self.device):
             stylized = paint(_enlarged(moved))
         return stylized[..., :height, :width].to(photos)
 
@@ -84,20 +87,22 @@ class TrainedPass(Pass):
         whole: Stylizes what is not cut into tiles: a runtime, or an exported file.
         name: Of the style, for messages.
         device: Where to compute.
+        exact: Whether to compute in float32 on every device.
     """
 
-    def __init__(self, whole: Callable[[Tensor], Tensor], name: str, device: torch.device) -> None:
+    def __init__(self, whole: Callable[..., Tensor], name: str, device: torch.device, *, exact: bool = False) -> None:
         super().__init__(device, whole.network if isinstance(whole, Runtime) else None)
+        self.exact = exact
         self._whole, self._name = whole, name
 
     def painting(self, photo: Reader, size: Size, stroke: float, *, in_tiles: bool, exact: bool = False) -> Reader:
         """A stylized photo, with strokes larger by a factor.
 
         For larger strokes the photo is first stylized at a smaller size. The result is enlarged by at most 2 and
-        stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs. Tiles, whose
-        edges must match, and what is to be exact are computed in float32.
+        stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs. On a CPU, what
+        is to be exact is computed in float32, and so are tiles, whose edges must match.
         """
-        once = self._in_tiles if in_tiles else partial(self._as_a_whole, exact=exact)
+        once = self._in_tiles if in_tiles else partial(self._as_a_whole, exact=exact or self.exact)
         now = _divided(size, stroke)
         picture = once(scaled(photo, size, now), now)
         while stroke > 1:

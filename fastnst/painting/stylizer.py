@@ -60,15 +60,14 @@ class Stylizer:
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
             exported file such as `wave.onnx`, which its own runtime runs on the CPU (with `weights` if it holds several
-            styles). Or any painting, such as
-            `"painting.jpg"` or `"sample:wave"`, or a blend, `"painting.jpg:0.6,other.jpg:0.4"`: universal style
-            transfer, which needs no training.
+            styles). Or any painting, such as `"painting.jpg"` or `"sample:wave"`, or a blend,
+            `"painting.jpg:0.6,other.jpg:0.4"`: universal style transfer, which needs no training.
         weights: Weights of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
             start, see `runtime.PAYS_FROM`.
-        precision: `float32`, or `auto`: bfloat16 for uint8 photos that fit into memory as a whole, on a CPU with units
-            for it (Intel's AMX). That is 2 to 3 times as fast, and 56 to 61 dB from float32.
+        precision: `float32`, or `auto`: for uint8 photos that fit into memory as a whole, bfloat16 on a CPU with units
+            for it (Intel's AMX), which is 2 to 3 times as fast, and 56 to 61 dB from float32; float16 on CUDA.
         instant: Predict a trained style from the paintings, in place of universal style transfer: as fast as any
             trained style.
 
@@ -99,6 +98,8 @@ class Stylizer:
                 raise UserError(f"{style} has a runtime of its own: leave out --runtime {runtime}")
             if precision != "auto":
                 raise UserError(f"{style} has a precision of its own: leave out --precision {precision}")
+            if instant:
+                raise UserError(f"instant predicts a style from a painting, and {style} is none")
             exported = load_exported(Path(style), device=device)
             self.name, self.device = str(exported.info["name"]), torch.device("cpu")
             whole: Callable[..., Tensor] = exported
@@ -130,8 +131,8 @@ class Stylizer:
             path, mix = find_mix(str(style))
             trained, weights = load_style(path), weights or mix
             self.name = str(trained.info["name"])
-        whole = Runtime(trained.network, style_row(trained, weights), self.device, runtime, precision)
-        self._pass = TrainedPass(whole, self.name, self.device)
+        whole = Runtime(trained.network, style_row(trained, weights), self.device, runtime)
+        self._pass = TrainedPass(whole, self.name, self.device, exact=precision == "float32")
 
     @overload
     def __call__(self, photo: Photo, *, strength: float | Tensor = 1.0, **look: Unpack[Look]) -> Photo: ...

@@ -9,7 +9,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from fastnst.base.devices import choose_device, multiplies_bfloat16
-from fastnst.networks.catalog import UNIVERSAL, find_style_file
+from fastnst.networks.catalog import UNIVERSAL, find_style_file, read_info
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import PRESETS
 from fastnst.perception.objective import load_loss_network, perceptual_loss
@@ -36,7 +36,7 @@ class PredictedStyles(Previews):
         trainer: Any = module
         first = trainer.paintings.num_training
         with torch.no_grad():
-            styles = [trainer.predictor(trainer.paintings.statistics([first + place])) for place in range(2)]
+            styles = [trainer.predicted([first + place]) for place in range(2)]
             return [photos, *(paint(trainer.network, photos, numbers) for numbers in styles)]
 
 
@@ -58,12 +58,12 @@ def train_base(settings: BaseSettings, *, started: float | None = None, folder: 
 
 
 def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTrainer:
-    network = TransformationNetwork(**PRESETS[settings.network])
+    earlier = load_predictor(Path(settings.init_from)) if settings.init_from else None  # refuses other files
+    network = TransformationNetwork(**_sizes(settings))
     predictor = StylePredictor(numbers_of(network))
-    if settings.init_from and not settings.resume:
-        earlier, its_predictor = load_predictor(Path(settings.init_from))
-        network.load_state_dict(earlier.state_dict())
-        predictor.load_state_dict(its_predictor.state_dict())
+    if earlier:
+        network.load_state_dict(earlier[0].state_dict())
+        predictor.load_state_dict(earlier[1].state_dict())
     else:
         predictor.encoder.load_state_dict(load_autoencoder(find_style_file(UNIVERSAL)).encoder.state_dict())
     objective = ObjectiveSettings()
@@ -72,11 +72,11 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
     paintings = PaintingFolder(
         settings.paintings,
         STYLE_SIDE * settings.crop_size,
-        statistics=predictor.statistics,
-        style_targets=lambda painting: loss.style_targets([painting]),
+        statistics=lambda painting: predictor.statistics(painting.to(predictor.center.device)),
+        style_targets=lambda painting: loss.style_targets([painting.to(predictor.center.device)]),
         most=settings.max_paintings,
     )
-    if not settings.init_from and not settings.resume:
+    if not earlier and not settings.resume:
         predictor.fit(paintings.statistics(list(range(paintings.num_training))))
     if not settings.quiet:
         log.info("%d paintings, %d of them held out", len(paintings.paths), paintings.num_held_out)
@@ -86,10 +86,17 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
     )
 
 
+def _sizes(settings: BaseSettings) -> dict[str, int]:
+    """Arguments of the network: those of the file to go on from, or of the preset."""
+    if settings.init_from:
+        return dict(read_info(Path(settings.init_from))["network"])
+    return {**PRESETS[settings.network], "num_styles": 1}
+
+
 def _save(settings: BaseSettings, path: Path, module: BaseTrainer, info: dict[str, Any]) -> None:
     about = {
         **info,
-        "network": {**PRESETS[settings.network], "num_styles": 1},
+        "network": _sizes(settings),
         "paintings": module.paintings.num_training,
         "painting_side": STYLE_SIDE * settings.crop_size,
         "settings": {**info["settings"], "paintings": [Path(each).name for each in settings.paintings]},

@@ -82,12 +82,12 @@ class BaseTrainer(TimedModule):
         first = (self.global_step * self.trainer.world_size + self.global_rank) * count
         drawn = np.random.default_rng([self.seed, first]).integers(self.paintings.num_training, size=count)
         styles = drawn.tolist()
-        numbers = self._numbers(styles)
+        numbers = self.predicted(styles)
         stylized = within(paint(self.network, photos, numbers), self.margin)
         photos = within(photos, self.margin)
         targets = self.once(batch.draws, lambda: self.perceptual_loss.content_targets(photos))
         each = self.perceptual_loss(
-            stylized, targets, torch.eye(count), style_targets=self.paintings.style_targets(styles)
+            stylized, targets, torch.eye(count, device=self.device), style_targets=self._style_targets(styles)
         )
         losses = each.mean()
         if self.global_step % LOG_EVERY == 0:
@@ -98,11 +98,14 @@ class BaseTrainer(TimedModule):
             loss = loss + BORDER_WEIGHT * border.mean()
         return loss
 
-    def _numbers(self, styles: list[int]) -> Tensor:
+    def predicted(self, styles: list[int]) -> Tensor:
         """The predictor's numbers for paintings, in float32."""
         with torch.autocast(self.device.type, enabled=False):
-            numbers: Tensor = self.predictor(self.paintings.statistics(styles))
+            numbers: Tensor = self.predictor(self.paintings.statistics(styles).to(self.device))
             return numbers
+
+    def _style_targets(self, styles: list[int]) -> dict[str, Tensor]:
+        return {layer: matrix.to(self.device) for layer, matrix in self.paintings.style_targets(styles).items()}
 
     def validation_step(self, batch: PhotoBatch, batch_idx: int) -> None:
         """Losses of validation photos, each in the style of a held-out painting, in float32."""
@@ -110,12 +113,12 @@ class BaseTrainer(TimedModule):
         places = range(batch_idx * count, batch_idx * count + count)
         held_out = [self.paintings.num_training + place % self.paintings.num_held_out for place in places]
         with torch.autocast(self.device.type, enabled=False):
-            numbers = self._numbers(held_out)
+            numbers = self.predicted(held_out)
             each = self.perceptual_loss(
                 paint(self.network, batch.photos, numbers),
                 self.perceptual_loss.content_targets(batch.photos),
-                torch.eye(count),
-                style_targets=self.paintings.style_targets(held_out),
+                torch.eye(count, device=self.device),
+                style_targets=self._style_targets(held_out),
             )
         for name, value in each.mean()._asdict().items():
             self.log(f"held_out/{name}", value, batch_size=count, sync_dist=True)

@@ -17,7 +17,7 @@ FEWEST = HELD_OUT + 1
 
 
 class PaintingFolder:
-    """Paintings by number; statistics and targets are computed when first asked for, and kept in memory.
+    """Paintings by number; statistics and targets are computed when first asked for, and kept in main memory.
 
     Which are held out depends on their names alone. They have the last numbers.
 
@@ -68,7 +68,7 @@ class PaintingFolder:
         """For the predictor, `(B, F)`."""
         for number in numbers:
             if number not in self._statistics:
-                self._statistics[number] = self._statistics_of(self[number])
+                self._statistics[number] = self._statistics_of(self[number]).cpu()
         return torch.cat([self._statistics[number] for number in numbers])
 
     @torch.no_grad()
@@ -77,6 +77,6 @@ class PaintingFolder:
         for number in numbers:
             if number not in self._targets:
                 targets = self._targets_of(self[number])
-                self._targets[number] = {layer: matrix.bfloat16() for layer, matrix in targets.items()}
+                self._targets[number] = {layer: matrix.cpu().bfloat16() for layer, matrix in targets.items()}
         layers = self._targets[numbers[0]]
         return {layer: torch.cat([self._targets[number][layer].float() for number in numbers]) for layer in layers}

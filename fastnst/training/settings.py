@@ -203,7 +203,7 @@ class BaseSettings(NetworkSettings):
     max_paintings: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all]."""
     network: Annotated[NetworkName, WHAT] = "small"
-    """As for `train`."""
+    """As for `train`; with --init-from that of the file."""
     margin: Annotated[int, TRAINING, Parameter(validator=Number(gte=0))] = 48
     """Pixels around crops, for the network only."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 128

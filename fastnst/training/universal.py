@@ -34,21 +34,7 @@ class Reconstructions(Previews):
 def train_universal(
     settings: UniversalSettings, *, started: float | None = None, folder: Path = Path()
 ) -> dict[str, Any] | None:
-    """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`.
-
-    Args:
-        settings: Settings of the training.
-        started: `time.monotonic()` when the budget began; by default now.
-        folder: The folder of `checkpoints/` and `runs/`.
-
-    Returns:
-        The description in the file, and its `path`; None in all but the first process of a distributed run.
-
-    Raises:
-        UserError: Settings or files that cannot be used; nothing was changed.
-        TrainingError: The loss is no number; the last good checkpoint is kept.
-        Interrupted: A signal; the run was saved.
-    """
+    """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`; see `train_network`."""
     return train_network(settings, _module, _save, Reconstructions, COMMAND, started=started, folder=folder)
 
 

@@ -27,12 +27,10 @@ def save_autoencoder(path: Path, network: Autoencoder, info: dict[str, Any], *, 
         info: JSON values; needs `name` and `network`, with `channels` and `encoder` (`slim` or `vgg19`).
         replace: Whether a file that is there may be replaced.
     """
-    header = json.dumps({"format_version": FORMAT_VERSION, "kind": UNIVERSAL, "styles": [], **info})
     state = network.state_dict()
     if info["network"]["encoder"] == "vgg19":
         state = {name: value for name, value in state.items() if name.startswith("decoder.")}
-    weights = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
-    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
+    _write(path, UNIVERSAL, state, info, replace=replace)
 
 
 def load_autoencoder(path: Path) -> Autoencoder:
@@ -64,14 +62,9 @@ def save_predictor(
         info: JSON values; needs `name` and `network`, the arguments of `TransformationNetwork`.
         replace: Whether a file that is there may be replaced.
     """
-    header = json.dumps({"format_version": FORMAT_VERSION, "kind": PREDICTOR, "styles": [], **info})
     parts = {"network": network.state_dict(), "predictor": predictor.state_dict()}
-    weights = {
-        f"{part}.{name}": value.detach().cpu().half().contiguous()
-        for part, state in parts.items()
-        for name, value in state.items()
-    }
-    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
+    state = {f"{part}.{name}": value for part, its in parts.items() for name, value in its.items()}
+    _write(path, PREDICTOR, state, info, replace=replace)
 
 
 def load_predictor(path: Path) -> tuple[TransformationNetwork, StylePredictor]:
@@ -114,6 +107,12 @@ def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> St
 def painting_side(path: Path) -> int:
     """The short side in pixels of the paintings from which a predictor's file predicts."""
     return int(read_info(path)["painting_side"])
+
+
+def _write(path: Path, kind: str, state: dict[str, Tensor], info: dict[str, Any], *, replace: bool) -> None:
+    header = json.dumps({"format_version": FORMAT_VERSION, "kind": kind, "styles": [], **info})
+    weights = {name: value.detach().cpu().half().contiguous() for name, value in state.items()}
+    write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
 
 
 def _as_described(path: Path, channels: list[int]) -> Autoencoder:

@@ -111,6 +111,8 @@ def test_a_runtime_that_cannot_be_had_gets_one_line(network, dusk, tmp_path, mon
         Runtime(network, MIX, torch.device("cuda"), "openvino")
     with pytest.raises(UserError, match=r"wave\.onnx has a runtime of its own: leave out --runtime torch"):
         Stylizer("wave.onnx", runtime="torch")
+    with pytest.raises(UserError, match=r"instant predicts a style from a painting, and wave\.onnx is none"):
+        Stylizer("wave.onnx", instant=True)
     with pytest.raises(UserError, match=r"wave\.onnx has a precision of its own: leave out --precision float32"):
         Stylizer("wave.onnx", precision="float32")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
@@ -139,6 +141,8 @@ def test_a_picture_survives_reduced_precision(dtype, tile, photo, monkeypatch) -
     painted = stylizer(photo, tile=tile)
     assert painted.dtype == torch.float32
     assert (50 if dtype == torch.float16 else 30) < psnr(painted, expected) < 90
+    exact = Stylizer("great_wave", device="cpu", runtime="torch", precision="float32")
+    assert torch.equal(exact(photo, tile=tile), expected)
 
 
 @pytest.mark.parametrize("error", [ImportError("libopenvino.so: no such file\nand more"), RuntimeError("no plugin")])
@@ -187,9 +191,8 @@ def test_bfloat16_comes_close_and_exact_is_float32(kind, name, monkeypatch) -> N
     pytest.importorskip(name)
     monkeypatch.setattr(module, "has_bfloat16_units", lambda device: True)
     network, photo = network_of(kind), torch.rand(1, 3, 48, 64)
-    runtime, exact = Runtime(network, MIX, CPU, name), Runtime(network, MIX, CPU, name, "float32")
+    runtime = Runtime(network, MIX, CPU, name)
     wanted = network(photo, MIX)
-    assert_close(exact(photo), wanted, rtol=0, atol=1e-4)
     assert_close(runtime(photo, exact=True), wanted, rtol=0, atol=1e-4)
     painted = runtime(photo)
     assert painted.dtype == torch.float32 and psnr(painted[0], wanted[0]) > 40

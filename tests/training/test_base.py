@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fastnst.base.errors import Interrupted, TrainingError
-from fastnst.networks.catalog import read_info
+from fastnst.networks.catalog import StyleFileError, find_style_file, read_info
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.training import base, base_trainer
@@ -20,6 +20,7 @@ from fastnst.training.train import train
 from fastnst.universal.file import load_predictor
 from fastnst.universal.predictor import paint
 
+SHIPPED_STYLE = find_style_file("great_wave").resolve()
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
 QUICK = BaseSettings(
     paintings=("paintings",),
@@ -89,6 +90,16 @@ def test_a_training_goes_on_from_a_file_of_an_earlier_one() -> None:
     train_base(replace(QUICK, steps=1, learning_rate=1e-12, name="first"))
     train_base(replace(QUICK, steps=1, learning_rate=1e-12, seed=1, init_from="checkpoints/first.safetensors"))
     assert same(weights(), weights("first"))
+
+
+def test_it_goes_on_with_the_network_of_the_file_whatever_the_preset(monkeypatch) -> None:
+    train_base(replace(QUICK, steps=1, learning_rate=1e-12, name="first"))
+    monkeypatch.setitem(base.PRESETS, "small", {**SHAPE, "half": 6})
+    train_base(replace(QUICK, steps=1, learning_rate=1e-12, init_from="checkpoints/first.safetensors"))
+    assert same(weights(), weights("first"))
+    assert read_info(Path("checkpoints/any.safetensors"))["network"] == {**SHAPE, "num_styles": 1}
+    with pytest.raises(StyleFileError, match="holds no predictor"):
+        train_base(replace(QUICK, name="other", init_from=str(SHIPPED_STYLE)))
 
 
 def test_every_photo_meets_another_painting_and_each_has_its_own_target(monkeypatch) -> None:
