@@ -166,7 +166,7 @@ def mean_2x2(maps: Tensor) -> Tensor:
 
 def mean_of_pixels(pixels: Tensor) -> Tensor:
     """As `mean_2x2`, but faster for few large maps; what is exported keeps the one operation that runtimes know."""
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return mean_2x2(pixels)
     rows = torch.lerp(pixels[..., :-1, :], pixels[..., 1:, :], 0.5)
     return torch.lerp(rows[..., :-1], rows[..., 1:], 0.5)
