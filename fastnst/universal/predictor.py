@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork
 from fastnst.universal.autoencoder import SLIM, STRIDE, Autoencoder
@@ -14,6 +15,7 @@ from fastnst.universal.autoencoder import SLIM, STRIDE, Autoencoder
 BOTTLENECK = 100  # numbers that say what a painting is like
 HIDDEN = 256
 EPS = 1e-6
+SMALLEST = 2 * STRIDE  # pixels a side; a reflection at the deepest level needs two positions
 
 
 class StylePredictor(nn.Module):
@@ -42,6 +44,12 @@ class StylePredictor(nn.Module):
         self.predict = nn.Linear(BOTTLENECK, numbers)
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)
+
+    def of(self, painting: Tensor) -> Tensor:
+        """The numbers `(1, numbers)` of a painting `(1, 3, H, W)` of any size; a smaller one is continued by copies."""
+        missing = [max(0, SMALLEST - side) for side in painting.shape[-2:]]
+        predicted: Tensor = self(self.statistics(F.pad(painting, (0, missing[1], 0, missing[0]), mode="replicate")))
+        return predicted
 
     @torch.no_grad()
     def statistics(self, paintings: Tensor) -> Tensor:

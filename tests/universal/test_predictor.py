@@ -106,3 +106,13 @@ def test_a_style_is_predicted_from_paintings_and_blended(network, predictor, tmp
             style = predicted_style(path, [(paintings[[i]], weight) for i, weight in enumerate(weights)])
             mixed = (torch.tensor(weights)[:, None] * numbers).sum(0, keepdim=True)
             assert_close(style.network(PHOTOS), paint(its_network, PHOTOS, mixed), rtol=0, atol=1e-5)
+
+
+def test_a_painting_smaller_than_the_encoder_takes_is_continued_by_copies(predictor) -> None:
+    for height, width in ((1, 1), (20, 31), (20, 100), (32, 32)):
+        painting = torch.rand(1, 3, height, width)
+        continued = torch.zeros(1, 3, max(height, 32), max(width, 32)) + painting[..., -1:, -1:]
+        continued[..., :height, :width] = painting
+        continued[..., height:, :width] = painting[..., -1:, :]
+        continued[..., :height, width:] = painting[..., :, -1:]
+        assert_close(predictor.of(painting), predictor(predictor.statistics(continued)), rtol=0, atol=0)
