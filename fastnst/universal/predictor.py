@@ -3,6 +3,7 @@
 Knows nothing of files and training.
 """
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -83,6 +84,31 @@ class StylePredictor(nn.Module):
 def numbers_of(network: TransformationNetwork) -> int:
     """How many scales and shifts a network of one style has."""
     return sum(norm.scale.shape[1] + norm.shift.shape[1] for norm in network.norms)
+
+
+class RowNorm(ConditionalInstanceNorm):
+    """A norm whose style is a row of numbers, `(1 or B, numbers)`; see `with_rows`."""
+
+    def __init__(self, norm: ConditionalInstanceNorm, place: int) -> None:
+        nn.Module.__init__(self)
+        self.scale, self.shift, self.place = norm.scale, norm.shift, place
+
+    def chosen(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Its own scale and shift, and what the row adds to them."""
+        channels = self.scale.shape[1]
+        scale, shift = style[:, self.place : self.place + 2 * channels].split(channels, 1)
+        return self.scale + scale, self.shift + shift
+
+
+def with_rows(network: TransformationNetwork) -> TransformationNetwork:
+    """A copy of a network of one style that takes rows of numbers as styles; a row of zeros is its own style."""
+    network, place = copy.deepcopy(network), 0
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, ConditionalInstanceNorm):
+                setattr(module, name, RowNorm(child, place))
+                place += child.scale.shape[1] + child.shift.shape[1]
+    return network
 
 
 def predicted_parameters(network: TransformationNetwork, numbers: Tensor) -> Mapping[str, Tensor]:

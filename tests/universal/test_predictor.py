@@ -8,7 +8,7 @@ from fastnst.networks.catalog import StyleFileError
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
 from fastnst.universal.file import load_predictor, predicted_style, save_predictor
-from fastnst.universal.predictor import StylePredictor, numbers_of, paint, predicted_parameters
+from fastnst.universal.predictor import StylePredictor, numbers_of, paint, predicted_parameters, with_rows
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
 PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -116,3 +116,14 @@ def test_a_painting_smaller_than_the_encoder_takes_is_continued_by_copies(predic
         continued[..., height:, :width] = painting[..., -1:, :]
         continued[..., :height, width:] = painting[..., :, -1:]
         assert_close(predictor.of(painting), predictor(predictor.statistics(continued)), rtol=0, atol=0)
+
+
+def test_a_network_with_rows_paints_as_with_the_predicted_parameters(predictor) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**{**SHAPE, "eighth": 4, "num_deep_blocks": 1})  # norms in every kind of layer
+    numbers = torch.randn(2, numbers_of(network))
+    rows = with_rows(network)
+    with torch.no_grad():
+        assert_close(rows(PHOTOS, numbers), paint(network, PHOTOS, numbers), rtol=0, atol=1e-6)
+        assert_close(rows(PHOTOS, numbers[:1]), paint(network, PHOTOS, numbers[:1]), rtol=0, atol=1e-6)
+        assert_close(rows(PHOTOS, torch.zeros(1, numbers.shape[1])), network(PHOTOS), rtol=0, atol=0)
