@@ -239,7 +239,7 @@ async function addPaintings(files: Iterable<File>): Promise<void> {
   if (added) {
     say("");
     offerMixing();
-    $("styles").scrollLeft = $("styles").scrollWidth;
+    reveal();
   }
   void paint();
 }
@@ -328,9 +328,14 @@ function offerStyles(names: string[]): void {
     offer({ name, title, folder: "network", row }, picture).checked = name === "starry_night";
   }
   offerMixing();
+  reveal();
+}
+
+/** Brings the chosen style into the middle of the strip, which a phone has. */
+function reveal(): void {
   const strip = $("styles");
   const label = strip.querySelector<HTMLElement>("label:has(:checked)")!;
-  strip.scrollLeft = label.offsetLeft - (strip.clientWidth - label.offsetWidth) / 2; // on a phone
+  strip.scrollLeft = label.offsetLeft - strip.offsetLeft - (strip.clientWidth - label.offsetWidth) / 2;
 }
 
 function listen(): void {

@@ -63,6 +63,7 @@ export class Runtime {
     ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.asyncify.mjs", base).href };
     ort.env.wasm.wasmBinary = binary;
     ort.env.wasm.numThreads = 1;
+    ort.env.logLevel = "error"; // it warns that what concerns sizes stays with the processor
     const [width, height] = [96, 64];
     const pattern = Float32Array.from({ length: 3 * width * height }, (_, i) => 0.5 + 0.5 * Math.sin(0.37 * i));
     const count = (await this.network("network")).numbers;

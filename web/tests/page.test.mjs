@@ -373,11 +373,12 @@ test("a keyboard is enough", async () => {
   await page.keyboard.press("ArrowLeft");
   assert.equal(await page.textContent("#strength-value"), "99 %");
   const reached = new Set();
+  await page.focus("#styles :checked");
   for (let i = 0; i < 14; i++) {
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => document.activeElement.id));
   }
-  for (const id of ["colors", "size", "format", "download", "pick-more"]) assert.ok(reached.has(id), id);
+  for (const id of ["pick-painting", "second", "colors", "size", "format", "download", "pick-more"]) assert.ok(reached.has(id), id);
 });
 
 test("a page built with --webgpu paints with the graphics card what fastnst apply paints", async (t) => {
@@ -391,13 +392,13 @@ test("a page built with --webgpu paints with the graphics card what fastnst appl
   if (!(await page.evaluate(async () => Boolean(await navigator.gpu?.requestAdapter())))) {
     return t.skip("SKIPPED: this Chromium has no WebGPU, SwiftShader's neither");
   }
-  await page.waitForSelector("body[data-device=webgpu]", { timeout: 240_000 });
+  await page.waitForSelector("body[data-device=webgpu]", { timeout: 900_000 });
   assert.match(await page.textContent("#engine"), /the graphics card/);
   await as(page, "#format", "image/png");
   await as(page, "#size", "0");
   await style(page, "udnie");
   await page.setInputFiles("#pick", file("coffee.png"));
-  await painted(page, 240_000);
+  await painted(page, 900_000);
   const { data } = await downloaded(page, "#download");
   const difference = await apart(page, data, readFileSync(file("coffee-udnie.png")));
   assert.ok(difference.largest <= 2, JSON.stringify(difference));

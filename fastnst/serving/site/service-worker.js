@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-4a06ea5c12c22ed9";
+const cacheName = "fastnst-d03f0c8b68b834eb";
 const files = [
  "./",
  "THIRD_PARTY.txt",
