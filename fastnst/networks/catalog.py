@@ -180,10 +180,10 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     if ":" not in text or os.path.isfile(text) or is_known(text):
         return _find_style(text)
     if inside := chosen_in_file(text):
-        path, weights = inside
-        if path.suffix == SUFFIX and (unknown := weights.keys() - set(names := names_in(path))):
+        path, chosen = inside
+        if path.suffix == SUFFIX and (unknown := chosen.keys() - set(names := names_in(path))):
             raise StyleFileError(f"{path} has no style {min(unknown)!r}; it has: {', '.join(names) or 'none'}")
-        return path, weights
+        return inside
     terms = [_parse_term(term) for term in text.split(",")]
     together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None
     found = [(together, {name: 1.0}, w) if together else (*_find_style(name), w) for name, w in terms]
