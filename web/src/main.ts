@@ -123,11 +123,12 @@ function request(photo: Photo) {
   return { kind: "paint" as const, photo: photo.file, style: style(), longest, tile, look: look() };
 }
 
-async function paint(): Promise<void> {
+/** @param told An error that stays while it paints. */
+async function paint(told = ""): Promise<void> {
   const photo = current;
   if (photo === undefined || choices.length === 0) return;
   painted = false;
-  complain("");
+  complain(told);
   $("drop").hidden = true;
   $("viewer").hidden = false;
   working(true);
@@ -215,10 +216,13 @@ async function thumbnail({ file, button }: Photo): Promise<void> {
 async function addPaintings(files: Iterable<File>): Promise<void> {
   const found = [...files].filter(paintable);
   complain(found.length === 0 ? "There is no picture in what was given." : "");
+  if (found.length === 0) return;
+  const missed: string[] = [];
+  const [before, interrupted] = [painted, painter.busy];
   let added = false;
+  painted = false;
   for (const painting of found) {
     say(`Looking at ${painting.name} …`);
-    painted = false;
     working(true);
     try {
       const reply = await painter.ask({ kind: "predict", painting });
@@ -229,19 +233,28 @@ async function addPaintings(files: Iterable<File>): Promise<void> {
       const title = painting.name.replace(/\.[^.]*$/, "");
       offer({ name: title, title, folder: "any", row: reply.row }, canvas).checked = added = true;
     } catch (error) {
-      say("");
-      if (error instanceof Stopped) return;
-      complain(`${painting.name}: ${(error as Error).message}`);
+      if (error instanceof Stopped) {
+        say("");
+        return;
+      }
+      missed.push(`${painting.name}: ${(error as Error).message}`);
     } finally {
       if (!painter.busy) working(false);
     }
   }
+  const told = missed.join("; ");
+  say("");
+  complain(told);
   if (added) {
-    say("");
     offerMixing();
     reveal();
   }
-  void paint();
+  if (added || interrupted) {
+    void paint(told);
+  } else {
+    painted = before; // which the worker still holds
+    working(false);
+  }
 }
 
 function choose(photo: Photo): void {

@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-d03f0c8b68b834eb";
+const cacheName = "fastnst-a00e59c2e61b44b2";
 const files = [
  "./",
  "THIRD_PARTY.txt",
