@@ -156,6 +156,7 @@ test("paintings are dropped on the styles; a broken one is told, and the style b
   assert.match(await page.textContent("#error"), /broken\.jpg: this is not a picture/);
   assert.equal(await page.$eval("#styles :checked", (radio) => radio.parentElement.textContent), "wave");
   assert.equal(await page.locator("#photos li").count(), 1);
+  assert.equal((await downloaded(page, "#download")).name, "coffee-wave.jpg"); // the picture from before is still there
 });
 
 test("what is shown is what is downloaded", async () => {
