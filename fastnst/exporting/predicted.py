@@ -92,7 +92,7 @@ def write_predictor(
         models = (with_float16_weights(rows.onnx), predictor_as_onnx(predictor))
         for model, (file, text) in zip(models, texts.items(), strict=True):
             save_onnx(model, drafts[file], json.dumps(text))
-        proof = _prove(*drafts.values(), network, predictor)
+        proof = _prove(drafts[target], drafts[predictor_of(target)], network, predictor)
         for file, draft in drafts.items():
             give_name(draft, file, replace=replace)
     return {"proof": proof, "precision": FLOAT16_WEIGHTS}

@@ -96,7 +96,7 @@ class RowNorm(ConditionalInstanceNorm):
     def chosen(self, style: Tensor) -> tuple[Tensor, Tensor]:
         """Its own scale and shift, and what the row adds to them."""
         channels = self.scale.shape[1]
-        scale, shift = style[:, self.place : self.place + 2 * channels].split(channels, 1)
+        scale, shift = torch.split(style[:, self.place : self.place + 2 * channels], channels, 1)
         return self.scale + scale, self.shift + shift
 
 
