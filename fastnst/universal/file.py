@@ -99,7 +99,7 @@ def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> St
         StyleFileError: No such file, or not one of a predictor.
     """
     network, predictor = load_predictor(path)
-    numbers = torch.stack([weight * predictor(predictor.statistics(each)) for each, weight in paintings]).sum(0)
+    numbers = torch.stack([weight * predictor.of(each) for each, weight in paintings]).sum(0)
     network.load_state_dict({**network.state_dict(), **predicted_parameters(network, numbers)})
     return StyleFile(network, {**read_info(path), "styles": [{"name": "predicted"}]})
 
