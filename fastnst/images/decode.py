@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
-from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
+from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -57,6 +57,14 @@ class Opened(NamedTuple):
     load: Callable[..., pyvips.Image]
     file: BinaryIO
 
+    @property
+    def frames(self) -> int:
+        """Pictures of an animation, pages of a TIFF file; 1 of all else, also of a photo with a depth map beside it."""
+        with suppress(Exception):  # APNG and AVIF are animations to Pillow alone; a damaged one raises any error
+            if self.format in (*ANIMATED, "TIFF"):
+                return int(getattr(self.header, "n_frames", 1))
+        return 1
+
 
 @contextmanager
 def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterator[Opened]:
@@ -69,10 +77,8 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
     with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
         file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
         stack.enter_context(file)
-        format = format_in(file)
-        if format == "HEIF":
-            register_heif()
-        header, load, image = header_of(file), partial(_load, file, format), None
+        format, header, image = format_in(file), header_of(file), None
+        load = partial(_load, file, format)
         with suppress(pyvips.Error):
             image = load() if format in _LOADERS else None
         if format and image:
@@ -81,10 +87,10 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
-            with Image.open(file) as header:
-                check_pixels(header.size, max_pixels)
-                decoded = from_pillow(header)
-                yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
+            header = stack.enter_context(Image.open(file))
+            check_pixels(header.size, max_pixels)
+            decoded = from_pillow(header)
+            yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
 
 def format_in(file: BinaryIO) -> str | None:
@@ -208,9 +214,9 @@ def _reason(error: Exception, failed: str) -> str:
 
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
+    if format_in(file) == "HEIF":
+        register_heif()
     with suppress(Exception):  # of what is only asked for side facts, any error
-        if format_in(file) == "HEIF":
-            register_heif()
         return Image.open(file)
     return None
 

@@ -17,7 +17,7 @@ import torch
 from fastnst.base.boxes import Box
 from fastnst.base.memory import give_back
 from fastnst.images.read import read_picture
-from fastnst.images.write import save_picture
+from fastnst.images.write import save_image
 from fastnst.painting.stylizer import Stylizer
 from fastnst.serving.settings import ServeSettings
 from fastnst.serving.uploads import FORMATS, Order, most_pixels
@@ -175,7 +175,7 @@ class Painters:
             format = order.format or (photo.format or "").lower()
             format = format if format in FORMATS else "png"
             result = BytesIO()
-            save_picture(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
+            save_image(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
         finally:
             give_back()
         seconds = perf_counter() - started
