@@ -65,7 +65,7 @@ def _luma(images: Tensor) -> Tensor:
 
 
 def _moments(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean colours `(B, C, 1)`, what is left `(B, C, H W)`, its covariance; float64, on the CPU because MPS has none."""
+    """Mean colours `(B, C, 1)`, what is left `(B, C, P)`, its covariance; float64, on the CPU because MPS has none."""
     pixels = images.to("cpu", torch.float64).flatten(2)
     mean = pixels.mean(2, keepdim=True)
     return mean, (left := pixels - mean), left @ left.mT / pixels.shape[2]

@@ -3,9 +3,9 @@
 libvips's own threads would keep memory of their own, and a forked process would wait for those that it lacks.
 """
 
-import atexit
-import os
+import mmap
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _STRIP = 2**20  # pixels that are computed at once
-_files: set[str] = set()  # temporary ones, to be removed
+_files: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()  # temporary ones that are in use
 
 
 def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
@@ -44,14 +44,20 @@ def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]]) -> pyvips.I
     """
     if image.width * image.height <= IN_MEMORY:
         return pyvips.Image.new_from_array(_filled(image, (image.height, image.width), strips))
-    with tempfile.NamedTemporaryFile(suffix=".raw", delete=False) as file:
-        _files.add(file.name)
-        file.truncate(image.width * image.height * image.bands * _kind(image).itemsize)
-        kept = pyvips.Image.rawload(file.name, image.width, image.height, image.bands, format=image.format)
-        _remove_files()  # before it is filled, so that a process that is killed leaves nothing
+    with tempfile.TemporaryFile() as file:  # without a name, so that a process that is killed leaves nothing
         for strip in strips:
             strip.tofile(file)
-    return kept
+        file.flush()
+        pixels = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _files.add(pixels)
+    return pyvips.Image.new_from_memory(pixels, image.width, image.height, image.bands, image.format)
+
+
+def let_go() -> None:
+    """Take what was read of temporary files out of this process's memory; it is read again when it is asked for."""
+    for pixels in list(_files):
+        with suppress(AttributeError):  # Windows has no such call
+            pixels.madvise(mmap.MADV_DONTNEED)
 
 
 def like(other: pyvips.Image, image: pyvips.Image, fields: Iterable[str]) -> pyvips.Image:
@@ -75,6 +81,7 @@ def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArra
     for top in range(rows.start, rows.stop, at_once):
         height = min(at_once, rows.stop - top)
         data = region.fetch(columns.start, top, width, height)
+        let_go()
         yield np.frombuffer(data, _kind(image)).reshape(height, width, image.bands)
 
 
@@ -84,12 +91,3 @@ def _filled(image: pyvips.Image, size: tuple[int, int], strips: Iterable[NDArray
         pixels[top : top + len(strip)] = strip
         top += len(strip)
     return pixels
-
-
-@atexit.register
-def _remove_files() -> None:
-    """Remove temporary files. Open ones lose their name alone; Windows refuses that, so they are tried again later."""
-    for name in list(_files):
-        with suppress(OSError):
-            os.unlink(name)
-            _files.discard(name)

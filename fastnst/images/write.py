@@ -14,7 +14,7 @@ from fastnst.images.levels import Bytes
 from fastnst.images.metadata import MARK, add_exif, exif_bytes, for_tiff, marked
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
-from fastnst.images.stored import pixels_of
+from fastnst.images.stored import let_go, pixels_of
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 NUM_COLORS = 256  # of a palette
@@ -128,5 +128,8 @@ def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
         options |= {"bigtiff": size > SMALL_TIFF}
     elif name == "AVIF":
         options |= {"bitdepth": 12 if image.format == "ushort" else 8}
+    image = image.copy()
+    image.set_progress(True)
+    image.signal_connect("eval", lambda *_: let_go())
     target = pyvips.Target.new_to_descriptor(file.fileno())
     getattr(image, saver)(target, **options)

@@ -52,7 +52,7 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixe
     with opened(source) as file:
         assert file.header is not None  # which has counted the frames
         image = file.header
-        check_pixels(image.size, max_pixels, frames=file.frames)
+        check_pixels(image.size, max_pixels, frames=file.frames, whole=file.format)
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):
