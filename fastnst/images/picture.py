@@ -13,9 +13,10 @@ from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.levels import Levels, as_channels, from_levels, to_levels
 from fastnst.images.opacity import filled
+from fastnst.images.srgb import FLOATS
 from fastnst.images.stored import like, pixels_of, with_pixels
 
-_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
+_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced", FLOATS)
 _USUAL = 72 / 25.4  # pixels a millimetre, where nothing is known of an image
 
 

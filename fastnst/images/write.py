@@ -13,7 +13,7 @@ from fastnst.images.formats import check_sides, format_of, name_of
 from fastnst.images.levels import Bytes
 from fastnst.images.metadata import MARK, add_exif, exif_bytes, for_tiff, marked
 from fastnst.images.picture import Picture
-from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
+from fastnst.images.srgb import FLOATS, eight_bit, in_profile, srgb_profile
 from fastnst.images.stored import let_go, pixels_of
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
@@ -48,7 +48,8 @@ def save_image(
 ) -> None:
     """Write an image with an sRGB profile; a file appears whole or not at all, with its folder.
 
-    PNG and TIFF hold 16 bit per channel, AVIF 12, the others 8. JPEG has no opacity: the image is put on white.
+    PNG and TIFF hold 16 bit per channel, TIFF floats if the photo had them, AVIF 12, the others 8. JPEG has no opacity:
+    the image is put on white.
 
     Args:
         image: Pixels `(1, 3, H, W)`, sRGB in [0, 1], for 8 bit per channel; or a picture, with its metadata.
@@ -126,6 +127,9 @@ def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
     elif name == "TIFF":
         size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
         options |= {"bigtiff": size > SMALL_TIFF}
+        if field(image, FLOATS):
+            image = (image / 65535).cast("float")
+            options |= {"bigtiff": 2 * size > SMALL_TIFF, "predictor": "none"}
     elif name == "AVIF":
         options |= {"bitdepth": 12 if image.format == "ushort" else 8}
     image = image.copy()

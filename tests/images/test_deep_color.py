@@ -14,6 +14,7 @@ from pictures import alpha_of, depth_of, picture_of
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import putchunk
 
+from fastnst.base.boxes import everything
 from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, read_picture
 from fastnst.images.srgb import srgb_profile
@@ -220,3 +221,16 @@ def test_other_formats_hold_8_bit(format: str) -> None:
     file.seek(0)
     assert depth_of(read_picture(file)) == 8
     assert float(read_picture(io.BytesIO(file.getvalue())).pixels.mean()) == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_tiff_file_of_floats_gives_one_of_floats(channels: int, tmp_path: Path) -> None:
+    values = (noise(channels) / 65535).astype(np.float32)
+    (tmp_path / "in.tif").write_bytes(tiff_of(values))
+    picture = read_picture(tmp_path / "in.tif")
+    for result in (picture, picture.painted([(everything(picture.size), picture.levels[:, :3])])):
+        save_image(result, tmp_path / "out.tif", stylized=True)
+        found = tifffile.imread(tmp_path / "out.tif")
+        assert found.dtype == np.float32 and np.abs(found - values).max() < 0.51 / 65535
+    save_image(picture, tmp_path / "out.png")
+    assert values_of((tmp_path / "out.png").read_bytes()).dtype == np.uint16
