@@ -9,10 +9,11 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+CPU = torch.device("cpu")
 CGROUP = Path("/sys/fs/cgroup")  # where version 2 shows a container's own limit
 
 
-def available_memory(device: torch.device) -> int:
+def available_memory(device: torch.device = CPU) -> int:
     """Bytes that can still be allocated on a device without swapping.
 
     On a CPU the memory that the system calls available, or what the container's limit leaves if that is less. On

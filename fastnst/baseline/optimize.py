@@ -42,7 +42,7 @@ from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import to_levels
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
-from fastnst.images.write import save_picture
+from fastnst.images.write import save_image
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.video.frames import Frames
 
@@ -109,7 +109,7 @@ def _save(image: Tensor, picture: Picture, output: Path, settings: OptimizeSetti
     if settings.keep_colors == "luminance":
         image = with_colors_of(picture.pixels, image)
     picture = picture.painted([(everything(picture.size), to_levels(image, picture.dtype))])
-    save_picture(picture, output, stylized=True, replace=settings.force)
+    save_image(picture, output, stylized=True, replace=settings.force)
 
 
 class _Way:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from fastnst.exporting.predicted import predictor_as_onnx
 from fastnst.exporting.writers import EXAMPLE, baked, recorded
 from fastnst.images.photos import resolve_photo
-from fastnst.images.read import load_image, load_with_short_side
+from fastnst.images.read import load_image, load_on_white
 from fastnst.networks.exported import INPUT, OUTPUT, PAINTING, STYLE
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 from fastnst.networks.style_file import StyleFile
@@ -136,7 +136,7 @@ def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
 def write_tiled_predictor(path: Path, folder: Path) -> dict[str, Any]:
     """Write the files of a predictor and its network into a folder; as `write_tiled`."""
     network, predictor = load_predictor(path)
-    painting = load_with_short_side(resolve_photo("sample:wave"), painting_side(path))
+    painting = load_on_white(resolve_photo("sample:wave"), size=painting_side(path), edge=min)
     expected = predictor.of(painting)
     about = {"painting_side": painting_side(path), "smallest_painting": SMALLEST, "license": "MIT"}
     more = {"predict": predictor_as_onnx(predictor)}

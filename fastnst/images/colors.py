@@ -33,7 +33,7 @@ def match_luminance(style: Tensor, photo: Tensor) -> Tensor:
     Returns:
         Grey images as `style`, float32, clamped to [0, 1]; without contrast if the style has none.
     """
-    return _matched(_luma(style), _luma(photo)).repeat(1, 3, 1, 1)
+    return match_colors(_luma(style), _luma(photo)).repeat(1, 3, 1, 1)
 
 
 def match_colors(style: Tensor, photo: Tensor) -> Tensor:
@@ -43,14 +43,20 @@ def match_colors(style: Tensor, photo: Tensor) -> Tensor:
     Sigma_C^(1/2) Sigma_S^(-1/2) with the symmetric roots, the "image analogies" of their note (arXiv:1606.05897).
 
     Args:
-        style: `(B, 3, H, W)` in [0, 1].
-        photo: `(B or 1, 3, H', W')` in [0, 1].
+        style: `(B, C, H, W)` in [0, 1]; C is 3, but may be any number.
+        photo: `(B or 1, C, H', W')` in [0, 1].
 
     Returns:
         Images as `style`, float32, clamped to [0, 1]. A direction in which the style's colours do not vary (all three
         of one colour, two of a grey image) stays without variance.
     """
-    return _matched(style, photo)
+    _, left, covariance = _moments(style)
+    target_mean, _, target_covariance = _moments(photo)
+    # Differs from Gatys et al. (2017): what varies less than MIN_VARIANCE is noise, which dividing by its standard
+    # deviation would make colours of.
+    transform = _power(target_covariance, 0.5) @ _power(covariance, -0.5, smallest=MIN_VARIANCE)
+    matched = transform @ left + target_mean
+    return matched.view(style.shape).clamp(0, 1).float().to(style.device)
 
 
 def _luma(images: Tensor) -> Tensor:
@@ -58,27 +64,11 @@ def _luma(images: Tensor) -> Tensor:
     return (images * images.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
-def _matched(style: Tensor, photo: Tensor) -> Tensor:
-    """The style, clamped to [0, 1], with the photo's mean and covariance over channels, however many there are."""
-    mean, covariance = _moments(style)
-    target_mean, target_covariance = _moments(photo)
-    # Differs from Gatys et al. (2017): what varies less than MIN_VARIANCE is noise, which dividing by its standard
-    # deviation would make colours of.
-    transform = _power(target_covariance, 0.5) @ _power(covariance, -0.5, smallest=MIN_VARIANCE)
-    matched = transform @ (_pixels(style) - mean) + target_mean
-    return matched.view(style.shape).clamp(0, 1).float().to(style.device)
-
-
-def _pixels(images: Tensor) -> Tensor:
-    """`(B, C, H W)` in float64, on the CPU because MPS has none."""
-    return images.to("cpu", torch.float64).flatten(2)
-
-
-def _moments(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean `(B, C, 1)` and covariance `(B, C, C)` of the pixels of `(B, C, H, W)`."""
-    pixels = _pixels(images)
+def _moments(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean colours `(B, C, 1)`, what is left `(B, C, P)`, its covariance; float64, on the CPU because MPS has none."""
+    pixels = images.to("cpu", torch.float64).flatten(2)
     mean = pixels.mean(2, keepdim=True)
-    return mean, (pixels - mean) @ (pixels - mean).mT / pixels.shape[2]
+    return mean, (left := pixels - mean), left @ left.mT / pixels.shape[2]
 
 
 def _power(covariances: Tensor, exponent: float, *, smallest: float = 0.0) -> Tensor:

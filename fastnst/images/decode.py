@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
-from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
+from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -25,6 +25,8 @@ logging.getLogger("pyvips").setLevel(logging.CRITICAL)  # what goes wrong is rai
 pyvips.cache_set_max(0)  # no picture is read twice, and large ones must not stay in memory
 
 MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
+WHOLE = ("GIF", "WEBP", "AVIF")  # formats that libvips decodes as a whole, as Pillow does all, and not row by row
+WHOLE_BYTES = {"JPEG2000": 20}  # that each pixel takes then (measured: 4 to 10, 19 of JPEG 2000); 12 of the others
 LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
 LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
 
@@ -57,6 +59,14 @@ class Opened(NamedTuple):
     load: Callable[..., pyvips.Image]
     file: BinaryIO
 
+    @property
+    def frames(self) -> int:
+        """Pictures of an animation, pages of a TIFF file; 1 of all else, also of a photo with a depth map beside it."""
+        with suppress(Exception):  # APNG and AVIF are animations to Pillow alone; a damaged one raises any error
+            if self.format in (*ANIMATED, "TIFF"):
+                return int(getattr(self.header, "n_frames", 1))
+        return 1
+
 
 @contextmanager
 def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterator[Opened]:
@@ -69,22 +79,21 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
     with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
         file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
         stack.enter_context(file)
-        format = format_in(file)
-        if format == "HEIF":
-            register_heif()
-        header, load, image = header_of(file), partial(_load, file, format), None
+        format, header, image = format_in(file), header_of(file), None
+        load = partial(_load, file, format)
         with suppress(pyvips.Error):
             image = load() if format in _LOADERS else None
         if format and image:
-            check_pixels((image.width, image.height), max_pixels)
+            whole = format in WHOLE or field(image, "interlaced")
+            check_pixels((image.width, image.height), max_pixels, whole=format if whole else None)
             _check_screen(file, header)
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
-            with Image.open(file) as header:
-                check_pixels(header.size, max_pixels)
-                decoded = from_pillow(header)
-                yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
+            header = stack.enter_context(Image.open(file))
+            check_pixels(header.size, max_pixels, whole=header.format)
+            decoded = from_pillow(header)
+            yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
 
 def format_in(file: BinaryIO) -> str | None:
@@ -106,8 +115,8 @@ def _load(file: BinaryIO, format: str | None, **options: Any) -> pyvips.Image:
     return load(connection, access="sequential", fail_on="error", **options)
 
 
-def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int = 1) -> None:
-    """Refuse an image of too many pixels before it is decoded."""
+def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int = 1, whole: str | None = None) -> None:
+    """Refuse an image of too many pixels before it is decoded; `whole` names the format of one decoded as a whole."""
     limit = limit or MAX_PIXELS
     if (pixels := size[0] * size[1] * frames) > limit:
         each = f"{frames} frames of " if frames > 1 else ""
@@ -115,6 +124,12 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
         raise PixelLimitError(
             f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}"
         )
+    if whole and pixels > LARGE_SCREEN:
+        from fastnst.base.memory import available_memory  # here, because it imports torch
+
+        if (needed := WHOLE_BYTES.get(whole, 12) * pixels) > (left := available_memory()):
+            told = f"{needed / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left"
+            raise ImageError(f"a file of this kind ({whole}) is decoded as a whole, which takes {told}")
 
 
 def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
@@ -169,7 +184,8 @@ def from_pillow(image: Image.Image) -> pyvips.Image:
     elif image.mode.startswith("I;16"):
         image = Image.fromarray(np.array(image, np.uint16))
     elif image.mode not in ("LA", "RGBA", "I", "F", "CMYK", "LAB"):
-        image = image.convert(("L" if image.mode in ("1", "L") else "RGB") + "A" * image.has_transparency_data)
+        plain = ("L" if image.mode in ("1", "L") else "RGB") + "A" * image.has_transparency_data
+        image = image if image.mode == plain else image.convert(plain)  # which is a copy
     vips = pyvips.Image.new_from_array(np.asarray(image))
     kind = {"CMYK": "cmyk", "RGB": "srgb", "RGBA": "srgb"}.get(image.mode, "b-w")
     vips = vips.copy(interpretation="grey16" if vips.format == "ushort" else kind)
@@ -208,9 +224,9 @@ def _reason(error: Exception, failed: str) -> str:
 
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
+    if format_in(file) == "HEIF":
+        register_heif()
     with suppress(Exception):  # of what is only asked for side facts, any error
-        if format_in(file) == "HEIF":
-            register_heif()
         return Image.open(file)
     return None
 

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import features
-
 from fastnst.base.errors import UserError
 
 # Formats that are written, by suffix.
@@ -33,10 +31,7 @@ def check_suffix(path: Path) -> str:
     if path.suffix.lower() not in FORMATS:
         found = repr(path.suffix) if path.suffix else "no suffix"
         raise ImageError(f"{path}: expected a name ending in {', '.join(FORMATS)}, got {found}")
-    name = FORMATS[path.suffix.lower()]
-    if name == "AVIF" and not features.check("avif"):
-        raise ImageError(f"{path}: this Pillow was built without AVIF")
-    if name == "HEIF":
+    if (name := FORMATS[path.suffix.lower()]) == "HEIF":
         try:
             register_heif()
         except ModuleNotFoundError as error:

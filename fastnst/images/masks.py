@@ -54,10 +54,8 @@ def read_mask(path: Path, *, feather: float | None = None) -> Mask:
     """
     image = read_picture(path).image
     full = 65535 if image.format == "ushort" else 255
-    weights = [share / full for share in LUMA]
-    values = image[0] * weights[0] + image[1] * weights[1] + image[2] * weights[2]
-    if image.bands == 4:
-        values = values * (image[3] / full)
+    values = image.extract_band(0, n=3).recomb([[share / full for share in LUMA]])
+    values = values * (image[3] / full) if image.bands == 4 else values
     with one_line(str(path)):
         if values.max() == 0:
             raise ImageError("black everywhere; white is what is painted")

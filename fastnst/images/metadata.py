@@ -1,17 +1,26 @@
-"""Metadata that libvips does not carry from file to file: a JPEG's quality, EXIF and IPTC of TIFF files."""
+"""Metadata: marks of stylized files, so that a folder can be stylized again, and what libvips does not carry.
+
+That is a JPEG's quality, and EXIF and IPTC of TIFF files. Imports neither torch nor anything that does.
+"""
 
 import functools
 import io
+import re
 import struct
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
 import tifftools
 from PIL import ExifTags, Image
 
-from fastnst.images.decode import field, pyvips
+from fastnst import __version__
+from fastnst.images.decode import field, header_of, pillow_aside, pyvips
 from fastnst.images.stored import like
 
+_BY = "stylized by fastnst"
+MARK = f"{_BY} {__version__}"
+_FIELD = "exif-ifd0-Software"
 _TAGS = ExifTags.Base
 _SUBDIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # Of a TIFF file's directory, in which tags of the photo and of the layout of its pixels stand side by side.
@@ -85,3 +94,27 @@ def add_exif(tiff: BinaryIO, exif: bytes, target: BinaryIO) -> None:
     tags = info["ifds"][0]["tags"]
     tags |= {tag: entry for tag, entry in added.items() if tag in _OF_THE_PHOTO}
     tifftools.write_tiff(info, target)
+
+
+def marked(image: pyvips.Image) -> pyvips.Image:
+    """An image with the mark in its EXIF, behind the name of the software that is there already."""
+    image = image.copy()
+    # libvips shows a tag as "VALUE (VALUE, ASCII, 10 components, 10 bytes)"
+    known = re.fullmatch(r"(.*) \(\1, ASCII, .*\)", str(field(image, _FIELD)), re.DOTALL)
+    before = known.group(1).removesuffix(MARK).rstrip("; ") if known else ""
+    image.set_type(pyvips.GValue.gstr_type, _FIELD, f"{before}; {MARK}" if before else MARK)
+    return image
+
+
+def is_mark(text: object) -> bool:
+    """Whether a text from a file's metadata says that the file is stylized."""
+    return _BY in (text.decode("latin-1") if isinstance(text, bytes) else str(text))
+
+
+def has_mark(path: Path) -> bool:
+    """Whether an image file is a stylized one; False for one that cannot be read."""
+    with suppress(Exception), pillow_aside(), path.open("rb") as file:  # what is wrong with it is told when it is read
+        if header := header_of(file):
+            software = map(header.getexif().get, (_TAGS.ProcessingSoftware, _TAGS.Software))
+            return any(is_mark(text) for text in (*software, header.info.get("comment")))
+    return False

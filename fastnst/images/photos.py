@@ -45,7 +45,7 @@ def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
 def _is_picture(path: Path) -> bool:
     from fastnst.images.decode import header_of, pillow_aside  # here, because most folders do not need them
 
-    with suppress(OSError), pillow_aside(), path.open("rb") as file:
+    with suppress(OSError, ModuleNotFoundError), pillow_aside(), path.open("rb") as file:
         return header_of(file) is not None
     return False
 

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from fastnst.base.boxes import Box, everything
-from fastnst.images.decode import field, one_line, pyvips
-from fastnst.images.levels import Levels, as_channels, from_levels
+from fastnst.images.decode import one_line, pyvips
+from fastnst.images.formats import ImageError
+from fastnst.images.levels import Levels, as_channels, from_levels, to_levels
 from fastnst.images.opacity import filled
+from fastnst.images.srgb import FLOATS
 from fastnst.images.stored import like, pixels_of, with_pixels
 
-_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced")
-_MILLIMETRES = 25.4  # of an inch
+_KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced", FLOATS)
+_USUAL = 72 / 25.4  # pixels a millimetre, where nothing is known of an image
 
 
 @dataclass(frozen=True)
@@ -40,17 +42,18 @@ class Picture:
     profile: bytes | None = None
 
     @classmethod
-    def of(
-        cls, levels: Tensor, *, exif: bytes | None = None, dpi: tuple[float, float] | None = None, **about: Any
-    ) -> "Picture":
-        """A picture of levels `(1, 3 or 4, H, W)`, uint8 or uint16."""
+    def of(cls, image: Tensor, **about: Any) -> "Picture":
+        """A picture of levels `(1, 3 or 4, H, W)`, uint8 or uint16; or of floats in [0, 1], as uint8.
+
+        Raises:
+            ImageError: A wrong shape.
+        """
+        if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (3, 4):
+            raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
+        levels = to_levels(image, torch.uint8) if image.is_floating_point() else image
+        array = levels[0].permute(1, 2, 0).contiguous().cpu().numpy()
         kind = "rgb16" if levels.dtype == torch.uint16 else "srgb"
-        image = pyvips.Image.new_from_array(levels[0].permute(1, 2, 0).contiguous().numpy(), interpretation=kind)
-        across, down = dpi or (72, 72)
-        image = image.copy(xres=across / _MILLIMETRES, yres=down / _MILLIMETRES)
-        if exif:
-            image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
-        return cls(image, **about)
+        return cls(pyvips.Image.new_from_array(array, interpretation=kind).copy(xres=_USUAL, yres=_USUAL), **about)
 
     def painted(self, parts: Iterable[tuple[Box, Tensor]]) -> "Picture":
         """The picture with other colours; opacity and metadata stay.
@@ -59,10 +62,9 @@ class Picture:
             parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
                 in a temporary file.
         """
-        image = like(self.image, with_pixels(self.image, _bands(parts, self.size[1]), 3), _KEPT)
-        if self.image.bands == 4:
-            image = image.bandjoin(self.image[3])
-        return replace(self, image=image)
+        image = with_pixels(self.image.extract_band(0, n=3), _bands(parts, self.size[1]))
+        image = image.bandjoin(self.image[3]) if self.image.bands == 4 else image
+        return replace(self, image=like(self.image, image, _KEPT))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,30 +96,9 @@ class Picture:
         return filled(from_levels(self.levels))
 
     @property
-    def alpha(self) -> Tensor | None:
-        """Opacity `(1, 1, H, W)` in [0, 1], or None for a file without one."""
-        return from_levels(self.levels[:, 3:]) if self.image.bands == 4 else None
-
-    @property
     def dtype(self) -> torch.dtype:
         """Type of the levels: uint8 or uint16."""
         return torch.uint16 if self.image.format == "ushort" else torch.uint8
-
-    @property
-    def depth(self) -> int:
-        """Bits per channel, 8 or 16."""
-        return 8 * self.dtype.itemsize
-
-    @property
-    def exif(self) -> bytes | None:
-        """EXIF as in the file."""
-        data: bytes | None = field(self.image, "exif-data")
-        return data
-
-    @property
-    def dpi(self) -> tuple[float, float]:
-        """Dots per inch, across and down."""
-        return self.image.xres * _MILLIMETRES, self.image.yres * _MILLIMETRES
 
 
 def _bands(parts: Iterable[tuple[Box, Tensor]], width: int) -> Iterator[Levels]:

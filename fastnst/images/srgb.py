@@ -22,6 +22,7 @@ _FULL_SCALES: dict[str, tuple[float, ...]] = {
 }
 _FULL_SCALES |= dict.fromkeys(("float", "double"), (1.0, 255.0, 65535.0))
 _SAMPLE = 1000  # pixels a side that tell the full scale
+FLOATS = "fastnst-floats"  # a field of what had floats in its file
 SMALL = 1 / 8  # scale
 _WAY = {"intent": "relative", "black_point_compensation": True}  # of profiles, as photo editors do
 _NUM_COLORS = {"cmyk": 4, "lab": 3, "labs": 3}  # channels behind them are opacity, or of no known meaning
@@ -121,7 +122,10 @@ def _whole_numbers(image: pyvips.Image) -> pyvips.Image:
     most, scales = np.quantile(values, 0.9), _FULL_SCALES[image.format]
     full = next((scale for scale in scales if most <= scale), scales[-1])
     kind = "grey16" if image.bands < 3 else "rgb16"
-    return (image * (65535 / full)).rint().cast("ushort").copy(interpretation=kind)
+    whole = (image * (65535 / full)).rint().cast("ushort").copy(interpretation=kind)
+    if image.format == "float":
+        whole.set_type(pyvips.GValue.gint_type, FLOATS, 1)
+    return whole
 
 
 def _plain_rgb(image: pyvips.Image) -> pyvips.Image:

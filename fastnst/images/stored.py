@@ -3,9 +3,9 @@
 libvips's own threads would keep memory of their own, and a forked process would wait for those that it lacks.
 """
 
-import atexit
-import os
+import mmap
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -20,76 +20,74 @@ if TYPE_CHECKING:
 
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _STRIP = 2**20  # pixels that are computed at once
-_files: set[str] = set()  # temporary ones, to be removed
+_files: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()  # temporary ones that are in use
 
 
 def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
     """The pixels of an image or a box of it, `(H, W, C)`."""
     rows, columns = box or (slice(0, image.height), slice(0, image.width))
-    size = rows.stop - rows.start, columns.stop - columns.start, image.bands
-    return _stacked(_strips(image, rows, columns), size, image)
+    return _filled(image, (rows.stop - rows.start, columns.stop - columns.start), _strips(image, rows, columns))
 
 
 def stored(image: pyvips.Image) -> pyvips.Image:
     """An image whose pixels are computed now, with the same metadata."""
     strips = _strips(image, slice(0, image.height), slice(0, image.width))
-    kept = with_pixels(image, strips, image.bands)
-    known = {*kept.get_fields(), "vips-sequential"}
-    fields = [name for name in image.get_fields() if name not in known]
-    return like(image, kept, fields)
+    return like(image, with_pixels(image, strips), image.get_fields())
 
 
-def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]], bands: int) -> pyvips.Image:
-    """An image of the same size and type of numbers.
+def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]]) -> pyvips.Image:
+    """An image of the same size, channels and type of numbers.
 
     Args:
         image: The other image.
-        strips: The pixels from top to bottom, `(H, W, bands)`; each may be the same array with other numbers.
-        bands: Channels.
+        strips: The pixels from top to bottom, `(H, W, C)`; each may be the same array with other numbers.
     """
     if image.width * image.height <= IN_MEMORY:
-        return pyvips.Image.new_from_array(_stacked(strips, (image.height, image.width, bands), image))
-    kind = np.dtype(pyvips.vimage.FORMAT_TO_TYPESTR[image.format])
-    with tempfile.NamedTemporaryFile(suffix=".raw", delete=False) as file:
-        _files.add(file.name)
-        file.truncate(image.width * image.height * bands * kind.itemsize)
-        kept = pyvips.Image.rawload(file.name, image.width, image.height, bands, format=image.format)
-        _remove_files()  # before it is filled, so that a process that is killed leaves nothing
+        return pyvips.Image.new_from_array(_filled(image, (image.height, image.width), strips))
+    with tempfile.TemporaryFile() as file:  # without a name, so that a process that is killed leaves nothing
         for strip in strips:
             strip.tofile(file)
-    return kept
+        file.flush()
+        pixels = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    _files.add(pixels)
+    return pyvips.Image.new_from_memory(pixels, image.width, image.height, image.bands, image.format)
+
+
+def let_go() -> None:
+    """Take what was read of temporary files out of this process's memory; it is read again when it is asked for."""
+    for pixels in list(_files):
+        with suppress(AttributeError):  # Windows has no such call
+            pixels.madvise(mmap.MADV_DONTNEED)
 
 
 def like(other: pyvips.Image, image: pyvips.Image, fields: Iterable[str]) -> pyvips.Image:
     """An image with another one's kind, dots per inch, and fields of its metadata."""
     image = image.copy(interpretation=other.interpretation, xres=other.xres, yres=other.yres)
+    own = {*image.get_fields(), "vips-sequential"}
     for name in fields:
-        if (value := field(other, name)) is not None:
+        if name not in own and (value := field(other, name)) is not None:
             image.set_type(other.get_typeof(name), name, value)
     return image
 
 
+def _kind(image: pyvips.Image) -> np.dtype[Any]:
+    kind: np.dtype[Any] = np.dtype(pyvips.vimage.FORMAT_TO_TYPESTR[image.format])
+    return kind
+
+
 def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArray[Any]]:
-    width, kind = columns.stop - columns.start, pyvips.vimage.FORMAT_TO_TYPESTR[image.format]
-    region, at_once = pyvips.Region.new(image), max(16, _STRIP // width)
+    width, region = columns.stop - columns.start, pyvips.Region.new(image)
+    at_once = max(16, _STRIP // width)
     for top in range(rows.start, rows.stop, at_once):
         height = min(at_once, rows.stop - top)
         data = region.fetch(columns.start, top, width, height)
-        yield np.frombuffer(data, kind).reshape(height, width, image.bands)
+        let_go()
+        yield np.frombuffer(data, _kind(image)).reshape(height, width, image.bands)
 
 
-def _stacked(strips: Iterable[NDArray[Any]], shape: tuple[int, int, int], like: pyvips.Image) -> NDArray[Any]:
-    pixels, top = np.empty(shape, pyvips.vimage.FORMAT_TO_TYPESTR[like.format]), 0
+def _filled(image: pyvips.Image, size: tuple[int, int], strips: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    pixels, top = np.empty((*size, image.bands), _kind(image)), 0
     for strip in strips:
         pixels[top : top + len(strip)] = strip
         top += len(strip)
     return pixels
-
-
-@atexit.register
-def _remove_files() -> None:
-    """Remove temporary files. Open ones lose their name alone; Windows refuses that, so they are tried again later."""
-    for name in list(_files):
-        with suppress(OSError):
-            os.unlink(name)
-            _files.discard(name)

@@ -1,22 +1,20 @@
-"""Writers of image files: `save_image`, `save_picture`. A file is written whole or not at all."""
+"""The writer of image files, `save_image`. A file is written whole or not at all."""
 
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from fastnst.base.files import whole_file
 from fastnst.images.decode import field, one_line, pyvips
-from fastnst.images.formats import ImageError, check_sides, format_of, name_of
-from fastnst.images.levels import Bytes, to_levels
-from fastnst.images.marks import MARK, marked
-from fastnst.images.metadata import add_exif, exif_bytes, for_tiff
+from fastnst.images.formats import check_sides, format_of, name_of
+from fastnst.images.levels import Bytes
+from fastnst.images.metadata import MARK, add_exif, exif_bytes, for_tiff, marked
 from fastnst.images.picture import Picture
-from fastnst.images.srgb import eight_bit, in_profile, srgb_profile
-from fastnst.images.stored import pixels_of
+from fastnst.images.srgb import FLOATS, eight_bit, in_profile, srgb_profile
+from fastnst.images.stored import let_go, pixels_of
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 NUM_COLORS = 256  # of a palette
@@ -24,7 +22,7 @@ SMALL_TIFF = 2**32 - 2**28  # bytes; a larger file is a BigTIFF
 DEEP = ("PNG", "TIFF", "AVIF")  # formats that hold more than 8 bit
 _LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 _SAVERS: dict[str, tuple[str, dict[str, Any]]] = {  # libvips's; the other formats are written by Pillow
-    "JPEG": ("jpegsave_target", {}),
+    "JPEG": ("jpegsave_target", {"background": 255}),
     "PNG": ("pngsave_target", {"filter": "all"}),
     "WEBP": ("webpsave_target", {}),
     "TIFF": ("tiffsave_target", {"compression": "deflate", "predictor": "horizontal"}),
@@ -39,35 +37,7 @@ def encode_photo(photo: Bytes, *, quality: int = 90) -> bytes:
 
 
 def save_image(
-    image: Tensor,
-    target: Path | BinaryIO,
-    *,
-    alpha: Tensor | None = None,
-    exif: bytes | None = None,
-    quality: int = 95,
-    format: str | None = None,
-    dpi: tuple[float, float] | None = None,
-    depth: int = 8,
-    stylized: bool = False,
-    replace: bool = True,
-) -> None:
-    """Write an image `(1, 3, H, W)`, sRGB in [0, 1], with opacity `(1, 1, H, W)` or without; see `save_picture`.
-
-    Raises:
-        ImageError: As `save_picture`, or a wrong shape.
-    """
-    if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
-    if alpha is not None and alpha.shape != (expected := (1, 1, *image.shape[-2:])):
-        raise ImageError(f"expected alpha {expected}, got {tuple(alpha.shape)}")
-    channels = image if alpha is None else torch.cat((image, alpha.to(image)), dim=1)
-    levels = to_levels(channels, torch.uint8 if depth == 8 else torch.uint16).cpu()
-    picture = Picture.of(levels, exif=exif, dpi=dpi, quality=quality)
-    save_picture(picture, target, format=format, stylized=stylized, replace=replace)
-
-
-def save_picture(
-    picture: Picture,
+    image: Tensor | Picture,
     target: Path | BinaryIO,
     *,
     quality: int | None = None,
@@ -76,12 +46,13 @@ def save_picture(
     keep_profile: bool = False,
     replace: bool = True,
 ) -> None:
-    """Write a picture with an sRGB profile; a file appears whole or not at all, with its folder.
+    """Write an image with an sRGB profile; a file appears whole or not at all, with its folder.
 
-    PNG and TIFF hold 16 bit per channel, AVIF 12, the others 8. JPEG has no opacity: the image is put on white.
+    PNG and TIFF hold 16 bit per channel, TIFF floats if the photo had them, AVIF 12, the others 8. JPEG has no opacity:
+    the image is put on white.
 
     Args:
-        picture: The picture; its `format` and `frames` are ignored.
+        image: Pixels `(1, 3, H, W)`, sRGB in [0, 1], for 8 bit per channel; or a picture, with its metadata.
         target: A file, or a stream open for writing bytes (which needs `format`).
         quality: Of JPEG, AVIF, HEIC and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
@@ -90,25 +61,26 @@ def save_picture(
         replace: Whether to replace an existing file.
 
     Raises:
-        ImageError: The format is unknown or cannot hold the image.
+        ImageError: The format is unknown or cannot hold the image, or a wrong shape.
         FileExistsError: Without `replace`, the file exists.
     """
     name = format_of(target, format)
+    picture = image if isinstance(image, Picture) else Picture.of(image)
     check_sides(target, name, picture.size)
     quality = quality or picture.quality or 95
     with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
         profile = picture.profile if keep_profile else None
-        image = _as_held_by(name, picture.image, profile, stylized=stylized)
+        held = _as_held_by(name, picture.image, profile, stylized=stylized)
         if name == "TIFF":
             with tempfile.TemporaryFile() as plain:
-                _save(for_tiff(image), plain, name, quality)
+                _save(for_tiff(held), plain, name, quality)
                 plain.seek(0)
-                add_exif(plain, exif_bytes(image), file)
+                add_exif(plain, exif_bytes(held), file)
         elif name in _SAVERS:
-            _save(image, file, name, quality)
+            _save(held, file, name, quality)
         else:
-            options = pillow_options(name, image, quality=quality, stylized=stylized)
-            to_pillow(pixels_of(image), name).save(file, name, **options)
+            options = pillow_options(name, held, quality=quality, stylized=stylized)
+            to_pillow(pixels_of(held), name).save(file, name, **options)
 
 
 def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bool) -> dict[str, Any]:
@@ -137,9 +109,6 @@ def to_pillow(array: Bytes, name: str) -> Image.Image:
 
 def _as_held_by(name: str, image: pyvips.Image, profile: bytes | None, *, stylized: bool) -> pyvips.Image:
     """An image as a file of this format holds it, with metadata that is true of it."""
-    if name == "JPEG" and image.bands == 4:
-        full = 65535 if image.format == "ushort" else 255
-        image = image.flatten(background=full, max_alpha=full).rint().cast(image.format)
     image = in_profile(image if name in DEEP else eight_bit(image), profile)
     for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):
         image.remove(stale)
@@ -158,7 +127,13 @@ def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
     elif name == "TIFF":
         size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
         options |= {"bigtiff": size > SMALL_TIFF}
+        if field(image, FLOATS):
+            image = (image / 65535).cast("float")
+            options |= {"bigtiff": 2 * size > SMALL_TIFF, "predictor": "none"}
     elif name == "AVIF":
         options |= {"bitdepth": 12 if image.format == "ushort" else 8}
+    image = image.copy()
+    image.set_progress(True)
+    image.signal_connect("eval", lambda *_: let_go())
     target = pyvips.Target.new_to_descriptor(file.fileno())
     getattr(image, saver)(target, **options)

@@ -15,9 +15,8 @@ from fastnst.base.files import whole_file
 from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
 from fastnst.images.formats import check_sides, name_of
 from fastnst.images.levels import as_channels
-from fastnst.images.marks import marked
+from fastnst.images.metadata import marked
 from fastnst.images.picture import Picture
-from fastnst.images.read import count_frames
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import pixels_of
 from fastnst.images.write import pillow_options, to_pillow
@@ -53,7 +52,7 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixe
     with opened(source) as file:
         assert file.header is not None  # which has counted the frames
         image = file.header
-        check_pixels(image.size, max_pixels, frames=count_frames(file))
+        check_pixels(image.size, max_pixels, frames=file.frames, whole=file.format)
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):

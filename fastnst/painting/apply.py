@@ -29,7 +29,7 @@ from fastnst.images.opacity import filled
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
 from fastnst.images.srgb import profile_kind
-from fastnst.images.write import save_picture
+from fastnst.images.write import save_image
 from fastnst.painting.animation import paint_animation
 from fastnst.painting.jobs import STDIO, Job, plan, regions_of
 from fastnst.painting.regions import Fitted, Regions
@@ -268,7 +268,7 @@ class Studio:
             keep, profile = self.settings.profile == "keep", work.picture.profile
             if keep and profile and profile_kind(profile) != "RGB":
                 log.warning("%s: its profile is not one for RGB pixels: the result is sRGB", work.job.photo)
-            save_picture(
+            save_image(
                 work.picture,
                 target,
                 quality=self.settings.quality,

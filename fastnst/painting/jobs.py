@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from fastnst.base.errors import UserError
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
-from fastnst.images.marks import has_mark
+from fastnst.images.metadata import has_mark
 from fastnst.images.photos import existing_photo, find_photos, resolve_photo
 from fastnst.networks.catalog import file_part, is_exported
 from fastnst.painting.settings import ApplySettings

@@ -17,7 +17,7 @@ from fastnst.base.memory import give_back
 from fastnst.images.colors import with_colors_of
 from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.opacity import visible
-from fastnst.images.read import load_on_white, load_with_short_side
+from fastnst.images.read import load_on_white
 from fastnst.images.types import to_channels
 from fastnst.networks.catalog import StyleFileError, chosen_in_file, find_mix, is_exported
 from fastnst.networks.exported import NUMBERS, ExportedNetwork, load_exported
@@ -127,7 +127,8 @@ class Stylizer:
                 return
             file = find_network(instant=True)
             side = painting_side(file)
-            trained = predicted_style(file, [(load_with_short_side(path, side), part) for path, part in paintings])
+            shown = [(load_on_white(path, size=side, edge=min), part) for path, part in paintings]
+            trained = predicted_style(file, shown)
         elif instant:
             raise UserError("instant predicts a style from a painting, and this style is none")
         elif isinstance(style, StyleFile):

@@ -16,8 +16,8 @@ import torch
 
 from fastnst.base.boxes import Box
 from fastnst.base.memory import give_back
-from fastnst.images.read import load_with_short_side, read_picture
-from fastnst.images.write import save_picture
+from fastnst.images.read import load_on_white, read_picture
+from fastnst.images.write import save_image
 from fastnst.networks.style_file import StyleFile
 from fastnst.painting.stylizer import Stylizer
 from fastnst.serving.settings import ServeSettings
@@ -156,7 +156,7 @@ class Painters:
     def _like(self, painting: BinaryIO) -> Stylizer:
         """The style that is predicted from a painting."""
         file = find_network(instant=True)
-        pixels = load_with_short_side(painting, painting_side(file))
+        pixels = load_on_white(painting, size=painting_side(file), edge=min)
         return self._stylizer_of(predicted_style(file, [(pixels, 1.0)]))
 
     def _finished(self, upload: Upload) -> None:
@@ -189,7 +189,7 @@ class Painters:
             format = order.format or (photo.format or "").lower()
             format = format if format in FORMATS else "png"
             result = BytesIO()
-            save_picture(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
+            save_image(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
         finally:
             give_back()
         seconds = perf_counter() - started

@@ -10,7 +10,7 @@ from torch import Tensor
 from fastnst.base.errors import TrainingError
 from fastnst.images.formats import ImageError
 from fastnst.images.photos import find_photos
-from fastnst.images.read import load_with_short_side
+from fastnst.images.read import load_on_white
 
 HELD_OUT = 16
 FEWEST = HELD_OUT + 1
@@ -60,7 +60,7 @@ class PaintingFolder:
         """
         path = self.paths[number]
         try:
-            return load_with_short_side(path, self._side)
+            return load_on_white(path, size=self._side, edge=min)
         except ImageError as error:
             raise TrainingError(f"{error}: take it out of the folder") from None
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from fastnst.base.errors import UserError
-from fastnst.images.marks import is_mark
+from fastnst.images.metadata import is_mark
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts"),

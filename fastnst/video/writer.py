@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from fastnst.base.files import give_name
 from fastnst.images.levels import to_array
-from fastnst.images.marks import MARK
+from fastnst.images.metadata import MARK
 from fastnst.video.reader import FULL, Form, Item, Shot, VideoReader, errors_told, load_pyav
 
 if TYPE_CHECKING:

@@ -29,14 +29,14 @@ def one(clone: str, what: str, source: str, target: str) -> None:
     """Read the source, or read it and write the target, and print seconds, peak in MB and a mean of the pixels."""
     sys.path.insert(0, clone)
     from fastnst.images.read import read_picture
-    from fastnst.images.write import save_picture
+    from fastnst.images.write import save_image
 
     started = time.perf_counter()
     picture = read_picture(Path(source))
     levels = picture.levels
     if what == "write":
         started = time.perf_counter()
-        save_picture(picture, Path(target))
+        save_image(picture, Path(target))
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     mean = float(levels[..., ::7, ::7].float().mean())

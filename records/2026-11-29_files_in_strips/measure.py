@@ -1,4 +1,4 @@
-"""Processor time of reading pictures, by the package in each of two folders and by Pillow; writes JSON.
+"""Processor time and peak memory of reading pictures, by the package in each of two folders and by Pillow; writes JSON.
 
     python measure.py OLD NEW FOLDER > result.json
 
@@ -8,12 +8,13 @@ OLD and NEW are source trees; FOLDER gets the pictures, scikit-image's coffee en
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-ROUNDS = 5
+ROUNDS = 3
 SHORT_SIDE = 256  # of a photo for training
 
 
@@ -26,18 +27,18 @@ def main(old: str, new: str, folder: Path) -> None:
     for suffix in ("jpg", "png", "tif", "webp"):
         photo.resize((4000, 3000), Image.Resampling.BICUBIC).save(folder / f"large.{suffix}")
     photo.resize((640, 426)).save(folder / "small.jpg", quality=90)
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, list[list[float]]]] = {}
     for _ in range(ROUNDS):
         for way, place in {"before": old, "after": new, "pillow": new}.items():
             for picture in ("large.jpg", "large.png", "large.tif", "large.webp", "small.jpg"):
                 words = [sys.executable, __file__, way, str(folder / picture)]
                 done = subprocess.run(words, env={**os.environ, "PYTHONPATH": place}, capture_output=True, check=True)
-                found.setdefault(picture, {}).setdefault(way, []).append(float(done.stdout))
+                found.setdefault(picture, {}).setdefault(way, []).append(json.loads(done.stdout))
     print(json.dumps(found, indent=1))
 
 
 def one(way: str, path: Path) -> None:
-    """Print the seconds of processor time: of a large picture to a tensor of levels, of a small one 20 times."""
+    """Print seconds of processor time, of one large picture or of 20 small ones, and peak memory in MB."""
     import numpy as np
     from PIL import Image
 
@@ -62,7 +63,8 @@ def one(way: str, path: Path) -> None:
     reading()  # once more than is counted
     started = time.process_time()
     reading()
-    print(time.process_time() - started)
+    seconds = time.process_time() - started
+    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000]))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from fastnst import Stylizer, __version__
 from fastnst.base.devices import describe_device
 from fastnst.images.photos import resolve_photo
 from fastnst.images.read import read_picture
-from fastnst.images.write import save_picture
+from fastnst.images.write import save_image
 
 PHOTO = "sample:astronaut"
 UPLOAD_SECONDS = 10  # that a request may take to arrive
@@ -147,7 +147,7 @@ def loop(stylizer: Stylizer, photo: bytes, seconds: float) -> float:
         picture = read_picture(BytesIO(photo))
         shape = (1, picture.image.bands, *picture.size)
         painted = picture.painted(stylizer.parts(picture.part, shape, picture.dtype))
-        save_picture(painted, BytesIO(), format="jpeg", stylized=True)
+        save_image(painted, BytesIO(), format="jpeg", stylized=True)
         count += 1
     return count / (time.perf_counter() - started)
 

@@ -11,11 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fastnst.base import memory
 from fastnst.base.boxes import Box
-from fastnst.images import stored
+from fastnst.images import decode, stored, write
 from fastnst.images.decode import pyvips
 from fastnst.images.formats import ImageError
+from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, image_size, read_picture
+from fastnst.images.write import save_image
 from fastnst.painting.animation import read_animation
 from fastnst.painting.apply import apply
 from fastnst.painting.settings import ApplySettings
@@ -86,13 +89,10 @@ def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path
     (tmp_path / "temporary").mkdir()
     values = torch.randint(0, 255, (1, 3, 60, 80), dtype=torch.uint8)
     Image.fromarray(values[0].permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
-    unlink = stored.os.unlink
-    monkeypatch.setattr(stored.os, "unlink", lambda name: (_ for _ in ()).throw(PermissionError(name)))  # as Windows
     picture = read_picture(tmp_path / "photo.png")
-    assert torch.equal(picture.levels, values) and len(list((tmp_path / "temporary").iterdir())) == 1
+    assert torch.equal(picture.levels, values) and not list((tmp_path / "temporary").iterdir())
     painted = picture.painted([((slice(0, 60), slice(0, 80)), 255 - values)])
-    assert torch.equal(painted.levels, 255 - values) and len(list((tmp_path / "temporary").iterdir())) == 2
-    monkeypatch.setattr(stored.os, "unlink", unlink)
+    assert torch.equal(painted.levels, 255 - values) and len(stored._files) >= 2
 
     def parts() -> Iterator[tuple[Box, Tensor]]:
         for top in (0, 30):
@@ -102,3 +102,61 @@ def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path
 
     assert torch.equal(picture.painted(parts()).levels, values)
     assert torch.equal(picture.levels, values) and torch.equal(painted.levels, 255 - values)
+
+
+@pytest.mark.parametrize("suffix", ["bmp", "ppm", "tga", "jp2", "gif", "webp", "avif", "interlaced.png", "plain.png"])
+def test_what_is_decoded_as_a_whole_is_refused_where_memory_is_short(suffix, tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / f"photo.{suffix}"
+    image = Image.new("RGB", (300, 200), "teal")
+    if suffix == "interlaced.png":
+        pyvips.Image.new_from_array(np.array(image)).pngsave(str(path), interlace=True)
+    else:
+        image.save(path)
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)  # smaller ones are not looked at
+    assert read_picture(path).size == (200, 300)
+    groups = {"memory.max": "1000000", "memory.current": "500000", "memory.stat": "inactive_file 0\n"}
+    for name, text in groups.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)  # as in a container with half a megabyte left
+    if suffix == "plain.png":  # row by row
+        assert read_picture(path).size == (200, 300)
+        return
+    format = path.suffix[1:].upper().replace("JP2", "JPEG2000").replace("INTERLACED.", "")
+    line = rf"photo.{suffix}: a file of this kind \({format}\) is decoded as a whole, which takes 0.0 GB of memory"
+    with pytest.raises(ImageError, match=line):
+        read_picture(path)
+
+
+def test_frames_of_an_animation_must_fit_into_memory_together(tmp_path: Path, monkeypatch) -> None:
+    frames = [Image.new("RGB", (300, 200), color) for color in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)
+    for left, known in ((3 * 720_000, True), (3 * 720_000 - 1, False)):
+        groups = {"memory.max": str(left), "memory.current": "0", "memory.stat": "inactive_file 0\n"}
+        for name, text in groups.items():
+            (tmp_path / name).write_text(text)
+        monkeypatch.setattr(memory, "CGROUP", tmp_path)
+        if known:
+            assert len(read_animation(tmp_path / "moving.png").frames) == 3
+        else:
+            with pytest.raises(ImageError, match=r"moving.png: a file of this kind \(PNG\) is decoded as a whole"):
+                read_animation(tmp_path / "moving.png")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc tells what is in memory")
+def test_what_is_read_of_a_temporary_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    def mapped() -> int:
+        """Bytes of files in this process's memory."""
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile"))
+
+    noise = pyvips.Image.new_from_array(np.random.default_rng(0).integers(0, 9, (500, 6000, 3), dtype=np.uint8))
+    picture = Picture(stored.stored(noise.replicate(1, 12).copy(interpretation="srgb")))  # 36 megapixels, 108 MB
+    before, most = mapped(), []
+    let_go = write.let_go
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "let_go", lambda: (let_go(), most.append(mapped())))
+        save_image(picture, tmp_path / "out.tif")
+    assert len(most) > 20 and max(most) - before < 30_000_000
+    assert picture.levels.shape == (1, 3, 6000, 6000)
+    assert mapped() - before < 30_000_000

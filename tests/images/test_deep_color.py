@@ -10,9 +10,11 @@ import tifffile
 import torch
 from icc_profiles import ADOBE_RGB, gamma, matrix_profile, table_profile
 from numpy.typing import NDArray
+from pictures import alpha_of, depth_of, picture_of
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import putchunk
 
+from fastnst.base.boxes import everything
 from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, read_picture
 from fastnst.images.srgb import srgb_profile
@@ -62,7 +64,8 @@ def values_of(data: bytes) -> Values:
 
 def channels_of(picture: Picture) -> NDArray[np.float64]:
     """`(H, W, 3 or 4)`, 0 to 65535."""
-    parts = [picture.pixels] if picture.alpha is None else [picture.pixels, picture.alpha]
+    alpha = alpha_of(picture)
+    parts = [picture.pixels] if alpha is None else [picture.pixels, alpha]
     return torch.cat(parts, 1)[0].permute(1, 2, 0).double().numpy() * 65535
 
 
@@ -78,10 +81,11 @@ def test_every_level_survives_from_file_to_tensor_to_file(format: str, channels:
     values = noise(channels)
     picture = read_picture(io.BytesIO(png_of(values) if format == "PNG" else tiff_of(values)))
     expected = np.repeat(values, 3, axis=2) if channels == 1 else values
-    assert (picture.depth, picture.format, picture.alpha is None) == (16, format, channels != 4)
+    assert (depth_of(picture), picture.format, alpha_of(picture) is None) == (16, format, channels != 4)
     assert picture.pixels.dtype == torch.float32
     assert np.abs(channels_of(picture) - expected).max() < 0.01
-    save_image(picture.pixels, saved := io.BytesIO(), alpha=picture.alpha, format=format, depth=picture.depth)
+    again = picture_of(picture.pixels, alpha_of(picture), depth=depth_of(picture))
+    save_image(again, saved := io.BytesIO(), format=format)
     assert np.array_equal(values_of(saved.getvalue()), expected)
     saved.seek(0)
     assert np.abs(channels_of(read_picture(saved)) - expected).max() < 0.01
@@ -128,7 +132,7 @@ def test_one_transparent_colour_is_compared_in_16_bit(channels: int) -> None:
     values[3, 4] = values[5, 6]
     values[7, 8] = values[5, 6] ^ 1  # the same in 8 bit
     data = with_chunk(png_of(values), b"tRNS", values[5, 6].astype(">u2").tobytes())
-    alpha = read_picture(io.BytesIO(data)).alpha
+    alpha = alpha_of(read_picture(io.BytesIO(data)))
     assert alpha is not None
     assert sorted(map(tuple, (alpha[0, 0] == 0).nonzero().tolist())) == [(3, 4), (5, 6)]
     assert (alpha == 1).sum() == alpha.numel() - 2
@@ -168,7 +172,7 @@ def test_a_wide_file_is_read_as_16_bit_and_for_training_as_8(tmp_path: Path) -> 
     for name, values in {"float": ramp, "int": (ramp.astype(float) * (2**31 - 1)).astype(np.int32)}.items():
         Image.fromarray(values).save(tmp_path / f"{name}.tif")
         picture = read_picture(tmp_path / f"{name}.tif")
-        assert picture.depth == 16
+        assert depth_of(picture) == 16
         assert np.abs(channels_of(picture)[..., 1] / 65535 - ramp).max() < 1e-5
         assert np.abs(decode_photo(tmp_path / f"{name}.tif", short_side=30)[..., 1] / 255 - ramp).max() < 0.51 / 255
 
@@ -185,7 +189,7 @@ def test_a_profile_is_applied_with_all_levels() -> None:
     assert len(picture.pixels[0, 0].unique()) > 1300
     tables = table_profile(b"RGB ", lambda red, green, blue: (100 * green, 0, 0))
     coarse = read_picture(io.BytesIO(tiff_of(ramp, iccprofile=tables)))
-    assert coarse.depth == 16 and len(coarse.pixels[0, 0].unique()) > 1000
+    assert depth_of(coarse) == 16 and len(coarse.pixels[0, 0].unique()) > 1000
 
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
@@ -195,8 +199,8 @@ def test_a_written_file_holds_what_is_known_of_the_photo(format: str) -> None:
     exif[ExifTags.IFD.Exif] = {ExifTags.Base.ExposureTime: 0.5}
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N", ExifTags.GPS.GPSLatitude: (1.0, 2.0, 3.0)}
     image, alpha = torch.rand(1, 3, 300, 301), torch.rand(1, 1, 300, 301)
-    kept = {"exif": exif.tobytes(), "dpi": (300.0, 240.0), "depth": 16, "format": format}
-    save_image(image, file := io.BytesIO(), alpha=alpha, **kept)
+    picture = picture_of(image, alpha, depth=16, exif=exif.tobytes(), dpi=(300.0, 240.0))
+    save_image(picture, file := io.BytesIO(), format=format)
     file.seek(0)
     with Image.open(file) as saved:
         assert (saved.format, saved.mode, saved.size) == (format, "RGBA", (301, 300))
@@ -213,7 +217,20 @@ def test_a_written_file_holds_what_is_known_of_the_photo(format: str) -> None:
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF"])
 def test_other_formats_hold_8_bit(format: str) -> None:
-    save_image(torch.full((1, 3, 8, 8), 0.4), file := io.BytesIO(), depth=16, format=format)
+    save_image(picture_of(torch.full((1, 3, 8, 8), 0.4), depth=16), file := io.BytesIO(), format=format)
     file.seek(0)
-    assert read_picture(file).depth == 8
+    assert depth_of(read_picture(file)) == 8
     assert float(read_picture(io.BytesIO(file.getvalue())).pixels.mean()) == pytest.approx(0.4, abs=0.01)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_tiff_file_of_floats_gives_one_of_floats(channels: int, tmp_path: Path) -> None:
+    values = (noise(channels) / 65535).astype(np.float32)
+    (tmp_path / "in.tif").write_bytes(tiff_of(values))
+    picture = read_picture(tmp_path / "in.tif")
+    for result in (picture, picture.painted([(everything(picture.size), picture.levels[:, :3])])):
+        save_image(result, tmp_path / "out.tif", stylized=True)
+        found = tifffile.imread(tmp_path / "out.tif")
+        assert found.dtype == np.float32 and np.abs(found - values).max() < 0.51 / 65535
+    save_image(picture, tmp_path / "out.png")
+    assert values_of((tmp_path / "out.png").read_bytes()).dtype == np.uint16

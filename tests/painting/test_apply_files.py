@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 from icc_profiles import ADOBE_RGB, gamma, grey_profile, matrix_profile
+from pictures import alpha_of, depth_of, picture_of
 from PIL import Image, ImageSequence
 
 from fastnst.images.read import read_picture
@@ -38,7 +39,7 @@ def make_deep_photo(path: str, *, height: int = 60, width: int = 80) -> torch.Te
     """Smooth colours of 16 bit, with alpha: `(1, 4, H, W)`."""
     down, across = torch.meshgrid(torch.linspace(0.1, 0.9, height), torch.linspace(0, 1, width), indexing="ij")
     channels = torch.stack((down, across, 0.9 - down * across, across))[None]
-    save_image(channels[:, :3], Path(path), alpha=channels[:, 3:], depth=16)
+    save_image(picture_of(channels, depth=16), Path(path))
     return channels
 
 
@@ -70,14 +71,14 @@ def test_more_than_256_levels_go_through_the_network(suffix: str) -> None:
     channels = make_deep_photo(f"photo{suffix}")
     run(f"photo{suffix}", output=Path(f"same{suffix}"), strength=0.0)
     same = read_picture(Path(f"same{suffix}"))
-    assert same.alpha is not None
-    assert float((torch.cat((same.pixels, same.alpha), 1) - channels).abs().max()) < 0.51 / 65535
+    assert alpha_of(same) is not None
+    assert float((torch.cat((same.pixels, alpha_of(same)), 1) - channels).abs().max()) < 0.51 / 65535
     run(f"photo{suffix}", output=Path(f"painted{suffix}"))
     painted = read_picture(Path(f"painted{suffix}"))
-    assert painted.depth == 16 and torch.equal(painted.alpha, same.alpha)
+    assert depth_of(painted) == 16 and torch.equal(alpha_of(painted), alpha_of(same))
     assert len((painted.pixels[0, 0] * 65535).round().unique()) > 1000
     run(f"photo{suffix}", output=Path("painted.webp"))
-    assert read_picture(Path("painted.webp")).depth == 8
+    assert depth_of(read_picture(Path("painted.webp"))) == 8
 
 
 @pytest.mark.parametrize("settings", [{}, {"strength": 0.4}, {"keep_colors": True}, {"mask": Path("mask.png")}])
@@ -95,7 +96,7 @@ def test_tiles_paint_the_same_file_with_all_that_it_has(settings) -> None:
         for tile in (0, 64):
             run(name, output=Path(f"{tile}-{name}"), tile=tile, **settings)
         whole, tiled = (read_picture(Path(f"{tile}-{name}")) for tile in (0, 64))
-        assert whole.depth == tiled.depth == depth and torch.equal(whole.alpha, tiled.alpha)
+        assert depth_of(whole) == depth_of(tiled) == depth and torch.equal(alpha_of(whole), alpha_of(tiled))
         assert float((whole.pixels - tiled.pixels).abs().max()) < (1.1 / 255 if depth == 8 else 5 / 65535)
 
 
@@ -110,8 +111,8 @@ def test_kept_colours_are_those_of_16_bit_and_alpha_stays() -> None:
     channels = make_deep_photo("photo.png")
     run("photo.png", output=Path("out.png"), keep_colors=True)
     result = read_picture(Path("out.png"))
-    assert result.alpha is not None
-    assert float((result.alpha - channels[:, 3:]).abs().max()) < 0.51 / 65535
+    assert alpha_of(result) is not None
+    assert float((alpha_of(result) - channels[:, 3:]).abs().max()) < 0.51 / 65535
     inside = ((result.pixels > 0) & (result.pixels < 1)).all(1)  # clamped ones change their colour
     assert inside.float().mean() > 0.2
     shift = (result.pixels - channels[:, :3])[0, :, inside[0]]
@@ -124,7 +125,7 @@ def test_an_animation_is_painted_and_stays_one(capsys: pytest.CaptureFixture[str
     assert run("in.gif", json=True) == 0
     assert json.loads(capsys.readouterr().out)["width"] == 32
     before, after = read_picture(Path("in.gif")), read_picture(Path("in-wave.gif"))
-    assert after.frames == 3 and torch.equal(before.alpha, after.alpha)
+    assert after.frames == 3 and torch.equal(alpha_of(before), alpha_of(after))
     with Image.open("in-wave.gif") as image:
         assert (image.info["loop"], image.info["duration"]) == (0, 100)
     run("in.gif", output=Path("small.webp"), size=16)

@@ -103,7 +103,7 @@ def test_few_pictures_are_in_memory_however_many_there_are(monkeypatch) -> None:
 
     monkeypatch.setattr(module, "read_picture", noted(module.read_picture))
     monkeypatch.setattr(Picture, "painted", noted(Picture.painted))
-    monkeypatch.setattr(module, "save_picture", slow(module.save_picture))
+    monkeypatch.setattr(module, "save_image", slow(module.save_image))
     run()
     assert len(pictures) == 24
     assert 2 < most <= 4  # one read ahead, one being painted with its painting, one being written
@@ -154,7 +154,7 @@ def test_ten_thousand_photos_are_planned_soon_and_those_named_unopened(monkeypat
     config = ApplySettings(style="wave", output=Path("out"))
     for photos in (["in"], names):  # those of a folder are asked whether they are stylized already
         if photos is names:
-            for opening in ("builtins.open", "io.open", "fastnst.images.marks.header_of"):
+            for opening in ("builtins.open", "io.open", "fastnst.images.metadata.header_of"):
                 monkeypatch.setattr(opening, lambda *_, **__: pytest.fail("opened"))
         started = time.process_time()
         jobs = plan(photos, config)
@@ -221,7 +221,7 @@ def test_standard_input_is_read_where_ctrl_c_ends_the_wait(monkeypatch) -> None:
         (MemoryError(), "in/000.png: 30x33 pixels do not fit into memory; --size shrinks it first"),
     ],
 )
-@pytest.mark.parametrize("stage", ["read_picture", "save_picture"])
+@pytest.mark.parametrize("stage", ["read_picture", "save_image"])
 def test_an_error_of_reading_or_writing_names_the_photo_and_the_others_go_on(error, line, stage, monkeypatch, caplog):
     make_photos(3)
     function, calls = getattr(module, stage), []

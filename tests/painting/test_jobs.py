@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import picture_of
 from PIL import ExifTags, Image
 
 from fastnst.cli import main
 from fastnst.images.formats import ImageError
-from fastnst.images.marks import MARK, has_mark
+from fastnst.images.metadata import MARK, has_mark
 from fastnst.images.picture import Picture
 from fastnst.images.write import save_image
 from fastnst.networks.network import TransformationNetwork
@@ -54,7 +55,7 @@ def make_moving(path: str) -> str:
 
 def make_deep(path: str) -> str:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save_image(torch.linspace(0.1, 0.9, 24).expand(1, 3, 20, 24), Path(path), depth=16)
+    save_image(picture_of(torch.linspace(0.1, 0.9, 24).expand(1, 3, 20, 24), depth=16), Path(path))
     return path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pictures import picture_of
 from PIL import Image
 from torch.testing import assert_close
 
@@ -14,7 +15,7 @@ from fastnst.base.errors import UserError
 from fastnst.cli import main
 from fastnst.images.levels import psnr
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.images.read import load_image, load_with_short_side, read_picture
+from fastnst.images.read import load_image, load_on_white, read_picture
 from fastnst.images.write import save_image
 from fastnst.networks.network import TransformationNetwork
 from fastnst.painting.stylizer import Stylizer
@@ -128,7 +129,7 @@ def test_tiles_share_the_statistics_of_the_whole_photo_and_leave_no_seam(wave) -
 
 def test_deep_and_transparent_pictures_keep_their_depth_and_opacity() -> None:
     deep = torch.linspace(0.1, 0.9, 40).expand(1, 3, 30, 40)
-    save_image(deep, Path("deep.png"), depth=16)
+    save_image(picture_of(deep, depth=16), Path("deep.png"))
     Image.fromarray(np.dstack([np.full((30, 40, 3), 90, np.uint8), np.full((30, 40), 77, np.uint8)])).save("glass.png")
     assert run("deep.png", "glass.png", "--style", "wave.jpg", "-o", "out") == 0
     assert read_picture(Path("out/deep.png")).levels.dtype == torch.uint16
@@ -293,7 +294,7 @@ def predictor_here() -> Path:
 
 def test_an_instant_style_is_painted_by_the_predicted_network(predictor_here) -> None:
     photo = torch.rand(1, 3, 48, 64)
-    side = load_with_short_side(existing_photo("sample:wave"), 64)
+    side = load_on_white(existing_photo("sample:wave"), size=64, edge=min)
     expected = predicted_style(predictor_here, [(side, 1.0)]).network
     with torch.no_grad():
         assert_close(Stylizer("sample:wave", instant=True).paint(photo), expected(photo), rtol=0, atol=1e-5)

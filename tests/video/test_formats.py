@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastnst.base.progress import progress_bar
-from fastnst.images.marks import MARK
+from fastnst.images.metadata import MARK
 from fastnst.video.formats import CONTAINERS, has_video_mark, is_partial, is_video
 from fastnst.video.paint import paint_video
 

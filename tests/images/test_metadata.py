@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pictures import picture_of
 from PIL import ExifTags, Image
 
 from fastnst import __version__
-from fastnst.images.marks import MARK, has_mark, is_mark
-from fastnst.images.picture import Picture
-from fastnst.images.write import save_picture
+from fastnst.images.metadata import MARK, has_mark, is_mark
+from fastnst.images.write import save_image
 
 
 def test_the_mark_names_the_version_and_one_of_any_version_is_known() -> None:
@@ -25,9 +25,9 @@ def test_the_mark_stands_behind_the_software_that_is_there(tmp_path) -> None:
         exif[ExifTags.Base.Artist] = "me"
         if before:
             exif[ExifTags.Base.Software] = before
-        picture = Picture.of(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), exif=exif.tobytes())
+        picture = picture_of(torch.zeros(1, 3, 4, 4), exif=exif.tobytes())
         for suffix in ("jpg", "png", "webp", "tif", "avif"):
-            save_picture(picture, tmp_path / f"a.{suffix}", stylized=True)
+            save_image(picture, tmp_path / f"a.{suffix}", stylized=True)
             assert has_mark(tmp_path / f"a.{suffix}")
             with Image.open(tmp_path / f"a.{suffix}") as saved:
                 found = saved.getexif()

@@ -1,0 +1,48 @@
+"""Pictures as tests make them and look at them."""
+
+import torch
+from torch import Tensor
+
+from fastnst.images.decode import pyvips
+from fastnst.images.levels import from_levels, to_levels
+from fastnst.images.picture import Picture
+
+INCH = 25.4  # millimetres
+
+
+def picture_of(
+    image: Tensor,
+    alpha: Tensor | None = None,
+    *,
+    depth: int = 8,
+    exif: bytes | None = None,
+    dpi: tuple[float, float] = (72, 72),
+) -> Picture:
+    """An image `(1, 3, H, W)` in [0, 1] with opacity and metadata."""
+    channels = image if alpha is None else torch.cat((image, alpha.to(image)), dim=1)
+    picture = Picture.of(to_levels(channels, torch.uint8 if depth == 8 else torch.uint16))
+    picture = Picture(picture.image.copy(xres=dpi[0] / INCH, yres=dpi[1] / INCH))
+    if exif:
+        picture.image.set_type(pyvips.GValue.blob_type, "exif-data", exif)
+    return picture
+
+
+def alpha_of(picture: Picture) -> Tensor | None:
+    """Opacity `(1, 1, H, W)` in [0, 1]."""
+    return from_levels(picture.levels[:, 3:]) if picture.image.bands == 4 else None
+
+
+def depth_of(picture: Picture) -> int:
+    """Bits per channel."""
+    return 8 * picture.dtype.itemsize
+
+
+def exif_of(picture: Picture) -> bytes:
+    """EXIF as in the file."""
+    data: bytes = picture.image.get("exif-data")
+    return data
+
+
+def dpi_of(picture: Picture) -> tuple[float, float]:
+    """Dots per inch, across and down."""
+    return picture.image.xres * INCH, picture.image.yres * INCH
