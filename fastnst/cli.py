@@ -5,7 +5,9 @@ A command is imported when it is called, and imports torch after its arguments a
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -140,6 +142,8 @@ def _told(error: CycloptsError, words: list[str]) -> str:
 
 def _exit(message: str, code: int) -> None:
     """One line on stderr, whatever `--quiet` says."""
+    if code == INTERRUPTED and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would break off what ends in order
     print(f"fastnst: {' '.join(message.split()) or 'stopped'}", file=sys.stderr)
     sys.exit(code)
 

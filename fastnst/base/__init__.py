@@ -2,6 +2,7 @@
 
 errors.py    UserError: bad input, shown as one line; all else is a bug with its traceback
 files.py     files that are written whole or not at all
+partials.py  what is being written, and what dead processes left of it
 recipes.py   YAML files of settings, by path or by name
 options.py   types of flags that all settings share
 commands.py  what all commands share: exit codes, JSON and log lines

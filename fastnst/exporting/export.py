@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fastnst import __version__
-from fastnst.base.files import give_name, sha256
+from fastnst.base.errors import told_of
+from fastnst.base.files import give_name, make_folder, sha256, to_disk
+from fastnst.base.partials import partial_in
 from fastnst.base.progress import progress_bar
 from fastnst.exporting.formats import parts, plan
 from fastnst.exporting.settings import ExportFormat, ExportSettings
@@ -184,13 +185,17 @@ def export_file(
         ProofError: The file's images differ from the network's.
     """
     precision = str(description["precision"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as folder:
-        draft = Path(folder, target.name)
-        WRITERS[format](graph, draft, json.dumps(description), precision)
+    make_folder(target.parent)
+    with partial_in(target.parent, as_folder=True) as folder:
+        draft = folder / target.name
+        with told_of(target):
+            WRITERS[format](graph, draft, json.dumps(description), precision)
         proof = prove(draft, network, precision, looks)
+        if replace and len(parts(target)) > 1:  # the old file must not be met with new weights
+            target.unlink(missing_ok=True)
+            to_disk(target.parent)
         for part in parts(target):
-            give_name(Path(folder, part.name), part, replace=replace)
+            give_name(folder / part.name, part, replace=replace)
     return proof
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import open_file
 from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
 
 try:
@@ -67,7 +68,7 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         max_pixels: A file of more pixels is refused before it is decoded [MAX_PIXELS].
     """
     with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
-        file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+        file: BinaryIO = open_file(source) if isinstance(source, Path) else io.BytesIO(source.read())
         stack.enter_context(file)
         format = format_in(file)
         if format == "HEIF":

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import ExifTags
 
 from fastnst import __version__
+from fastnst.base.files import open_file
 from fastnst.images.decode import field, header_of, pillow_aside, pyvips
 
 _BY = "stylized by fastnst"
@@ -35,7 +36,7 @@ def is_mark(text: object) -> bool:
 
 def has_mark(path: Path) -> bool:
     """Whether an image file is a stylized one; False for one that cannot be read."""
-    with suppress(Exception), pillow_aside(), path.open("rb") as file:  # what is wrong with it is told when it is read
+    with suppress(Exception), pillow_aside(), open_file(path) as file:  # what is wrong with it is told when it is read
         if header := header_of(file):
             exif = header.getexif()
             return any(is_mark(text) for text in (*map(exif.get, _TAGS), header.info.get("comment")))

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fastnst.base.files import PACKAGE
+from fastnst.base.files import PACKAGE, open_file
 from fastnst.images.formats import SUFFIXES, ImageError
 
 log = logging.getLogger("fastnst")
@@ -45,7 +45,7 @@ def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
 def _is_picture(path: Path) -> bool:
     from fastnst.images.decode import header_of, pillow_aside  # here, because most folders do not need them
 
-    with suppress(OSError), pillow_aside(), path.open("rb") as file:
+    with suppress(OSError), pillow_aside(), open_file(path) as file:
         return header_of(file) is not None
     return False
 

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import PACKAGE, pasted
+from fastnst.base.files import PACKAGE, open_file, pasted
 from fastnst.networks.exported_formats import EXPORTED
 from fastnst.networks.presets import PRESETS
 
@@ -43,6 +43,7 @@ def read_info(path: Path) -> dict[str, Any]:
         StyleFileError: The file is missing, not a style file, or of a later format.
     """
     try:
+        open_file(path).close()  # not a pipe, which would be waited for
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get("fastnst")
     except FileNotFoundError:

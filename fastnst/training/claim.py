@@ -15,7 +15,7 @@ import psutil
 from filelock import FileLock
 
 from fastnst.base.errors import TrainingError
-from fastnst.base.files import write_json
+from fastnst.base.files import make_folder, write_json
 
 CLAIM, LOCK = "claim.json", ".lock"
 CLOCK_SET = 60.0  # seconds
@@ -51,7 +51,7 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: A running training holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     claim = folder / CLAIM
     with FileLock(folder / LOCK):  # held while the claim is read and written
         if holder := _living(claim):
