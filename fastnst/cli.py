@@ -19,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
 from fastnst.base.commands import BAD_USAGE, INTERRUPTED
-from fastnst.base.errors import Interrupted, UserError
+from fastnst.base.errors import Interrupted, UserError, in_words
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
 
 
@@ -103,8 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(_protected(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _exit(_told(error, words), BAD_USAGE)
-    except (UserError, OSError) as error:
+    except UserError as error:
         _exit(str(error), BAD_USAGE)
+    except OSError as error:
+        _exit(in_words(error), BAD_USAGE)
     except Interrupted as error:
         _exit(str(error), INTERRUPTED)
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ commands.py  what all commands share: exit codes, JSON and log lines
 devices.py   CUDA, MPS or CPU, and what it is called in a record
 versions.py  versions of installed packages
 memory.py    how much memory there is, and how much a gradient needs
-cgroups.py   what the limits of control groups leave of it
+cgroups.py   main memory that is free, within the limits of control groups
 boxes.py     what is laid out in rows and columns, read and computed part by part
 pipeline.py  a bounded pipeline of threads
 progress.py  one progress bar for all

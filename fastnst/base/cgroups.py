@@ -1,14 +1,22 @@
-"""Memory that the limits of this process's control groups leave (Linux, version 1 and 2). Knows nothing of torch."""
+"""Main memory that is free, within the limits of control groups (Linux, version 1 and 2). Knows nothing of torch."""
 
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 PROC = Path("/proc/self")
 _LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}  # above `high` a process is slowed down
 _USED = {1: "memory.usage_in_bytes", 2: "memory.current"}
 _CACHED = {1: "total_inactive_file", 2: "inactive_file"}  # files that are dropped when memory is needed
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can still be allocated: what the system calls available, or groups leave if less."""
+    available, left = int(psutil.virtual_memory().available), left_in_groups()
+    return available if left is None else min(available, left)
 
 
 def left_in_groups() -> int | None:

@@ -8,6 +8,8 @@ UserError(ValueError)
     TrainingError    a run that cannot start or be resumed           here
 Interrupted(Exception)   stopped by a signal; what was done is saved
 
+NoFileError(OSError)     a pipe or a device in place of a file
+
 What the system refuses to write stays an OSError; `told_of` says in one line which file, why, and what helps.
 """
 
@@ -39,6 +41,10 @@ class Interrupted(Exception):
     """Stopped by Ctrl-C or SIGTERM; the message says what was saved and how to resume."""
 
 
+class NoFileError(OSError):
+    """A pipe, a device or a socket in place of a file."""
+
+
 @contextmanager
 def told_of(path: Path) -> Iterator[None]:
     """Say of a file or folder that cannot be written which one it is, why, and what helps.
@@ -52,3 +58,10 @@ def told_of(path: Path) -> Iterator[None]:
         if error.errno not in _REASONS:  # another one, or told already
             raise
         raise type(error)(f"{path} cannot be written: {_REASONS[error.errno]}") from error
+
+
+def in_words(error: OSError) -> str:
+    """An error of the system in one line, with a way out where it is a name that is too long."""
+    if error.errno == errno.ENAMETOOLONG and error.filename:
+        return f"{error.filename}: {_REASONS[error.errno]}"
+    return str(error)

@@ -8,13 +8,13 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastnst.base.errors import UserError, told_of
+from fastnst.base.errors import NoFileError, UserError, told_of
 from fastnst.base.partials import partial_in
 
 PACKAGE = Path(__file__).parent.parent  # a wheel has configs and checkpoints inside, a clone beside it
@@ -41,8 +41,7 @@ def whole_file(target: Path | BinaryIO, *, replace: bool = True) -> Iterator[Bin
             shutil.copyfileobj(file, target)
         return
     with told_of(target):
-        make_folder(target.parent)
-        with partial_in(target.parent) as partial:
+        with partial_in(make_folder(target.parent)) as partial:
             with partial.open("w+b") as file:
                 yield file
             give_name(partial, target, replace=replace)
@@ -85,13 +84,13 @@ def _give_free_name(partial: Path, path: Path) -> None:
         partial.unlink()
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if they are missing; they then survive a power cut."""
-    with told_of(folder):
-        missing = [each for each in (folder, *folder.parents) if not each.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        for each in missing:
-            to_disk(each.parent)
+def make_folder(folder: Path) -> Path:
+    """Make a folder and those above it, if they are missing; they then survive a power cut. Returns the folder."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in missing:
+        to_disk(each.parent)
+    return folder
 
 
 def to_disk(path: Path) -> None:
@@ -129,13 +128,14 @@ def open_file(path: Path) -> BufferedReader:
     """A file, open for reading. What is none is refused: a pipe that nobody writes to would be waited for for ever.
 
     Raises:
-        OSError: It cannot be opened, or it is a folder, a pipe or a device.
+        NoFileError: It is a pipe or a device.
+        OSError: It cannot be opened, or is a folder.
     """
     at_once = getattr(os, "O_NONBLOCK", 0)  # Windows has no such pipes
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | at_once))
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise OSError(f"{path} is a pipe or a device, and no file")
+        raise NoFileError(f"{path} is a pipe or a device, and no file")
     return file
 
 
@@ -149,20 +149,26 @@ def check_place(file: Path) -> None:
     """Refuse a file that could not be written, before any work: its folder is made if there is none.
 
     Raises:
-        UserError: The nearest folder that exists is a file, or cannot be written to, or the name is too long.
+        UserError: The nearest folder that exists is a file, or cannot be written to.
     """
-    place = next(folder for folder in file.absolute().parents if folder.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise UserError(f"{file}: {place} is no folder that can be written to")
+    _check_writable(file, file.absolute().parents)
 
 
 def check_folder(folder: Path, *, force: bool) -> None:
     """Refuse a path for results that is not a folder, or without `force` a folder that is not empty, before any work.
 
     Raises:
+        UserError: It could not be written to.
         OSError: The path cannot be used.
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder, found a file")
     if folder.exists() and any(folder.iterdir()) and not force:
         raise FileExistsError(f"{folder} is not empty: --force replaces the files of the same names")
+    _check_writable(folder, (folder.absolute(), *folder.absolute().parents))
+
+
+def _check_writable(result: Path, folders: Sequence[Path]) -> None:
+    place = next(folder for folder in folders if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise UserError(f"{result}: {place} is no folder that can be written to")

@@ -4,11 +4,10 @@ import ctypes
 from collections.abc import Callable
 from contextlib import suppress
 
-import psutil
 import torch
 from torch import Tensor, nn
 
-from fastnst.base.cgroups import left_in_groups
+from fastnst.base.cgroups import free_memory
 
 
 def available_memory(device: torch.device) -> int:
@@ -22,9 +21,7 @@ def available_memory(device: torch.device) -> int:
         return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    available = int(psutil.virtual_memory().available)
-    left = left_in_groups()
-    return available if left is None else min(available, left)
+    return free_memory()
 
 
 def give_back() -> None:

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fastnst.base.errors import told_of
-
 if sys.platform != "win32":  # there, a file that is open cannot be removed
     import fcntl
 
@@ -31,8 +29,7 @@ def partial_in(folder: Path, *, as_folder: bool = False) -> Iterator[Path]:
         as_folder: Whether it is a folder.
     """
     sweep(folder)
-    with told_of(folder):
-        path, lock = _made(folder, as_folder=as_folder)
+    path, lock = _made(folder, as_folder=as_folder)
     try:
         yield path
     finally:

@@ -185,11 +185,9 @@ def export_file(
         ProofError: The file's images differ from the network's.
     """
     precision = str(description["precision"])
-    make_folder(target.parent)
-    with partial_in(target.parent, as_folder=True) as folder:
+    with told_of(target), partial_in(make_folder(target.parent), as_folder=True) as folder:
         draft = folder / target.name
-        with told_of(target):
-            WRITERS[format](graph, draft, json.dumps(description), precision)
+        WRITERS[format](graph, draft, json.dumps(description), precision)
         proof = prove(draft, network, precision, looks)
         if replace and len(parts(target)) > 1:  # the old file must not be met with new weights
             target.unlink(missing_ok=True)

@@ -6,8 +6,9 @@ Imports neither torch nor anything that does, so that bad input is answered at o
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastnst.base.files import check_place
 from fastnst.exporting.settings import ExportFormat, ExportSettings
-from fastnst.networks.catalog import SUFFIX, StyleFileError, file_part, find_chosen, find_mix
+from fastnst.networks.catalog import SUFFIX, StyleFileError, check_name, file_part, find_chosen, find_mix
 from fastnst.networks.exported_formats import ExportedFileError, require
 
 
@@ -58,6 +59,8 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
                 given = " and ".join(settings.format)
                 raise ExportedFileError(f"{settings.output} is no name for {given}: give a folder")
             target = settings.output
+        check_name(target)
+        check_place(target)
         for part in parts(target):
             if part.exists() and not settings.force:
                 raise ExportedFileError(f"{part} exists: --force replaces it")

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from fastnst.base.errors import UserError
+from fastnst.base.cgroups import free_memory
+from fastnst.base.errors import NoFileError, UserError
 from fastnst.base.files import open_file
 from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
 
@@ -27,6 +28,7 @@ pyvips.cache_set_max(0)  # no picture is read twice, and large ones must not sta
 
 MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
 LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
+COPIES = 3  # of the pixels of a file that Pillow decodes, until they are libvips's
 LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
 
 # How the files begin that libvips reads. It has other loaders, which are not meant for files of strangers.
@@ -79,11 +81,14 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         if format and image:
             check_pixels((image.width, image.height), max_pixels)
             _check_screen(file, header)
+            check_memory(image.width * image.height * _held(format, image))
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
             with Image.open(file) as header:
                 check_pixels(header.size, max_pixels)
+                each = COPIES * len(header.getbands()) * (2 if header.mode.startswith("I;16") else 1)
+                check_memory(header.width * header.height * each)
                 decoded = from_pillow(header)
                 yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
 
@@ -116,6 +121,25 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
         raise PixelLimitError(
             f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}"
         )
+
+
+def check_memory(needed: int) -> None:
+    """Refuse an image whose decoder would need more memory than there is: the system would end the process."""
+    if needed > (free := free_memory()):
+        raise ImageError(
+            f"to decode it takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "TIFF, and JPEG and PNG that are not progressive, take little"
+        )
+
+
+def _held(format: str, image: pyvips.Image) -> int:
+    """Bytes for each pixel that a decoder of libvips holds at once; 0 for files that are read in strips."""
+    if format in ("JPEG", "PNG") and not field(image, "interlaced"):
+        return 0
+    sample = 2 if image.format == "ushort" else 1
+    # JPEG: the coefficients, in 16 bit. The others: the picture, and one that it is made of.
+    kinds = {"JPEG": 2 * image.bands, "PNG": image.bands * sample, "TIFF": 0}
+    return kinds.get(format, 8 * sample)
 
 
 def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
@@ -191,6 +215,8 @@ def _reason(error: Exception, failed: str) -> str:
             return "no such file"
         case IsADirectoryError():
             return "expected an image file, got a folder"
+        case NoFileError():
+            return "a pipe or a device, and no file"
         case PermissionError():
             return "not allowed to read it"
         case ModuleNotFoundError() | NotImplementedError():
@@ -202,8 +228,9 @@ def _reason(error: Exception, failed: str) -> str:
         case pyvips.Error():  # "unable to call", then a line for each thing that went wrong
             error = ValueError(str(error).strip().split("\n")[-1])
             # libvips does not always say why: PNG and JPEG
-            if any(each in str(error) for each in ("unable to write to target", "Unknown error -1")):
-                return f"{failed} (the disk is full, or does not take it)"
+            words = ("unable to write to target", "Unknown error -1", "No space left on device")
+            if any(each in str(error) for each in words):
+                return f"{failed} (the disk is full, or does not take it: make room, or choose another place)"
     return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
 
 

@@ -42,6 +42,7 @@ def read_info(path: Path) -> dict[str, Any]:
     Raises:
         StyleFileError: The file is missing, not a style file, or of a later format.
     """
+    check_name(path)
     try:
         open_file(path).close()  # not a pipe, which would be waited for
         with safe_open(path, framework="np") as file:
@@ -64,6 +65,18 @@ def read_info(path: Path) -> dict[str, Any]:
     if version < FORMAT_VERSION:
         raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
     return info
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that is not UTF-8, which the libraries that read and write weights cannot open.
+
+    Raises:
+        StyleFileError: It is not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise StyleFileError(f"{path}: the name is not UTF-8, which files of networks need: rename it") from None
 
 
 def style_folders() -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fastnst.base.errors import TrainingError
-from fastnst.base.files import check_folder
+from fastnst.base.files import check_folder, check_place
 from fastnst.images.photos import existing_photo, resolve_photo
 from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_file, usable_name
 from fastnst.networks.presets import NetworkName
@@ -45,6 +45,7 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     run = Run.of(settings, folder)
     check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
+    check_places(run)
     for path in settings.style:
         existing_photo(str(path))
     if settings.loss_weights is not None and not settings.loss_weights.exists():
@@ -52,6 +53,12 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     find_source(settings.data, settings.max_photos)
     return Plan(run, settings, start)
+
+
+def check_places(run: Run) -> None:
+    """Refuse a run whose files could not be written."""
+    for file in (run.checkpoint, run.style_file):
+        check_place(file)
 
 
 def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
@@ -67,6 +74,7 @@ def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
         raise TrainingError(f'a name has none of / \\ : , * ? " < > |, got {settings.name!r}')
     run = Run(settings.name, folder)
     check_unclaimed(run.folder)
+    check_places(run)
     if settings.budget is not None and settings.steps is not None:
         raise TrainingError("--budget and --steps exclude each other, got both")
     if settings.resume:

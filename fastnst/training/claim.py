@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from fastnst.base.errors import TrainingError
+from fastnst.base.errors import TrainingError, told_of
 from fastnst.base.files import make_folder, write_json
 
 CLAIM, LOCK = "claim.json", ".lock"
@@ -51,7 +51,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: A running training holds it.
     """
-    make_folder(folder)
+    with told_of(folder):
+        make_folder(folder)
     claim = folder / CLAIM
     with FileLock(folder / LOCK):  # held while the claim is read and written
         if holder := _living(claim):

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fastnst.base.errors import TrainingError
+from fastnst.base.errors import TrainingError, told_of
 from fastnst.base.files import make_folder, pasted, sha256, to_disk, write_json
 from fastnst.networks.catalog import SUFFIX, usable_name
 from fastnst.training.settings import EARLIER, TrainSettings
@@ -145,7 +145,8 @@ class Run:
     def begin_with(self, values: dict[str, Any]) -> None:
         """As `begin`, with settings of another kind as JSON values."""
         for folder in (self.folder, self.style_file.parent):
-            make_folder(folder)
+            with told_of(folder):
+                make_folder(folder)
             if not os.access(folder, os.W_OK):
                 raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
+from fastnst.base.errors import told_of
 from fastnst.base.files import give_name, make_folder
 from fastnst.base.partials import partial_in
 from fastnst.images.levels import to_array
@@ -64,12 +65,12 @@ class VideoWriter:
         av = load_pyav(target)
         format, codecs = CONTAINERS[target.suffix.lower()]
         codec = next((codec for codec in codecs if codec in av.codecs_available), codecs[-1])
-        make_folder(target.parent)
         self.target, self.form, self._replace = target, form, replace
         self.num_pictures = 0
         self._failed = False  # then FFmpeg must not be asked for more: without a header it ends the process
         self._stack = ExitStack()
-        self._partial = self._stack.enter_context(partial_in(target.parent))
+        with told_of(target):
+            self._partial = self._stack.enter_context(partial_in(make_folder(target.parent)))
         self._last = -1  # start of the last picture
         self._scaler = av.video.reformatter.VideoReformatter()
         self._copied: dict[int, Stream] = {}  # by their places in the source

@@ -101,6 +101,7 @@ class Victim:
             os.environ["TMPDIR"] = tempfile.tempdir
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
+            self.before()
             main(words)
         except SystemExit as error:
             code = int(error.code or 0)
@@ -113,6 +114,9 @@ class Victim:
                 atexit._run_exitfuncs()
                 sys.stderr.flush()
             os._exit(code)
+
+    def before(self) -> None:
+        """What the process does before it runs the command."""
 
     def to_its_end(self) -> int:
         """Run the command until it ends; returns its exit code."""

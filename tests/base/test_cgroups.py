@@ -6,15 +6,25 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fastnst.base import cgroups
-from fastnst.base.cgroups import left_in_groups
+from fastnst.base.cgroups import free_memory, left_in_groups
 
 GIB = 2**30
 V1, V2 = "memory.limit_in_bytes memory.usage_in_bytes total_inactive_file", "memory.max memory.current inactive_file"
 NONE = 9223372036854771712  # how version 1 writes that there is no limit
 REAL = Path("/sys/fs/cgroup/memory")
+
+
+def test_free_memory_is_what_the_groups_leave_if_that_is_less_than_the_system_has(monkeypatch) -> None:
+    monkeypatch.setattr(cgroups, "left_in_groups", lambda: 3500)
+    assert free_memory() == 3500
+    monkeypatch.setattr(cgroups, "left_in_groups", lambda: None)
+    assert 2**20 < free_memory() < psutil.virtual_memory().total
+    monkeypatch.setattr(cgroups, "left_in_groups", lambda: 2**60)
+    assert free_memory() < psutil.virtual_memory().total
 
 
 class Machine:

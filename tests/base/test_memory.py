@@ -3,7 +3,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastnst.base import memory
 from fastnst.base.memory import available_memory, saved_bytes
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
@@ -14,13 +13,6 @@ MIB = 2**20
 
 def test_available_memory_is_positive_and_below_the_total() -> None:
     assert 0 < available_memory(CPU) < psutil.virtual_memory().total
-
-
-def test_available_memory_is_what_the_groups_leave_if_that_is_less(monkeypatch) -> None:
-    monkeypatch.setattr(memory, "left_in_groups", lambda: 3500)
-    assert available_memory(CPU) == 3500
-    monkeypatch.setattr(memory, "left_in_groups", lambda: None)
-    assert available_memory(CPU) > MIB
 
 
 def test_saved_bytes_of_two_convolutions_are_those_counted_by_hand() -> None:
