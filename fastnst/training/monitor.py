@@ -100,7 +100,7 @@ class GracefulStop(Callback):
         try:
             trainer.save_checkpoint(self._checkpoint)
         except OSError as error:
-            log.warning("%s; the training is over, and its result is written next", error)
+            log.error("%s; the training is over, and its result is written next", error)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save a run that a signal stopped; after any other error the last good checkpoint stays as it is."""

@@ -103,7 +103,9 @@ def measure(case: str, style: str, limit: float | None, flags: list[str], tiny: 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         source = prepare(case, place)
-        target = place / ("out" if source.is_dir() else f"out{source.suffix.replace('bmp', 'jpg').replace('ppm', 'jpg')}")
+        target = place / (
+            "out" if source.is_dir() else f"out{source.suffix.replace('bmp', 'jpg').replace('ppm', 'jpg')}"
+        )
         group = None
         if limit:
             group = GROUPS / f"fastnst_{os.getpid()}"
