@@ -11,6 +11,7 @@ training, pictures of a video). After the end nothing else may be there, in the 
 import argparse
 import atexit
 import http.client
+import importlib
 import json
 import os
 import random
@@ -30,17 +31,10 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported: no threads, 
 
 import av
 import numpy as np
-import onnx  # noqa: F401
-import onnxscript  # noqa: F401
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-import fastnst.exporting.export
-import fastnst.painting.apply
-import fastnst.painting.watch
-import fastnst.serving.server
-import fastnst.training.train  # noqa: F401
 from fastnst.cli import main
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
@@ -64,10 +58,12 @@ class Victim:
     """
 
     name = ""
+    module = ""  # which this process imports, so that its victims need not
     first: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
 
     def __init__(self, place: Path, inputs: Path) -> None:
+        importlib.import_module(self.module)
         self.place, self.inputs = place, inputs
         self.anew()
         started = time.monotonic()
@@ -185,6 +181,7 @@ class Apply(Victim):
     """A folder of photos."""
 
     name = "apply"
+    module = "fastnst.painting.apply"
     first = ("apply", "photos", "--style", "tiny.safetensors", "-o", "out", *WARM_UP)
     again = (*first, "--skip-existing")
 
@@ -197,6 +194,7 @@ class Watch(Apply):
     """`apply --watch`: left alone, it is ended by Ctrl-C when all is there."""
 
     name = "watch"
+    module = "fastnst.painting.watch"
     first = again = ("apply", "photos", "--watch", "--style", "tiny.safetensors", "-o", "out", *WARM_UP)
 
     def to_its_end(self) -> int:
@@ -213,6 +211,7 @@ class Video(Victim):
     """A video."""
 
     name = "video"
+    module = "fastnst.painting.apply"
     first = ("apply", "clip.mp4", "--style", "tiny.safetensors", "-o", "out/painted.mp4", *WARM_UP)
     again = (*first, "--skip-existing")
 
@@ -237,6 +236,7 @@ class Export(Victim):
     """Two files of a style."""
 
     name = "export"
+    module = "fastnst.exporting.export"
     first = ("export", "--style", "tiny.safetensors", "--format", "torchscript", "-o", "out/tiny.pt", "--quiet")
     again = first
     fine = (0, 2)  # the file exists
@@ -259,6 +259,7 @@ class Train(Victim):
     """A training with `--steps`."""
 
     name = "train"
+    module = "fastnst.training.train"
     first = (
         *("train", "--style", "wave.jpg", "--data", "photos", "--steps", "4", "--name", "wave", "--workers", "0"),
         *("--crop-size", "32", "--style-size", "48", "--margin", "0", "--save-every", "0.01s", "--device", "cpu"),
@@ -292,6 +293,7 @@ class Serve(Victim):
     """The service, with a client that sends photos; what is answered in full must be right."""
 
     name = "serve"
+    module = "fastnst.serving.server"
     answer: bytes | None = None
 
     def __init__(self, place: Path, inputs: Path) -> None:
