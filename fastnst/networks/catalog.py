@@ -18,14 +18,12 @@ from safetensors import SafetensorError, safe_open
 from fastnst.base.errors import UserError
 from fastnst.base.files import PACKAGE, open_file, pasted
 from fastnst.networks.exported_formats import EXPORTED
-from fastnst.networks.presets import PRESETS
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
 UNIVERSAL = "universal"  # what a file is, in its header, that is no style but paints like any picture
 PREDICTOR = "predictor"  # likewise, of a network and the predictor of its norms
-BASE = "base_"  # prefix of files that are a start for other styles
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
 _UNUSABLE = r'[/\\:,*?"<>|\x00-\x1f\ud800-\udfff]+'
@@ -120,18 +118,12 @@ def find_style_file(name: str) -> Path:
             return path
         if path.suffix == SUFFIX:
             raise StyleFileError(f"{path}: no such file")
-        files = [path for path in known.values() if not _is_base(path)]
-        names = sorted({name for path in files for name in names_in(path)})
+        names = sorted({name for path in known.values() for name in names_in(path)})
         there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
         close = difflib.get_close_matches(name, [*known, *names], n=1)
         hint = f"did you mean {close[0]}? {there}" if close else there
         raise StyleFileError(f"no style named {name!r} in ./checkpoints or shipped; {hint}")
     return known[name]
-
-
-def _is_base(path: Path) -> bool:
-    """Whether a file is a start for other styles."""
-    return path.stem in {f"{BASE}{network}" for network in PRESETS}
 
 
 def file_part(style: str) -> str:
@@ -241,9 +233,8 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
 
 
 def _file_with(names: set[str]) -> Path | None:
-    """The first file that has styles of all these names; bases are left out."""
-    files = (path for path in list_styles() if not _is_base(path))
-    return next((path for path in files if names <= set(names_in(path))), None)
+    """The first file that has styles of all these names."""
+    return next((path for path in list_styles() if names <= set(names_in(path))), None)
 
 
 def _only_style(path: Path, part: dict[str, float] | None) -> str:

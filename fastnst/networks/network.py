@@ -164,6 +164,14 @@ def mean_2x2(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, 2, stride=1)
 
 
+def mean_of_pixels(pixels: Tensor) -> Tensor:
+    """As `mean_2x2`, but faster for few large maps; what is exported keeps the one operation that runtimes know."""
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+        return mean_2x2(pixels)
+    rows = torch.lerp(pixels[..., :-1, :], pixels[..., 1:, :], 0.5)
+    return torch.lerp(rows[..., :-1], rows[..., 1:], 0.5)
+
+
 class DeepBlock(nn.Module):
     """x + up(smooth(blocks(down(x)))): residual blocks at half the resolution, as a residual of their own."""
 
@@ -300,8 +308,8 @@ class TransformationNetwork(nn.Module):
         if self.folds:
             # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
             # 2x2 pixels takes it out (Sugawara et al., 2018). Three channels are slow in channels_last.
-            pixels = F.pixel_shuffle(maps.contiguous(), 2)
-            maps = mean_2x2(F.pad(pixels, (1, 0, 1, 0), mode="reflect"))
+            pixels = F.pixel_shuffle(maps.contiguous(), 2).to(images.dtype)
+            maps = mean_of_pixels(F.pad(pixels, (1, 0, 1, 0), mode="reflect"))
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
         return torch.sigmoid(2 * maps)[..., :height, :width]

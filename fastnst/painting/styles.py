@@ -25,7 +25,7 @@ from fastnst.networks.catalog import (
     list_styles,
     read_info,
 )
-from fastnst.networks.presets import PRESETS
+from fastnst.networks.presets import EARLIER_PRESETS, PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
 PACKAGES = ("fastnst", "torch", "torchvision", "pytorch-lightning", "datasets", "pillow", "safetensors", "onnxruntime")
@@ -57,7 +57,7 @@ def print_styles(*, as_json: bool) -> None:
             continue
         size = _size(style["network"])
         cells = (path.stem, ", ".join(each["name"] for each in style["styles"]), size)
-        purpose = "a start for training" if path.stem == f"base_{size}" else PURPOSES.get(size, "")
+        purpose = PURPOSES.get(size, "")
         table.add_row(*map(_whole_words, cells), f"{path.stat().st_size / 1e6:.1f}", purpose)
     if not as_json:
         Console().print(table if table.row_count else "no style yet: fastnst train --style painting.jpg")
@@ -142,7 +142,8 @@ def _objective(style: dict[str, Any]) -> str:
 def _size(network: dict[str, int]) -> str:
     """The name of a network's size, or its channels."""
     shape = {key: value for key, value in network.items() if key != "num_styles"}
-    return next((name for name, preset in PRESETS.items() if preset == shape), " ".join(map(str, shape.values())))
+    known = [*PRESETS.items(), *EARLIER_PRESETS.items()]
+    return next((name for name, preset in known if preset == shape), " ".join(map(str, shape.values())))
 
 
 def _whole_words(text: str) -> Text:

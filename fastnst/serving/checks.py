@@ -7,7 +7,7 @@ import importlib.util
 import socket
 
 from fastnst.base.errors import UserError
-from fastnst.networks.catalog import BASE, find_chosen, list_styles, names_in
+from fastnst.networks.catalog import find_chosen, list_styles, names_in
 from fastnst.serving.settings import ServeSettings
 
 PACKAGES = {
@@ -34,8 +34,8 @@ def check(settings: ServeSettings) -> None:
 
 
 def served_styles() -> dict[str, list[str]]:
-    """The styles that requests may name, by the name of their file: those of `fastnst styles`, without the bases."""
-    found = ((path.stem, names_in(path)) for path in list_styles() if not path.stem.startswith(BASE))
+    """The styles that requests may name, by the name of their file: those of `fastnst styles`."""
+    found = ((path.stem, names_in(path)) for path in list_styles())
     return {name: names for name, names in found if names}
 
 

@@ -42,7 +42,6 @@ class PredictedStyles(Previews):
 
 def train_base(settings: BaseSettings, *, started: float | None = None, folder: Path = Path()) -> dict[str, Any] | None:
     """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`; see `train_network`."""
-    # Paintings of one size: crops do not grow.
     precision = "bf16-mixed" if multiplies_bfloat16(choose_device(settings.device)) else "32-true"
     return train_network(
         settings,
@@ -50,7 +49,6 @@ def train_base(settings: BaseSettings, *, started: float | None = None, folder: 
         _save,
         PredictedStyles,
         COMMAND,
-        growth=(),
         started=started,
         folder=folder,
         precision=precision,

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder, check_place
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.networks.catalog import BASE, SUFFIX, StyleFileError, find_style_file, usable_name
-from fastnst.networks.presets import NetworkName
+from fastnst.networks.catalog import PREDICTOR, SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
 from fastnst.training.settings import BaseSettings, NetworkSettings, ProbeSettings, TrainSettings
@@ -29,6 +29,7 @@ class Plan(NamedTuple):
     run: Run
     settings: TrainSettings  # of a resumed run: those it was started with
     start: Path | None  # the style file to start from
+    sizes: dict[str, int]  # arguments of the network
 
 
 def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
@@ -46,13 +47,14 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
     check_places(run)
+    start = None if settings.resume else find_start(settings.init_from, settings.network)
+    sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
     for path in settings.style:
         existing_photo(str(path))
     if settings.loss_weights is not None and not settings.loss_weights.exists():
         raise TrainingError(f"{settings.loss_weights}: no such file")
-    start = None if settings.resume else find_start(settings.init_from, settings.network)
     find_source(settings.data, settings.max_photos)
-    return Plan(run, settings, start)
+    return Plan(run, settings, start, sizes)
 
 
 def check_places(run: Run) -> None:
@@ -121,7 +123,7 @@ def _resumed(run: Run, asked: S) -> S:
 
 
 def find_start(init_from: str, network: NetworkName) -> Path | None:
-    """The style file to start from, by name or path. `auto`: the shipped base of a network, if there is one.
+    """The file to start from, by name or path. `auto`: the shipped predictor, if its network has this size.
 
     Raises:
         StyleFileError: No style of that name, or not a style file.
@@ -129,14 +131,33 @@ def find_start(init_from: str, network: NetworkName) -> Path | None:
     if init_from == NOTHING:
         return None
     if init_from == AUTO:
-        try:
-            return find_style_file(f"{BASE}{network}")
-        except StyleFileError:
-            return None
+        return _shipped_start(network)
     path = find_style_file(init_from)
     if path.suffix != SUFFIX:
         raise StyleFileError(f"{path} is not a style file")
     return path
+
+
+def _shipped_start(network: NetworkName) -> Path | None:
+    try:
+        predictor = find_style_file(PREDICTOR)
+    except StyleFileError:
+        return None
+    return predictor if _sizes_in(predictor) == PRESETS[network] else None
+
+
+def sizes_of(network: NetworkName, start: Path | None) -> dict[str, int]:
+    """Arguments of the network to train: those of a start of that name, whose sizes may be of an earlier version."""
+    if start and (read_info(start).get("settings") or {}).get("network") == network:
+        return _sizes_in(start)
+    return PRESETS[network]
+
+
+def _sizes_in(start: Path) -> dict[str, int]:
+    try:
+        return {name: size for name, size in read_info(start)["network"].items() if name != "num_styles"}
+    except (KeyError, AttributeError):
+        raise StyleFileError(f"{start} does not say which network it holds") from None
 
 
 def check_probe(settings: ProbeSettings) -> Path:

@@ -34,7 +34,7 @@ def train_network(
     previews: type[Previews],
     command: str,
     *,
-    growth: tuple[tuple[float, float], ...] = Schedule.growth,
+    growth: tuple[tuple[float, float], ...] = (),
     started: float | None = None,
     folder: Path = Path(),
     **options: Any,

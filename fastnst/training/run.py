@@ -11,6 +11,7 @@ from typing import Any
 from fastnst.base.errors import TrainingError, told_of
 from fastnst.base.files import make_folder, pasted, sha256, to_disk, write_json
 from fastnst.networks.catalog import SUFFIX, usable_name
+from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName
 from fastnst.training.settings import EARLIER, TrainSettings
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
@@ -131,8 +132,17 @@ class Run:
         how = f"fastnst {command} --resume{force} --name {shlex.quote(self.name)}"
         return TrainingError(f"{error}; the run is kept in {self.checkpoint}, to finish it: {how}")
 
-    def begin(self, settings: TrainSettings) -> None:
+    def sizes(self, network: NetworkName) -> dict[str, int]:
+        """Arguments of the network that the run was started with; `check_resumed` comes before."""
+        saved: dict[str, int] | None = json.loads(self.settings.read_text()).get("sizes")
+        return saved or {**PRESETS, **EARLIER_PRESETS}[network]
+
+    def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
         """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.
+
+        Args:
+            settings: Settings of the training.
+            sizes: Arguments of the network.
 
         Raises:
             TrainingError: The style file could not be written at the end.
@@ -140,7 +150,7 @@ class Run:
         hashes: dict[str, Any] = {"style_sha256": [sha256(path) for path in settings.style]}
         if settings.loss_weights:
             hashes["loss_weights_sha256"] = [sha256(settings.loss_weights)]
-        self.begin_with({**to_json(settings), **hashes})
+        self.begin_with({**to_json(settings), **hashes, "sizes": sizes})
 
     def begin_with(self, values: dict[str, Any]) -> None:
         """As `begin`, with settings of another kind as JSON values."""

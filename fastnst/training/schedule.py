@@ -89,7 +89,7 @@ class Schedule:
     crop_size: int
     warmup_steps: int = 100
     decay: float = 0.5
-    growth: tuple[tuple[float, float], ...] = ((0.25, 0.5), (0.55, 0.75))
+    growth: tuple[tuple[float, float], ...] = ()
 
     def learning_rate_at(self, progress: float, step: int) -> float:
         """Learning rate of a step."""
@@ -99,10 +99,6 @@ class Schedule:
     def crop_size_at(self, progress: float) -> int:
         """Side of the crops in pixels."""
         return self._crop(next((fraction for until, fraction in self.growth if progress < until), 1.0))
-
-    def crop_sizes(self) -> list[int]:
-        """All crop sizes of the run, the final one last."""
-        return sorted({self._crop(fraction) for _, fraction in self.growth} | {self.crop_size})
 
     def _crop(self, fraction: float) -> int:
         """A share of the final size: a multiple of 16, at least 32, but never more than the final size."""

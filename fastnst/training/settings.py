@@ -41,7 +41,7 @@ class TrainSettings(ObjectiveSettings):
     network: Annotated[NetworkName, WHAT, BRIEF] = "small"
     """`small`, `live` (video) or `johnson` (paper) [small]."""
     init_from: Annotated[str, WHAT, BRIEF] = "auto"
-    """Style to start from; `none`: random weights [the base]."""
+    """Style to start from; `none`: random weights [predictor]."""
 
     budget: Annotated[Duration | None, LENGTH] = None
     """Wall-clock time: 90s, 20m, 1.5h [20m]."""

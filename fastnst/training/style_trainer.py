@@ -1,10 +1,9 @@
 """`StyleTrainer`: the Lightning module, with training step, validation step and checkpoint. Knows nothing of files."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastnst.base.errors import TrainingError
 from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleConvNorm
@@ -56,7 +55,7 @@ class StyleTrainer(TimedModule):
 
     Args:
         network: The network to train; a checkpoint holds it and the optimiser.
-        perceptual_losses: One for each crop size of the schedule, by pixels; with as many styles as the network.
+        perceptual_loss: The loss, with as many styles as the network.
         schedule: Learning rate and crop size.
         clock: Progress of the run; ends it.
         balance: Finds the style weight, unless the losses keep theirs.
@@ -72,7 +71,7 @@ class StyleTrainer(TimedModule):
     def __init__(
         self,
         network: TransformationNetwork,
-        perceptual_losses: Mapping[int, PerceptualLoss],
+        perceptual_loss: PerceptualLoss,
         *,
         schedule: Schedule,
         clock: Clock,
@@ -82,7 +81,7 @@ class StyleTrainer(TimedModule):
     ) -> None:
         super().__init__(clock, schedule, margin=margin)
         self.network = network
-        self.perceptual_losses = nn.ModuleDict({str(size): loss for size, loss in perceptual_losses.items()})
+        self.perceptual_loss = perceptual_loss
         self.balance = balance
         self.optimizer_name = optimizer
         self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
@@ -93,7 +92,7 @@ class StyleTrainer(TimedModule):
     def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """The weights without those of the loss network."""
         state = super().state_dict(*args, **kwargs)
-        return {name: value for name, value in state.items() if not name.startswith("perceptual_losses.")}
+        return {name: value for name, value in state.items() if not name.startswith("perceptual_loss.")}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """See `make_optimizer`; its learning rate follows the schedule."""
@@ -123,8 +122,7 @@ class StyleTrainer(TimedModule):
             self.log("style_weight", balance.weight)
 
     def _set_style_weight(self, weight: float) -> None:
-        for loss in self.perceptual_losses.values():
-            loss.style_weight = weight  # type: ignore[assignment]
+        self.perceptual_loss.style_weight = weight
 
     def losses(
         self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()
@@ -139,9 +137,8 @@ class StyleTrainer(TimedModule):
         one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
         stylized = within(self.network(photos, one_hot), margin)
         photos = within(photos, margin)
-        loss: Any = self.perceptual_losses[str(photos.shape[-1])]
-        targets = self.once(draws, lambda: loss.content_targets(photos))
-        losses: Losses = loss(stylized, targets, one_hot)
+        targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))
+        losses: Losses = self.perceptual_loss(stylized, targets, one_hot)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)

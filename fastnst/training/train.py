@@ -30,14 +30,12 @@ from fastnst.images.read import load_image
 from fastnst.images.write import save_image
 from fastnst.networks.catalog import usable_name
 from fastnst.networks.network import TransformationNetwork
-from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import save_style
-from fastnst.perception.objective import load_loss_network, load_style_image, perceptual_loss, shrunk
-from fastnst.perception.perceptual_loss import PerceptualLoss
+from fastnst.perception.objective import load_loss_network, load_style_image, perceptual_loss
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
 from fastnst.training.alarms import Alarms, saturation
 from fastnst.training.balance import Balance
-from fastnst.training.checks import check_train
+from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed, is_first_process
 from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
@@ -46,7 +44,7 @@ from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import NetworkSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.timed_module import LOG_EVERY
-from fastnst.training.warm_start import warm_start
+from fastnst.training.warm_start import load_start, warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
 SMALLEST_STYLE = 16  # pixels
@@ -76,22 +74,24 @@ def train(settings: TrainSettings, *, started: float | None = None, folder: Path
     with claimed(plan.run.folder) if is_first_process() else nullcontext():
         if is_first_process():
             plan = check_train(settings, folder)  # another training of this name may have ended in between
-        return _train(plan.run, plan.settings, plan.start, started)
+        return _train(plan, started)
 
 
-def _train(run: Run, settings: TrainSettings, start: Path | None, started: float) -> dict[str, Any] | None:
+def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     """As `train`, after the checks, with the name locked."""
+    run, settings = plan.run, plan.settings
+    start = load_start(plan.start) if plan.start else None  # refuses a broken file
     choose_device(settings.device)  # a UserError if there is none
     clock, schedule = _clock(settings, started=started), Schedule(settings.learning_rate, settings.crop_size)
     seed_everything(settings.seed, verbose=False)
-    network = TransformationNetwork(**PRESETS[settings.network], num_styles=len(settings.style))
+    network = TransformationNetwork(**plan.sizes, num_styles=len(settings.style))
     paintings = [_style_image(path, settings) for path in settings.style]
     styles = [{"name": usable_name(path.stem), "sha256": sha256(path)} for path in settings.style]
-    losses = _perceptual_losses(settings, schedule, paintings)
+    loss = perceptual_loss(settings, load_loss_network(settings), paintings)
     balance = Balance(DEFAULT_STYLE_WEIGHT) if settings.style_weight == "auto" else None
     module = StyleTrainer(
         network,
-        losses,
+        loss,
         schedule=schedule,
         clock=clock,
         balance=balance,
@@ -101,7 +101,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     photos = PhotoDataModule(
         settings.data,
         batch_size=settings.batch_size,
-        crop_size=lambda step: schedule.crop_size_at(clock.progress(step)),
+        crop_size=lambda step: settings.crop_size,
         margin=settings.margin,
         seed=settings.seed,
         workers=count_workers(settings.workers, settings.device),
@@ -118,13 +118,14 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
         clock.started += time.monotonic() - asked  # a budget does not include the download of photos
     if start:
         hashes = [style["sha256"] for style in styles]
-        first = schedule.crop_sizes()[0] / settings.crop_size
-        module.began_at = _warm_start(module, start, photos, hashes, [shrunk(each, first) for each in paintings])
+        crops = photos.first_crops(START_PHOTOS, settings.crop_size)
+        begun = warm_start(network, start, loss, crops, hashes, paintings)
+        module.began_at = {"name": start.path.stem, "sha256": sha256(start.path), "styles": begun}
     if tells:
         _announce(settings, run, module, photos, paintings)
     counts = photos.describe()
     if is_first_process() and not settings.resume:
-        run.begin(settings)
+        run.begin(settings, plan.sizes)
     with quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
         fit(trainer, module, photos, run, resume=settings.resume)
@@ -135,7 +136,7 @@ def _train(run: Run, settings: TrainSettings, start: Path | None, started: float
     info = {
         "name": run.name,
         "styles": styles,
-        "network": {**PRESETS[settings.network], "num_styles": module.network.num_styles},
+        "network": {**plan.sizes, "num_styles": module.network.num_styles},
         "settings": _without_folders(settings, photos.source) | _found(balance),
         "began_at": module.began_at,
         "data": counts,
@@ -218,40 +219,16 @@ def _readable(checkpoint: Path) -> Path:
     return checkpoint
 
 
-def _perceptual_losses(
-    settings: TrainSettings, schedule: Schedule, paintings: Sequence[Tensor]
-) -> dict[int, PerceptualLoss]:
-    """The loss for each crop size; the style image, and with it its strokes, shrinks with the crops."""
-    loss_network = load_loss_network(settings)
-    losses = {}
-    for crop in schedule.crop_sizes():
-        images = [shrunk(painting, crop / settings.crop_size) for painting in paintings]
-        for path, image in zip(settings.style, images, strict=True):
-            if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
-                needed = f"{SMALLEST_STYLE} pixels on its short side for crops of {crop} px"
-                raise TrainingError(f"{path}: the style image needs {needed}, got {short}")
-        losses[crop] = perceptual_loss(settings, loss_network, images)
-    return losses
-
-
 def _style_image(path: Path, settings: TrainSettings) -> Tensor:
     """A style image `(1, 3, H, W)`, decoded once: the file of a painting may be huge."""
     image = load_style_image(path, settings.style_size)
+    if (short := min(image.shape[-2:])) < SMALLEST_STYLE:
+        raise TrainingError(f"{path}: the style image needs {SMALLEST_STYLE} pixels on its short side, got {short}")
     if isinstance(settings.style_size, int) and (long := max(image.shape[-2:])) < settings.style_size:
         log.warning(
             "%s has only %d pixels on its long side, fewer than --style-size %d", path, long, settings.style_size
         )
     return image
-
-
-def _warm_start(
-    module: StyleTrainer, start: Path, photos: PhotoDataModule, hashes: list[str], paintings: list[Tensor]
-) -> dict[str, Any]:
-    """Give the network the weights of a style file; returns which file and styles."""
-    size, loss = min((int(size), loss) for size, loss in module.perceptual_losses.items())
-    crops = photos.first_crops(START_PHOTOS, size)
-    styles = warm_start(module.network, start, loss, crops, hashes, paintings)  # type: ignore[arg-type]
-    return {"name": start.stem, "sha256": sha256(start), "styles": styles}
 
 
 def count_workers(asked: int | None, device: str) -> int:

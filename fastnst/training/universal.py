@@ -18,6 +18,7 @@ from fastnst.universal.autoencoder import Autoencoder, vgg19
 from fastnst.universal.file import load_autoencoder, save_autoencoder
 
 COMMAND = "train-universal"
+GROWTH = ((0.25, 0.5), (0.55, 0.75))  # crops of half the size for the first quarter
 log = logging.getLogger("fastnst")
 
 
@@ -35,7 +36,9 @@ def train_universal(
     settings: UniversalSettings, *, started: float | None = None, folder: Path = Path()
 ) -> dict[str, Any] | None:
     """Train, and write `checkpoints/NAME.safetensors` and `runs/NAME/`; see `train_network`."""
-    return train_network(settings, _module, _save, Reconstructions, COMMAND, started=started, folder=folder)
+    return train_network(
+        settings, _module, _save, Reconstructions, COMMAND, growth=GROWTH, started=started, folder=folder
+    )
 
 
 def _module(settings: UniversalSettings, clock: Clock, schedule: Schedule) -> UniversalTrainer:

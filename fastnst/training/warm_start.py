@@ -5,6 +5,7 @@ Knows nothing of runs and files of photos.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,15 +15,44 @@ from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.universal.file import load_predictor
-from fastnst.universal.predictor import predicted_parameters
+from fastnst.universal.predictor import StylePredictor, predicted_parameters
 
 OF_STYLES = ("norm.scale", "norm.shift")  # (num_styles, C)
+
+
+class Start(NamedTuple):
+    """The file that a training starts from.
+
+    Args:
+        path: Of the file.
+        network: Its network, on the CPU.
+        info: Its description.
+        predictor: Predicts the norms of a style from its painting, if the file holds one.
+    """
+
+    path: Path
+    network: TransformationNetwork
+    info: dict[str, Any]
+    predictor: StylePredictor | None = None
+
+
+def load_start(path: Path) -> Start:
+    """Read a style file, or the file of a predictor.
+
+    Raises:
+        StyleFileError: It cannot be used.
+    """
+    if read_info(path).get("kind") == PREDICTOR:
+        network, predictor = load_predictor(path)
+        return Start(path, network, read_info(path), predictor)
+    file = load_style(path)
+    return Start(path, file.network, file.info)
 
 
 @torch.no_grad()
 def warm_start(
     network: TransformationNetwork,
-    start: Path,
+    start: Start,
     objective: PerceptualLoss,
     photos: Tensor,
     hashes: Sequence[str] = (),
@@ -36,7 +66,7 @@ def warm_start(
 
     Args:
         network: Changed in place; on the photos' device.
-        start: A style file, or the file of a predictor.
+        start: What to start from.
         objective: The loss, with as many styles as the network.
         photos: A few, `(B, 3, H, W)`.
         hashes: SHA-256 of each style image, if known.
@@ -49,18 +79,17 @@ def warm_start(
     Raises:
         StyleFileError: It holds a network of another size.
     """
-    if read_info(start).get("kind") == PREDICTOR:
-        return _start_as_predicted(network, start, paintings)
-    file = load_style(start)
-    old = file.network.to(photos.device)
-    if _shapes(old) != _shapes(network):
-        raise StyleFileError(f"{start} holds a network of another size: choose its --network, or --init-from none")
+    if _shapes(start.network) != _shapes(network):
+        raise StyleFileError(f"{start.path} holds a network of another size: choose its --network, or --init-from none")
+    if start.predictor:
+        return _start_as_predicted(network, start.network, start.predictor, paintings)
+    old = start.network.to(photos.device)
     count = old.num_styles
     # One row for each old style, and where there are several one for their mean.
     rows = torch.cat([torch.eye(count), torch.full((1, count), 1 / count)])[: count + (count > 1)].to(photos)
     targets = objective.content_targets(photos)
     painted = [old(photos, row[None]) for row in rows]
-    chosen, had = [], [style.get("sha256") for style in file.info["styles"]]
+    chosen, had = [], [style.get("sha256") for style in start.info["styles"]]
     for style, digest in zip(
         torch.eye(network.num_styles).to(photos), hashes or [""] * network.num_styles, strict=True
     ):
@@ -75,13 +104,13 @@ def warm_start(
         if name.endswith(OF_STYLES):
             state[name] = mix @ values
     network.load_state_dict(state)
-    return [(*file.style_names, "mean")[index] for index in chosen]
+    names = [style["name"] for style in start.info["styles"]]
+    return [(*names, "mean")[index] for index in chosen]
 
 
-def _start_as_predicted(network: TransformationNetwork, start: Path, paintings: Sequence[Tensor]) -> list[str]:
-    old, predictor = load_predictor(start)
-    if _shapes(old) != _shapes(network):
-        raise StyleFileError(f"{start} holds a network of another size: choose its --network, or --init-from none")
+def _start_as_predicted(
+    network: TransformationNetwork, old: TransformationNetwork, predictor: StylePredictor, paintings: Sequence[Tensor]
+) -> list[str]:
     numbers = predictor(torch.cat([predictor.statistics(painting.cpu()) for painting in paintings]))
     network.load_state_dict({**old.state_dict(), **predicted_parameters(old, numbers)})
     return ["predicted"] * len(paintings)

@@ -68,13 +68,6 @@ def test_a_mix_takes_the_file_that_has_all_its_styles(two_files) -> None:
     assert find_mix("day:1,night:1")[0].stem == "sky"
 
 
-def test_the_styles_of_a_base_are_found_through_its_name_only(two_files) -> None:
-    Path("checkpoints/sky.safetensors").rename("checkpoints/base_live.safetensors")
-    with pytest.raises(StyleFileError, match=r"there are: .*wave"):
-        find_mix("night")
-    assert find_mix("base_live")[0].stem == "base_live"
-
-
 @pytest.mark.parametrize(
     ("style", "message"),
     [

@@ -139,7 +139,7 @@ def test_the_command_names_the_process_that_holds_the_name_until_that_is_killed(
 def test_a_killed_training_does_not_block_resume(holder) -> None:
     holder.kill()
     holder.wait()
-    Run("style").begin(SHORT)
+    Run("style").begin(SHORT, {})
     Run("style").checkpoint.write_bytes(b"no checkpoint")
     with pytest.raises(TrainingError, match=r"last\.ckpt is damaged: start anew with --force"):  # and not: is in use
         train(TrainSettings(style=(Path("style.png"),), resume=True, device="cpu", quiet=True))

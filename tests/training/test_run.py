@@ -14,6 +14,7 @@ from fastnst.cli import main
 from fastnst.images.formats import ImageError
 from fastnst.networks.catalog import find_chosen, read_info, usable_name
 from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.presets import EARLIER_PRESETS, PRESETS
 from fastnst.networks.style_file import save_style
 from fastnst.perception.objective import load_loss_network
 from fastnst.training.checks import check_train
@@ -172,9 +173,21 @@ def begun(style: str, **changes: object) -> Run:
     """An unfinished run."""
     settings = TrainSettings(style=(Path(style),), data="photos", device="cpu", **changes)
     run = Run.of(settings)
-    run.begin(settings)
+    run.begin(settings, {})
     run.checkpoint.touch()
     return run
+
+
+def test_a_run_goes_on_with_the_sizes_of_network_that_it_was_started_with(studio) -> None:
+    picture("photos/1.jpg")
+    run = begun(picture("wave.jpg"))
+    values = json.loads(run.settings.read_text())
+    for saved, expected in (({"sizes": {"half": 8}}, {"half": 8}), ({}, EARLIER_PRESETS["small"])):
+        run.settings.write_text(json.dumps({**values, "sizes": None, **saved}))
+        assert check_train(TrainSettings(name="wave", resume=True)).sizes == expected
+    johnson = begun("wave.jpg", name="paper", network="johnson")
+    johnson.settings.write_text(json.dumps({**json.loads(johnson.settings.read_text()), "sizes": None}))
+    assert check_train(TrainSettings(name="paper", resume=True)).sizes == PRESETS["johnson"]
 
 
 def test_a_run_goes_on_with_photos_that_moved(studio) -> None:

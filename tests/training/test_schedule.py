@@ -53,14 +53,13 @@ def test_learning_rate_rises_stays_and_falls_to_almost_nothing() -> None:
     assert 0 < schedule.learning_rate_at(1.0, 100) < 3e-5
 
 
-def test_crops_grow_to_the_final_size_and_all_sizes_are_foretold() -> None:
-    schedule = Schedule(1e-3, 200, growth=((0.3, 0.5), (0.6, 0.75)))
-    seen = [schedule.crop_size_at(p / 100) for p in range(101)]
-    assert seen == sorted(seen)
-    assert seen[0] == 96 and seen[-1] == 200
-    assert set(seen) == set(schedule.crop_sizes())
+def test_crops_keep_their_size_unless_they_are_to_grow() -> None:
+    assert {Schedule(1e-3, 200).crop_size_at(p / 100) for p in range(101)} == {200}
+    seen = [Schedule(1e-3, 200, growth=((0.3, 0.5), (0.6, 0.75))).crop_size_at(p / 100) for p in range(101)]
+    assert seen == sorted(seen) and set(seen) == {96, 144, 200}
 
 
 def test_small_crops_stay_at_least_32_and_never_exceed_the_final_size() -> None:
-    assert Schedule(1e-3, 40, growth=((0.5, 0.25),)).crop_sizes() == [32, 40]
-    assert Schedule(1e-3, 34, growth=((0.5, 0.95),)).crop_sizes() == [32, 34]
+    assert Schedule(1e-3, 40, growth=((0.5, 0.25),)).crop_size_at(0.1) == 32
+    assert Schedule(1e-3, 34, growth=((0.5, 0.95),)).crop_size_at(0.1) == 32
+    assert Schedule(1e-3, 34, growth=((0.5, 0.95),)).crop_size_at(0.5) == 34

@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from fastnst.networks.catalog import StyleFileError
+from fastnst.networks.catalog import StyleFileError, read_info
 from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import load_style, save_style
 from fastnst.perception.perceptual_loss import PerceptualLoss
-from fastnst.training.checks import find_start
-from fastnst.training.warm_start import warm_start
+from fastnst.training.checks import find_start, sizes_of
+from fastnst.training.warm_start import load_start, warm_start
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
 
@@ -47,9 +48,9 @@ def wanting(loss_network, *mixes: list[float]) -> PerceptualLoss:
 def test_each_new_style_begins_at_the_old_one_that_comes_closest(pair, random_vgg) -> None:
     network = TransformationNetwork(**SHAPE, num_styles=3)
     wanted = wanting(random_vgg, [0.0, 1.0], [1.0, 0.0], [0.5, 0.5])
-    assert warm_start(network, pair, wanted, PHOTOS) == ["black", "white", "mean"]
+    assert warm_start(network, load_start(pair), wanted, PHOTOS) == ["black", "white", "mean"]
     one = TransformationNetwork(**SHAPE)
-    assert warm_start(one, pair, wanting(random_vgg, [1.0, 0.0]), PHOTOS) == ["white"]
+    assert warm_start(one, load_start(pair), wanting(random_vgg, [1.0, 0.0]), PHOTOS) == ["white"]
     with torch.no_grad():
         assert_close(one(PHOTOS), network(PHOTOS, torch.tensor([[0.0, 1.0, 0.0]])))
         assert one(PHOTOS).mean() > network(PHOTOS, torch.tensor([[1.0, 0.0, 0.0]])).mean() + 0.1
@@ -61,14 +62,14 @@ def test_a_style_that_the_file_has_already_begins_at_itself(pair, random_vgg) ->
     save_style(pair, file.network, {**file.info, "styles": styles})
     wanted = wanting(random_vgg, [1.0, 0.0], [1.0, 0.0])  # both come closest to white
     network = TransformationNetwork(**SHAPE, num_styles=2)
-    assert warm_start(network, pair, wanted, PHOTOS, ["0" * 64, "2" * 64]) == ["black", "white"]
+    assert warm_start(network, load_start(pair), wanted, PHOTOS, ["0" * 64, "2" * 64]) == ["black", "white"]
 
 
 def test_a_network_of_another_size_is_refused_and_stays_as_it_was(pair, random_vgg) -> None:
     network = TransformationNetwork(half=4, quarter=8, num_blocks=2)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with pytest.raises(StyleFileError, match="another size: choose its --network, or --init-from none"):
-        warm_start(network, pair, wanting(random_vgg, [1.0, 0.0]), PHOTOS)
+        warm_start(network, load_start(pair), wanting(random_vgg, [1.0, 0.0]), PHOTOS)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
@@ -77,7 +78,23 @@ def test_where_a_training_begins(pair) -> None:
     assert find_start("pair", "small") == pair
     with pytest.raises(StyleFileError, match="no style named 'missing'"):
         find_start("missing", "small")
-    base = Path("checkpoints/base_live.safetensors")
-    pair.rename(base)
-    assert find_start("auto", "live") == base
     assert find_start("auto", "johnson") is None
+
+
+def test_by_default_a_training_begins_at_the_shipped_predictor_if_its_network_is_of_that_size(pair) -> None:
+    start = find_start("auto", "small")
+    assert start is not None and read_info(start)["kind"] == "predictor"
+    assert sizes_of("small", start) == PRESETS["small"]
+    Path("checkpoints/predictor.safetensors").write_bytes(pair.read_bytes())  # the first that is found, of another size
+    assert find_start("auto", "small") is None
+
+
+def test_a_start_of_an_earlier_version_keeps_its_sizes(pair) -> None:
+    assert sizes_of("small", None) == sizes_of("small", pair) == PRESETS["small"]  # it does not say what it is
+    file = load_style(pair)
+    save_style(pair, file.network, {**file.info, "settings": {"network": "small"}})
+    assert sizes_of("small", pair) == SHAPE
+    assert sizes_of("johnson", pair) == PRESETS["johnson"]
+    save_style(pair, file.network, {**file.info, "network": None, "settings": {"network": "small"}})
+    with pytest.raises(StyleFileError, match="does not say which network it holds"):
+        sizes_of("small", pair)
