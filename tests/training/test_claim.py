@@ -256,7 +256,7 @@ def test_a_held_name_is_told_before_torch_is_loaded(holder) -> None:
 
 
 def test_a_style_file_that_appeared_during_a_training_stays(monkeypatch) -> None:
-    def appeared(run: Run, settings: TrainSettings) -> None:
+    def appeared(run: Run, settings: TrainSettings, sizes: dict[str, int]) -> None:
         begin(run, settings, sizes)
         run.style_file.write_bytes(b"of somebody else")
 
