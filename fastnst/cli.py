@@ -5,7 +5,9 @@ A command is imported when it is called, and imports torch after its arguments a
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
 from fastnst.base.commands import BAD_USAGE, INTERRUPTED
-from fastnst.base.errors import Interrupted, UserError
+from fastnst.base.errors import Interrupted, UserError, in_words
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
 
 
@@ -101,8 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = app(_protected(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _exit(_told(error, words), BAD_USAGE)
-    except (UserError, OSError) as error:
+    except UserError as error:
         _exit(str(error), BAD_USAGE)
+    except OSError as error:
+        _exit(in_words(error), BAD_USAGE)
     except Interrupted as error:
         _exit(str(error), INTERRUPTED)
     except KeyboardInterrupt:
@@ -140,6 +144,8 @@ def _told(error: CycloptsError, words: list[str]) -> str:
 
 def _exit(message: str, code: int) -> None:
     """One line on stderr, whatever `--quiet` says."""
+    if code == INTERRUPTED and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would break off what ends in order
     print(f"fastnst: {' '.join(message.split()) or 'stopped'}", file=sys.stderr)
     sys.exit(code)
 

@@ -2,12 +2,14 @@
 
 errors.py    UserError: bad input, shown as one line; all else is a bug with its traceback
 files.py     files that are written whole or not at all
+partials.py  what is being written, and what dead processes left of it
 recipes.py   YAML files of settings, by path or by name
 options.py   types of flags that all settings share
 commands.py  what all commands share: exit codes, JSON and log lines
 devices.py   CUDA, MPS or CPU, and what it is called in a record
 versions.py  versions of installed packages
 memory.py    how much memory there is, and how much a gradient needs
+cgroups.py   main memory that is free, within the limits of control groups
 boxes.py     what is laid out in rows and columns, read and computed part by part
 pipeline.py  a bounded pipeline of threads
 progress.py  one progress bar for all

@@ -7,7 +7,26 @@ UserError(ValueError)
     StyleFileError   a style that is missing, broken or no style     networks/catalog.py
     TrainingError    a run that cannot start or be resumed           here
 Interrupted(Exception)   stopped by a signal; what was done is saved
+
+NoFileError(OSError)     a pipe or a device in place of a file
+
+What the system refuses to write stays an OSError; `told_of` says in one line which file, why, and what helps.
 """
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_ELSEWHERE = "choose another place"
+_REASONS = {
+    errno.ENOSPC: f"no space is left: make room, there or among temporary files (TMPDIR), or {_ELSEWHERE}",
+    errno.EDQUOT: f"the quota is used up: make room, or {_ELSEWHERE}",
+    errno.EROFS: f"the disk is read-only: {_ELSEWHERE}",
+    errno.EACCES: f"not allowed to write there: {_ELSEWHERE}",
+    errno.EPERM: f"not allowed to write there: {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "its name is too long: choose a shorter one",
+}
 
 
 class UserError(ValueError):
@@ -20,3 +39,29 @@ class TrainingError(UserError):
 
 class Interrupted(Exception):
     """Stopped by Ctrl-C or SIGTERM; the message says what was saved and how to resume."""
+
+
+class NoFileError(OSError):
+    """A pipe, a device or a socket in place of a file."""
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Say of a file or folder that cannot be written which one it is, why, and what helps.
+
+    Raises:
+        OSError: Of the same class, in one line.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REASONS:  # another one, or told already
+            raise
+        raise type(error)(f"{path} cannot be written: {_REASONS[error.errno]}") from error
+
+
+def in_words(error: OSError) -> str:
+    """An error of the system in one line, with a way out where it is a name that is too long."""
+    if error.errno == errno.ENAMETOOLONG and error.filename:
+        return f"{error.filename}: {_REASONS[error.errno]}"
+    return str(error)

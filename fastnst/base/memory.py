@@ -3,20 +3,19 @@
 import ctypes
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-import psutil
 import torch
 from torch import Tensor, nn
 
+from fastnst.base.cgroups import free_memory
+
 CPU = torch.device("cpu")
-CGROUP = Path("/sys/fs/cgroup")  # where version 2 shows a container's own limit
 
 
 def available_memory(device: torch.device = CPU) -> int:
     """Bytes that can still be allocated on a device without swapping.
 
-    On a CPU the memory that the system calls available, or what the container's limit leaves if that is less. On
+    On a CPU the memory that the system calls available, or what the limits of control groups leave if that is less. On
     CUDA and MPS the memory in torch's cache counts as free.
     """
     if device.type == "cuda":
@@ -24,27 +23,13 @@ def available_memory(device: torch.device = CPU) -> int:
         return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    available = int(psutil.virtual_memory().available)
-    left = _left_in_container()
-    return available if left is None else min(available, left)
+    return free_memory()
 
 
 def give_back() -> None:
     """Let the C library return what it keeps for later: pieces between others, which add up over many tiles."""
     with suppress(AttributeError, OSError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
-
-
-def _left_in_container() -> int | None:
-    """Bytes below the limit of the control group; None where there is no limit, or only version 1."""
-    try:
-        limit, used = ((CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        stat = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
-    except OSError:
-        return None
-    if limit == "max":
-        return None
-    return max(0, int(limit) - int(used) + int(stat["inactive_file"]))  # cached files are dropped when memory is needed
 
 
 def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:

@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastnst import __version__
-from fastnst.base.files import give_name, sha256
+from fastnst.base.errors import told_of
+from fastnst.base.files import give_name, make_folder, sha256, to_disk
+from fastnst.base.partials import partial_in
 from fastnst.base.progress import progress_bar
 from fastnst.exporting.formats import files_of, find_predictor, parts, plan
 from fastnst.exporting.predicted import write_predictor
@@ -174,11 +175,13 @@ def export_file(
         ProofError: The file's images differ from the network's.
     """
     precision = str(description["precision"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as folder:
-        draft = Path(folder, target.name)
+    with told_of(target), partial_in(make_folder(target.parent), as_folder=True) as folder:
+        draft = folder / target.name
         WRITERS[format](graph, draft, json.dumps(description), precision)
         proof = prove(draft, network, precision, looks)
+        if replace and len(parts(target)) > 1:  # the old file must not be met with new weights
+            target.unlink(missing_ok=True)
+            to_disk(target.parent)
         for part in parts(target):
-            give_name(Path(folder, part.name), part, replace=replace)
+            give_name(folder / part.name, part, replace=replace)
     return proof

@@ -6,11 +6,13 @@ Imports neither torch nor anything that does, so that bad input is answered at o
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastnst.base.files import check_place
 from fastnst.exporting.settings import ExportFormat, ExportSettings
 from fastnst.networks.catalog import (
     PREDICTOR,
     SUFFIX,
     StyleFileError,
+    check_name,
     file_part,
     find_chosen,
     find_mix,
@@ -74,6 +76,8 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
                 given = " and ".join(settings.format)
                 raise ExportedFileError(f"{settings.output} is no name for {given}: give a folder")
             target = settings.output
+        check_name(target)
+        check_place(target)
         for part in files_of(settings, target):
             if part.exists() and not settings.force:
                 raise ExportedFileError(f"{part} exists: --force replaces it")

@@ -13,7 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
-from fastnst.base.errors import UserError
+from fastnst.base.cgroups import free_memory
+from fastnst.base.errors import NoFileError, UserError
+from fastnst.base.files import open_file
 from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
 
 try:
@@ -77,7 +79,7 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         max_pixels: A file of more pixels is refused before it is decoded [MAX_PIXELS].
     """
     with one_line(name_of(source)), pillow_aside(), ExitStack() as stack:
-        file: BinaryIO = source.open("rb") if isinstance(source, Path) else io.BytesIO(source.read())
+        file: BinaryIO = open_file(source) if isinstance(source, Path) else io.BytesIO(source.read())
         stack.enter_context(file)
         format, header, image = format_in(file), header_of(file), None
         load = partial(_load, file, format)
@@ -125,9 +127,7 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
             f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}"
         )
     if whole and pixels > LARGE_SCREEN:
-        from fastnst.base.memory import available_memory  # here, because it imports torch
-
-        if (needed := WHOLE_BYTES.get(whole, 12) * pixels) > (left := available_memory()):
+        if (needed := WHOLE_BYTES.get(whole, 12) * pixels) > (left := free_memory()):
             told = f"{needed / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left"
             raise ImageError(f"a file of this kind ({whole}) is decoded as a whole, which takes {told}")
 
@@ -206,6 +206,8 @@ def _reason(error: Exception, failed: str) -> str:
             return "no such file"
         case IsADirectoryError():
             return "expected an image file, got a folder"
+        case NoFileError():
+            return "a pipe or a device, and no file"
         case PermissionError():
             return "not allowed to read it"
         case ModuleNotFoundError() | NotImplementedError():
@@ -217,8 +219,9 @@ def _reason(error: Exception, failed: str) -> str:
         case pyvips.Error():  # "unable to call", then a line for each thing that went wrong
             error = ValueError(str(error).strip().split("\n")[-1])
             # libvips does not always say why: PNG and JPEG
-            if any(each in str(error) for each in ("unable to write to target", "Unknown error -1")):
-                return f"{failed} (the disk is full, or does not take it)"
+            words = ("unable to write to target", "Unknown error -1", "No space left on device")
+            if any(each in str(error) for each in words):
+                return f"{failed} (the disk is full, or does not take it: make room, or choose another place)"
     return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
 
 

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from fastnst.base.files import PACKAGE
+from fastnst.base.files import PACKAGE, open_file
 from fastnst.images.formats import SUFFIXES, ImageError
 
 log = logging.getLogger("fastnst")
@@ -30,7 +30,13 @@ def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
     photos: list[Path] = []
     others: list[Path] = []
     seen = {os.path.realpath(folder)}
-    for place, folders, files in os.walk(folder, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        if error.filename == str(folder) and not isinstance(error, FileNotFoundError):
+            raise error
+        log.warning("%s is left out: %s", error.filename, str(error.strerror).lower())
+
+    for place, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
         below = {name: os.path.realpath(os.path.join(place, name)) for name in folders if not name.startswith(".")}
         folders[:] = [name for name, real in below.items() if real not in seen]  # a link may lead back
         seen |= set(below.values())
@@ -45,7 +51,7 @@ def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
 def _is_picture(path: Path) -> bool:
     from fastnst.images.decode import header_of, pillow_aside  # here, because most folders do not need them
 
-    with suppress(OSError, ModuleNotFoundError), pillow_aside(), path.open("rb") as file:
+    with suppress(OSError, ModuleNotFoundError), pillow_aside(), open_file(path) as file:
         return header_of(file) is not None
     return False
 

@@ -16,7 +16,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import PACKAGE, pasted
+from fastnst.base.files import PACKAGE, open_file, pasted
 from fastnst.networks.exported_formats import EXPORTED
 
 FORMAT_VERSION = 2
@@ -40,7 +40,9 @@ def read_info(path: Path) -> dict[str, Any]:
     Raises:
         StyleFileError: The file is missing, not a style file, or of a later format.
     """
+    check_name(path)
     try:
+        open_file(path).close()  # not a pipe, which would be waited for
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get("fastnst")
     except FileNotFoundError:
@@ -61,6 +63,18 @@ def read_info(path: Path) -> dict[str, Any]:
     if version < FORMAT_VERSION:
         raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
     return info
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that is not UTF-8, which the libraries that read and write weights cannot open.
+
+    Raises:
+        StyleFileError: It is not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise StyleFileError(f"{path}: the name is not UTF-8, which files of networks need: rename it") from None
 
 
 def style_folders() -> list[Path]:

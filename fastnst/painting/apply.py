@@ -20,6 +20,7 @@ from torch import Tensor
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import pasted
+from fastnst.base.partials import sweep
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
@@ -70,6 +71,7 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
+    sweep_beside(jobs)
     written: list[Path] = []
     failures = 0
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
@@ -92,6 +94,12 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
             names = [settings.style] if len(paintings) == 1 else [str(each.path) for each in paintings]
             log.info("a trained style paints better: fastnst train --style %s", " ".join(map(pasted, names)))
     return failures
+
+
+def sweep_beside(jobs: Sequence[Job]) -> None:
+    """Remove what killed processes left in the folders of results."""
+    for folder in {job.output.parent for job in jobs if job.output != STDIO and not job.error}:
+        sweep(folder)
 
 
 def _fitted(mask: Path, settings: ApplySettings) -> Fitted:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import check_place
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
 from fastnst.images.metadata import has_mark
 from fastnst.images.photos import existing_photo, find_photos, resolve_photo
@@ -269,9 +270,13 @@ def _check_outputs(jobs: Sequence[Job], settings: ApplySettings, photos: Collect
     given = [settings.mask] if settings.mask else []
     masks = {os.path.realpath(mask) for mask in (*given, *(region.mask for region in regions_of(settings)))}
     taken: dict[str, Path] = {}
+    folders: set[Path] = set()
     for job in jobs:
         if job.output == STDIO or job.error:
             continue
+        if job.output.parent not in folders:
+            folders.add(job.output.parent)
+            check_place(job.output)
         place = os.path.realpath(job.output)
         if place in photos:
             raise ImageError(f"{job.output} is one of the photos: choose another --output")

@@ -11,7 +11,7 @@ from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import resolve_photo
-from fastnst.painting.apply import Studio, report_on
+from fastnst.painting.apply import Studio, report_on, sweep_beside
 from fastnst.painting.jobs import Job, plan
 from fastnst.painting.settings import ApplySettings
 from fastnst.video.formats import VIDEO_SUFFIXES
@@ -85,4 +85,5 @@ def _jobs(fresh: set[Path], folders: Sequence[str], settings: ApplySettings) -> 
         return []
     finally:
         log.setLevel(level)
+    sweep_beside(jobs)
     return [job for job in jobs if job.photo in fresh and not job.output.exists()]

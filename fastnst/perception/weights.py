@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import open_file
 from fastnst.perception.architectures import NETWORKS
 
 
@@ -72,8 +73,7 @@ def _download(name: str, torchvision_name: str) -> dict[str, Tensor]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """Tensors of a .safetensors or torch file, without running code from it."""
-    with path.open("rb"):
-        pass  # a missing file is an OSError that names it
+    open_file(path).close()  # a missing file is an OSError that names it
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

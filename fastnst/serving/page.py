@@ -1,7 +1,8 @@
 """The page in the browser, as files: built from `web/`, and ready for any static host."""
 
-import shutil
 from pathlib import Path
+
+from fastnst.base.files import write_whole
 
 SITE = Path(__file__).parent / "site"
 #: What a host should send with every file, so that the page may use threads; without, its service worker adds it.
@@ -16,6 +17,5 @@ def write_page(folder: Path) -> list[Path]:
     """
     files = sorted(path.relative_to(SITE) for path in SITE.rglob("*") if path.is_file())
     for file in files:
-        (folder / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(SITE / file, folder / file)
+        write_whole(folder / file, (SITE / file).read_bytes())
     return files

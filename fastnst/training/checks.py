@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fastnst.base.errors import TrainingError
-from fastnst.base.files import check_folder
+from fastnst.base.files import check_folder, check_place
 from fastnst.images.photos import existing_photo, resolve_photo
 from fastnst.networks.catalog import PREDICTOR, SUFFIX, StyleFileError, find_style_file, read_info, usable_name
 from fastnst.networks.presets import PRESETS, NetworkName
@@ -46,6 +46,7 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     run = Run.of(settings, folder)
     check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
+    check_places(run)
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
     for path in settings.style:
@@ -54,6 +55,12 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
         raise TrainingError(f"{settings.loss_weights}: no such file")
     find_source(settings.data, settings.max_photos)
     return Plan(run, settings, start, sizes)
+
+
+def check_places(run: Run) -> None:
+    """Refuse a run whose files could not be written."""
+    for file in (run.checkpoint, run.style_file):
+        check_place(file)
 
 
 def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
@@ -69,6 +76,7 @@ def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
         raise TrainingError(f'a name has none of / \\ : , * ? " < > |, got {settings.name!r}')
     run = Run(settings.name, folder)
     check_unclaimed(run.folder)
+    check_places(run)
     if settings.budget is not None and settings.steps is not None:
         raise TrainingError("--budget and --steps exclude each other, got both")
     if settings.resume:

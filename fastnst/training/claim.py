@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from fastnst.base.errors import TrainingError
-from fastnst.base.files import write_json
+from fastnst.base.errors import TrainingError, told_of
+from fastnst.base.files import make_folder, write_json
 
 CLAIM, LOCK = "claim.json", ".lock"
 CLOCK_SET = 60.0  # seconds
@@ -51,7 +51,8 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: A running training holds it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with told_of(folder):
+        make_folder(folder)
     claim = folder / CLAIM
     with FileLock(folder / LOCK):  # held while the claim is read and written
         if holder := _living(claim):

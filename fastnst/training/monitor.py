@@ -4,6 +4,7 @@ Lightning callbacks; none of them changes a number.
 """
 
 import io
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from torch import Tensor
 from fastnst.base.files import write_whole
 from fastnst.base.progress import progress_bar
 from fastnst.images.write import save_image
+
+log = logging.getLogger("fastnst")
 
 
 class ProgressBar(Callback):
@@ -93,8 +96,11 @@ class GracefulStop(Callback):
         self._checkpoint = checkpoint
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the final weights, in case the style file cannot be written."""
-        trainer.save_checkpoint(self._checkpoint)
+        """Save the final weights, in case the style file cannot be written; that is tried in any case."""
+        try:
+            trainer.save_checkpoint(self._checkpoint)
+        except OSError as error:
+            log.error("%s; the training is over, and its result is written next", error)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save a run that a signal stopped; after any other error the last good checkpoint stays as it is."""

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from pytorch_lightning import seed_everything
 
 from fastnst.base.devices import choose_device, describe_device
-from fastnst.base.errors import TrainingError
 from fastnst.base.versions import installed_version
 from fastnst.training.checks import check_network
 from fastnst.training.claim import claimed, is_first_process
@@ -104,8 +103,8 @@ def train_network(
         }
         try:
             save(settings, run.style_file, module, info)
-        except FileExistsError as error:
-            raise TrainingError(f"{error}; the run is kept: fastnst {command} --resume --force") from None
+        except OSError as error:
+            raise run.unfinished(error, command) from None
         run.checkpoint.unlink(missing_ok=True)
         if module.skipped:
             log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))

@@ -2,13 +2,14 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from fastnst.base.errors import TrainingError
-from fastnst.base.files import pasted, sha256, write_json
+from fastnst.base.errors import TrainingError, told_of
+from fastnst.base.files import make_folder, pasted, sha256, to_disk, write_json
 from fastnst.networks.catalog import SUFFIX, usable_name
 from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName
 from fastnst.training.settings import EARLIER, TrainSettings
@@ -123,6 +124,14 @@ class Run:
             flag = f"--{key.replace('_', '-')}"
             raise TrainingError(f"the run was started with another file for {flag}: leave {flag} out")
 
+    def unfinished(self, error: OSError, command: str) -> TrainingError:
+        """What is said when the style file cannot be written: where the network is, and what finishes it."""
+        if not self.checkpoint.exists():
+            return TrainingError(f"{error}; there was no place for {self.checkpoint} either: nothing is kept")
+        force = " --force" if isinstance(error, FileExistsError) else ""
+        how = f"fastnst {command} --resume{force} --name {shlex.quote(self.name)}"
+        return TrainingError(f"{error}; the run is kept in {self.checkpoint}, to finish it: {how}")
+
     def sizes(self, network: NetworkName) -> dict[str, int]:
         """Arguments of the network that the run was started with; `check_resumed` comes before."""
         saved: dict[str, int] | None = json.loads(self.settings.read_text()).get("sizes")
@@ -146,10 +155,12 @@ class Run:
     def begin_with(self, values: dict[str, Any]) -> None:
         """As `begin`, with settings of another kind as JSON values."""
         for folder in (self.folder, self.style_file.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+            with told_of(folder):
+                make_folder(folder)
             if not os.access(folder, os.W_OK):
                 raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)
+        to_disk(self.folder)  # or a power cut could leave the old checkpoint with the new settings
         write_json(self.settings, values)
 
 

@@ -155,9 +155,8 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     }
     try:
         save_style(run.style_file, module.network, info, replace=settings.force)
-    except FileExistsError as error:
-        how = f"fastnst train --resume --force --name {shlex.quote(run.name)}"
-        raise TrainingError(f"{error}; the run is kept: {how}") from None
+    except OSError as error:
+        raise run.unfinished(error, "train") from None
     run.checkpoint.unlink(missing_ok=True)
     if module.skipped:
         log.warning("%d unreadable photos were skipped, such as %s", len(module.skipped), min(module.skipped))

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import open_file
 from fastnst.images.metadata import is_mark
 
 VIDEO_SUFFIXES = (
@@ -38,7 +39,7 @@ def has_video_mark(path: Path) -> bool:
     try:
         import av
 
-        with av.open(str(path), metadata_errors="replace") as container:
+        with open_file(path), av.open(str(path), metadata_errors="replace") as container:
             return any(is_mark(text) for text in container.metadata.values())
     except (ImportError, OSError, ValueError):  # FFmpeg's errors are OSErrors or ValueErrors
         return False

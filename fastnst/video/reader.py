@@ -4,7 +4,7 @@ Knows nothing of networks. PyAV is imported when a video is read.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
+from fastnst.base.files import open_file
 from fastnst.images.levels import Bytes, to_tensor
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class VideoReader:
 
     def __init__(self, path: Path, *, size: int | None = None) -> None:
         av = load_pyav(path)
+        with errors_told(path), suppress(FileNotFoundError):  # which FFmpeg tells
+            open_file(path).close()
         with errors_told(path):
             self.container: InputContainer = av.open(str(path), metadata_errors="replace")
         self.path = path

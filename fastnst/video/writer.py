@@ -4,14 +4,15 @@ Knows nothing of networks. PyAV is imported when a video is written.
 """
 
 import logging
-import secrets
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 
-from fastnst.base.files import give_name
+from fastnst.base.errors import told_of
+from fastnst.base.files import give_name, make_folder
+from fastnst.base.partials import partial_in
 from fastnst.images.levels import to_array
 from fastnst.images.metadata import MARK
 from fastnst.video.reader import FULL, Form, Item, Shot, VideoReader, errors_told, load_pyav
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoFrame, VideoStream
     from av.container import OutputContainer
     from av.stream import Stream
-from fastnst.video.formats import CONTAINERS, check_container
+from fastnst.video.formats import CONTAINERS, VideoError, check_container
 
 # The setting of constant quality, the worst it takes, the default, and what else is set. The default is hardly to be
 # told from the pictures. x264's own preset takes 3.3 times as long for 0.4 dB and larger files (brush-like texture).
@@ -64,10 +65,12 @@ class VideoWriter:
         av = load_pyav(target)
         format, codecs = CONTAINERS[target.suffix.lower()]
         codec = next((codec for codec in codecs if codec in av.codecs_available), codecs[-1])
-        target.parent.mkdir(parents=True, exist_ok=True)
         self.target, self.form, self._replace = target, form, replace
         self.num_pictures = 0
-        self._partial = target.with_name(f".{secrets.token_hex(6)}.partial")
+        self._failed = False  # then FFmpeg must not be asked for more: without a header it ends the process
+        self._stack = ExitStack()
+        with told_of(target):
+            self._partial = self._stack.enter_context(partial_in(make_folder(target.parent)))
         self._last = -1  # start of the last picture
         self._scaler = av.video.reformatter.VideoReformatter()
         self._copied: dict[int, Stream] = {}  # by their places in the source
@@ -86,22 +89,33 @@ class VideoWriter:
     def write(self, item: Item) -> None:
         """The next picture, `(1, 3, H, W)` of the form's size, or a packet of the source."""
         with errors_told(self.target):
-            if isinstance(item, Shot):
-                self._container.mux(self._stream.encode(self._frame(item)))
-                self.num_pictures += 1
-            elif item.stream_index in self._copied:
-                item.stream = self._copied[item.stream_index]
-                self._container.mux(item)
-            elif item.stream_index in self._recoded:
-                for sound in item.decode():
-                    self._container.mux(self._recoded[item.stream_index].encode(sound))  # type: ignore[arg-type]
+            try:
+                self._write(item)
+            except BaseException:
+                self._failed = True
+                raise
+
+    def _write(self, item: Item) -> None:
+        if isinstance(item, Shot):
+            self._container.mux(self._stream.encode(self._frame(item)))
+            self.num_pictures += 1
+        elif item.stream_index in self._copied:
+            item.stream = self._copied[item.stream_index]
+            self._container.mux(item)
+        elif item.stream_index in self._recoded:
+            for sound in item.decode():
+                self._container.mux(self._recoded[item.stream_index].encode(sound))  # type: ignore[arg-type]
 
     def finish(self, target: Path | None = None) -> None:
         """End the file properly and give it its name, or another.
 
         Raises:
             FileExistsError: A file of that name is there by now, and must not be replaced.
+            VideoError: The disk is full, or something could not be written before.
         """
+        if self._failed:
+            self.discard()
+            raise VideoError(f"{self.target} cannot be written")
         try:
             with errors_told(self.target), self._container:
                 self._container.mux(self._stream.encode(None))
@@ -109,13 +123,13 @@ class VideoWriter:
                     self._container.mux(stream.encode(None))
             give_name(self._partial, target or self.target, replace=self._replace)
         finally:
-            self._partial.unlink(missing_ok=True)
+            self._stack.close()
 
     def discard(self) -> None:
         """Leave nothing behind."""
         with suppress(Exception):  # the end of a file that goes away may fail in any way
             self._container.close()
-        self._partial.unlink(missing_ok=True)
+        self._stack.close()
 
     def _add_pictures(self, codec: str, quality: int | None) -> "VideoStream":
         form = self.form

@@ -1,11 +1,8 @@
-from pathlib import Path
-
 import psutil
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fastnst.base import memory
 from fastnst.base.memory import available_memory, saved_bytes
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
@@ -16,23 +13,6 @@ MIB = 2**20
 
 def test_available_memory_is_positive_and_below_the_total() -> None:
     assert 0 < available_memory(CPU) < psutil.virtual_memory().total
-
-
-@pytest.mark.parametrize(("limit", "expected"), [("10000", 10000 - 7000 + 500), ("6000", 0), ("max", None)])
-def test_a_container_has_what_its_limit_leaves(limit, expected, tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text("7000\n")
-    (tmp_path / "memory.stat").write_text("anon 6000\ninactive_file 500\n")
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    if expected is None:
-        assert available_memory(CPU) > MIB
-    else:
-        assert available_memory(CPU) == expected
-
-
-def test_without_a_control_group_the_system_is_asked(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(memory, "CGROUP", tmp_path)
-    assert available_memory(CPU) > MIB
 
 
 def test_saved_bytes_of_two_convolutions_are_those_counted_by_hand() -> None:

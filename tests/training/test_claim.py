@@ -86,12 +86,12 @@ def own_claim() -> dict[str, object]:
 def test_of_two_trainings_of_one_name_the_second_is_refused_and_the_first_goes_on(monkeypatch) -> None:
     refusals: list[str] = []
 
-    def second_begins(run: Run, settings: TrainSettings) -> None:
+    def second_begins(run: Run, settings: TrainSettings, sizes: dict[str, int]) -> None:
         for second in (SHORT, replace(SHORT, force=True), replace(SHORT, name="style", steps=2)):
             with pytest.raises(TrainingError) as refused:
                 train(second)
             refusals.append(str(refused.value))
-        begin(run, settings)
+        begin(run, settings, sizes)
 
     begin = Run.begin
     monkeypatch.setattr(Run, "begin", second_begins)
@@ -256,8 +256,8 @@ def test_a_held_name_is_told_before_torch_is_loaded(holder) -> None:
 
 
 def test_a_style_file_that_appeared_during_a_training_stays(monkeypatch) -> None:
-    def appeared(run: Run, settings: TrainSettings) -> None:
-        begin(run, settings)
+    def appeared(run: Run, settings: TrainSettings, sizes: dict[str, int]) -> None:
+        begin(run, settings, sizes)
         run.style_file.write_bytes(b"of somebody else")
 
     begin = Run.begin

@@ -1,0 +1,73 @@
+"""Main memory that is free, within the limits of control groups (Linux, version 1 and 2). Knows nothing of torch."""
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+PROC = Path("/proc/self")
+_LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}  # above `high` a process is slowed down
+_USED = {1: "memory.usage_in_bytes", 2: "memory.current"}
+_CACHED = {1: "total_inactive_file", 2: "inactive_file"}  # files that are dropped when memory is needed
+
+
+def free_memory() -> int:
+    """Bytes of main memory that can still be allocated: what the system calls available, or groups leave if less."""
+    available, left = int(psutil.virtual_memory().available), left_in_groups()
+    return available if left is None else min(available, left)
+
+
+def left_in_groups() -> int | None:
+    """Bytes that the tightest limit leaves, of the process's own group or of one around it; None without a limit."""
+    left = [
+        _left(folder, version)
+        for version, mount, group in _groups()
+        for folder in (group, *group.parents)
+        if folder.is_relative_to(mount)
+    ]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _groups() -> Iterator[tuple[int, Path, Path]]:
+    """For each hierarchy that may limit memory its version, where it is mounted, and the folder of the own group."""
+    try:
+        own = [line.split(":", 2) for line in (PROC / "cgroup").read_text().splitlines()]
+        mounts = (PROC / "mountinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for line in mounts:
+        about, _, system = line.partition(" - ")
+        kind, _, options = system.split(" ", 2)
+        version = {"cgroup": 1, "cgroup2": 2}.get(kind)
+        if version is None or (version == 1 and "memory" not in options.split(",")):
+            continue
+        root, mount = (Path(_unescaped(each)) for each in about.split(" ")[3:5])
+        for _, controllers, path in own:
+            if "memory" in controllers.split(",") if version == 1 else not controllers:
+                # A container may see its own group alone, under another path than the system's.
+                inside = Path(path).is_relative_to(root) and ".." not in path
+                group = mount / Path(path).relative_to(root) if inside else mount
+                yield version, mount, group if group.is_dir() else mount
+
+
+def _left(group: Path, version: int) -> int | None:
+    """Bytes below the limit of one group; None if it has none."""
+    limits = []
+    for name in _LIMITS[version]:
+        with suppress(OSError, ValueError):  # no such file at the top of version 2; `max` is no number
+            limits.append(int((group / name).read_text()))
+    if not limits:
+        return None
+    try:
+        used = int((group / _USED[version]).read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):
+        return None
+    return max(0, min(limits) - used + int(stat.get(_CACHED[version], 0)))
+
+
+def _unescaped(path: str) -> str:
+    """A path of `mountinfo`, in which blanks are written in octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)

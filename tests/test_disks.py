@@ -1,0 +1,304 @@
+"""Disks that are full, read-only or strange, and files that are no files: one line that names the file, and what helps.
+
+The disks are real ones: a tmpfs and a read-only mount, which need root; without it those tests are skipped.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastnst.base import partials
+from fastnst.cli import main
+
+FAST = ("--runtime", "torch", "--device", "cpu", "--quiet")
+TRAIN = ("train", "--style", "wave.png", "--data", "photos", "--steps", "1", "--crop-size", "48", "--style-size", "64")
+SHALLOW = ("--margin", "16", "--style-layers", "relu1_2", "--content-layers", "relu1_2", "--init-from", "none")
+TRAINING = (*TRAIN, *SHALLOW, "--style-weight", "8", "--device", "cpu", "--workers", "0", "--quiet")
+LONG, STRANGE = "x" * 251 + ".png", os.fsdecode(b"caf\xe9.png")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch, sky) -> Path:
+    """A photo, a folder of two, a style image, a style file and a video in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(partials, "_swept", set())
+    Path("photos").mkdir()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8))
+    for name in ("photo.png", "wave.png", "photos/1.png", "photos/2.png"):
+        picture.save(name)
+    shutil.copy(sky, "sky.safetensors")
+    with av.open("clip.mp4", "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode(None))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """What waits for ever ends as an error."""
+
+    def end(*_: object) -> None:
+        raise AssertionError("it waits for ever")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(300)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def mounted(*options: str) -> None:
+    """Mount something, if that is allowed."""
+    if subprocess.run(["mount", *options], capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+
+
+@pytest.fixture
+def read_only(here) -> Iterator[Path]:
+    """A folder on a disk that is read-only."""
+    place = here / "ro"
+    (place / "old").mkdir(parents=True)
+    mounted("--bind", str(place), str(place))
+    subprocess.run(["mount", "-o", "remount,ro,bind", place], check=True)
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def full(here) -> Iterator[Path]:
+    """A folder on a disk without room."""
+    place = here / "full"
+    place.mkdir()
+    mounted("-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place))
+    (place / "filler").write_bytes(bytes(64 * 1024))
+    yield place
+    subprocess.run(["umount", "--lazy", place], check=True)
+
+
+@pytest.fixture
+def said(capsys):
+    """Runs a command; returns its exit code and its lines."""
+
+    def run(*words: object) -> tuple[int, list[str]]:
+        logging.getLogger("fastnst").handlers = []
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.err.strip().splitlines()
+
+    return run
+
+
+OUTPUTS = {
+    "photo": ("apply", "photo.png", "--style", "wave.png", *FAST, "-o", "{}/o.png"),
+    "folder": ("apply", "photos", "--style", "wave.png", *FAST, "-o", "{}/out"),
+    "video": ("apply", "clip.mp4", "--style", "wave.png", *FAST, "-o", "{}/o.mp4"),
+    "export": ("export", "--style", "great_wave", "--format", "torchscript", "-o", "{}/o.pt", "--quiet"),
+    "page": ("page", "-o", "{}/site", "--quiet"),
+    "optimize": ("optimize", "photo.png", "--style", "wave.png", "-o", "{}/o.png", "--quiet"),
+    "texture": ("texture", "wave.png", "-o", "{}/o.png", "--quiet"),
+    "probe": ("probe", "--style", "wave.png", "--data", "photos", "-o", "{}/probe", "--quiet"),
+    "reconstruct": ("reconstruct", "photo.png", "--kind", "style", "-o", "{}/sheet.png", "--quiet"),
+    "bench": ("bench", "apply", "-o", "{}/b.json"),
+}
+RUNS = {
+    "train": ("train", "--style", "../wave.png", "--data", "../photos", "--steps", "1", "--quiet"),
+    "train-universal": ("train-universal", "--data", "../photos", "--steps", "1", "--quiet"),
+    "train-base": ("train-base", "--paintings", "../photos", "--data", "../photos", "--steps", "1", "--quiet"),
+}
+
+
+@pytest.mark.parametrize("command", OUTPUTS)
+def test_a_read_only_disk_is_told_before_any_work(command, read_only, said) -> None:
+    code, lines = said(*(word.replace("{}", str(read_only)) for word in OUTPUTS[command]))
+    assert code == 2 and len(lines) == 1
+    assert f"{read_only} is no folder that can be written to" in lines[0]
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_a_training_on_a_read_only_disk_is_told_before_any_work(command, read_only, said, monkeypatch) -> None:
+    monkeypatch.chdir(read_only)
+    code, lines = said(*RUNS[command])
+    assert code == 2 and len(lines) == 1
+    assert f"{read_only} is no folder that can be written to" in lines[0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "gif", "webp", "mp4"])
+def test_a_full_disk_under_a_picture_or_a_video_is_told_and_nothing_is_left(suffix, full, said) -> None:
+    source = "clip.mp4" if suffix == "mp4" else "photo.png"
+    Path("checkpoints").mkdir()
+    shutil.copy("sky.safetensors", "checkpoints")
+    code, lines = said("apply", source, "--style", "day", *FAST, "-o", full / f"o.{suffix}")
+    assert code == 2 and lines[-1] == "fastnst: nothing was painted"
+    assert any(f"{full}/o.{suffix}" in line for line in lines)
+    assert any(words in line for line in lines for words in ("no space is left", "disk is full", "No space left"))
+    assert os.listdir(full) == ["filler"]
+
+
+@pytest.mark.parametrize("command", ["export", "page"])
+def test_a_full_disk_under_files_that_are_written_at_once_is_told(command, full, said) -> None:
+    code, lines = said(*(word.replace("{}", str(full)) for word in OUTPUTS[command]))
+    assert code == 2 and len(lines) == 1
+    assert str(full) in lines[0] and "no space is left: make room" in lines[0]
+    assert not [path for path in full.rglob("*") if path.is_file() and path.stat().st_size and path.name != "filler"]
+
+
+def test_a_training_that_cannot_write_its_last_file_says_how_it_is_finished(full, said) -> None:
+    Path("checkpoints").symlink_to(full)
+    code, lines = said(*TRAINING)
+    assert code == 2 and len(lines) == 1
+    assert "checkpoints/wave.safetensors cannot be written: no space is left" in lines[0]
+    said_how = "the run is kept in runs/wave/last.ckpt, to finish it: fastnst train --resume --name wave"
+    assert lines[0].endswith(said_how)
+    assert os.listdir(full) == ["filler"]
+    subprocess.run(["mount", "-o", "remount,size=16m", full], check=True)
+    code, lines = said(*lines[0].split("fastnst ")[-1].split(), "--quiet")
+    assert (code, lines) == (0, [])
+    assert (full / "wave.safetensors").is_file() and not Path("runs/wave/last.ckpt").exists()
+
+
+def test_a_training_that_cannot_save_its_end_writes_its_result_all_the_same(full, said, here) -> None:
+    Path("runs").symlink_to(full)
+    subprocess.run(["mount", "-o", "remount,size=400k", full], check=True)  # for all but a checkpoint
+    code, lines = said(*TRAINING)
+    assert code == 0
+    assert [line for line in lines if "cannot be written" in line and "its result is written next" in line]
+    assert (here / "checkpoints/wave.safetensors").is_file()
+
+
+PIPES = {
+    "photo": ("apply", "pipe.png", "--style", "great_wave", *FAST),
+    "painting": ("apply", "photo.png", "--style", "pipe.png", *FAST),
+    "mask": ("apply", "photo.png", "--style", "great_wave", "--mask", "pipe.png", *FAST),
+    "style file": ("apply", "photo.png", "--style", "pipe.safetensors", *FAST),
+    "video": ("apply", "pipe.mp4", "--style", "great_wave", *FAST),
+    "style image": ("train", "--style", "pipe.png", "--data", "photos", "--steps", "1", "--quiet"),
+    "data": ("train", "--style", "wave.png", "--data", "pipe.png", "--steps", "1", "--quiet"),
+    "loss weights": (*TRAINING, "--loss-weights", "pipe.safetensors"),
+    "settings": (*TRAINING, "--config", "pipe.yaml"),
+    "optimize": ("optimize", "pipe.png", "--style", "wave.png", "--quiet"),
+    "texture": ("texture", "pipe.png", "--quiet"),
+    "export": ("export", "--style", "pipe.safetensors", "--quiet"),
+    "styles": ("styles", "pipe.safetensors"),
+}
+
+
+@pytest.mark.parametrize("command", PIPES)
+def test_a_pipe_in_place_of_a_file_is_refused_and_not_waited_for(command, said) -> None:
+    for suffix in ("png", "safetensors", "yaml", "mp4"):
+        os.mkfifo(f"pipe.{suffix}")
+    code, lines = said(*PIPES[command])
+    assert code == 2 and len(lines) in (1, 2)
+    assert "pipe." in lines[0]
+
+
+def test_a_pipe_among_photos_and_styles_is_left_out_with_a_line(said) -> None:
+    os.mkfifo("photos/3.png")
+    Path("checkpoints").mkdir()
+    os.mkfifo("checkpoints/wave.safetensors")
+    assert said("styles")[0] == 0
+    code, lines = said("apply", "photos", "--style", "great_wave", *FAST, "-o", "out")
+    assert code == 3 and len(lines) == 1 and "photos/3.png" in lines[0] and "pipe" in lines[0]
+    assert sorted(os.listdir("out")) == ["1.png", "2.png"]
+
+
+def test_links_in_circles_are_followed_once(said) -> None:
+    Path("photos/up").symlink_to(Path("photos").absolute())
+    Path("loop.png").symlink_to("loop.png")
+    Path("nowhere.png").symlink_to("none.png")
+    assert said("apply", "photos", "--style", "great_wave", *FAST, "-o", "out") == (0, [])
+    assert sorted(path.name for path in Path("out").rglob("*")) == ["1.png", "2.png"]
+    for name in ("loop.png", "nowhere.png"):
+        assert said("apply", name, "--style", "great_wave") == (2, [f"fastnst: {name}: no such file"])
+
+
+def test_names_of_255_bytes_are_read_and_written_and_longer_ones_told(said) -> None:
+    shutil.copy("photo.png", LONG)
+    assert said("apply", LONG, "--style", "great_wave", *FAST, "-o", "out") == (0, [])
+    assert os.listdir("out") == [LONG]
+    code, lines = said("apply", LONG, "--style", "great_wave", *FAST)  # beside it, with the style in its name
+    assert code == 2 and f"{LONG.removesuffix('.png')}-great_wave.png" in lines[0]
+    assert "its name is too long: choose a shorter one" in lines[0]
+    for words in (("apply", "photo.png", "--style", "great_wave", "-o", f"x{LONG}"), (*TRAINING, "--name", "n" * 250)):
+        code, lines = said(*words)
+        assert code == 2 and len(lines) == 1 and "its name is too long: choose a shorter one" in lines[0]
+
+
+def test_names_that_are_not_utf_8_are_read_and_written(said) -> None:
+    shutil.copy("photo.png", STRANGE)
+    shutil.copy("clip.mp4", os.fsdecode(b"clip\xe9.mp4"))
+    for name in (STRANGE, os.fsdecode(b"clip\xe9.mp4")):
+        assert said("apply", name, "--style", "great_wave", *FAST, "-o", f"out/{name}")[0] == 0
+        assert os.path.getsize(f"out/{name}")
+    style = os.fsdecode(b"wave\xe9.safetensors")
+    shutil.copy("sky.safetensors", style)
+    output = os.fsdecode(b"wave\xe9.pt")
+    export = ("export", "--style", "great_wave", "--format", "torchscript", "-o", output, "--quiet")
+    for words in (("apply", "photo.png", "--style", style), export):
+        code, lines = said(*words)
+        assert code == 2 and len(lines) == 1 and "the name is not UTF-8" in lines[0]
+
+
+@pytest.fixture
+def nobody(here) -> Iterator[None]:
+    """A user who owns nothing; files are checked against it, not against root."""
+    if os.geteuid():
+        pytest.skip("only root can become another user")
+    for folder in (here, *here.parents):
+        if folder.stat().st_uid == 0 and folder != Path("/tmp") and "pytest" in str(folder):
+            folder.chmod(0o755)
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def test_what_may_not_be_read_or_written_is_named(here, said, nobody) -> None:
+    os.seteuid(0)
+    for name in ("photo.png", "photos/2.png", "sky.safetensors"):
+        os.chmod(name, 0o600)
+    shutil.copytree("photos", "closed")
+    os.chmod("closed", 0o700)
+    Path("open").mkdir()
+    os.chmod("open", 0o777)
+    os.seteuid(65534)
+    fast = ("--style", "great_wave", *FAST)
+    code, lines = said("apply", "photo.png", *fast, "-o", "open/o.png")
+    assert code == 2 and "photo.png: not allowed to read it" in lines[0]
+    code, lines = said("apply", "photos", *fast, "-o", "open/out")
+    assert code == 3 and len(lines) == 1 and "photos/2.png: not allowed to read it" in lines[0]
+    code, lines = said("apply", "closed", *fast, "-o", "open/out2")
+    assert code == 2 and len(lines) == 1 and "closed" in lines[0] and "Permission denied" in lines[0]
+    code, lines = said("apply", "photos/1.png", "--style", "sky.safetensors")
+    assert code == 2 and len(lines) == 1 and "sky.safetensors" in lines[0] and "Permission denied" in lines[0]
+    code, lines = said("apply", "photos/1.png", *fast, "-o", "o.png")
+    assert code == 2 and "o.png cannot be written: not allowed to write there: choose another place" in lines[0]
+    code, lines = said("page", "-o", "site", "--quiet")
+    assert code == 2 and len(lines) == 1 and "not allowed to write there: choose another place" in lines[0]
+
+
+def test_a_folder_that_goes_away_while_it_is_read_is_told(said, monkeypatch) -> None:
+    from fastnst.painting import jobs
+
+    found = jobs.find_photos
+
+    def and_gone(folder: Path, *words: object) -> list[Path]:
+        photos = found(folder, *words)
+        shutil.rmtree("photos")
+        return photos
+
+    monkeypatch.setattr(jobs, "find_photos", and_gone)
+    code, lines = said("apply", "photos", "--style", "great_wave", *FAST, "-o", "out")
+    assert code == 2 and lines[-1] == "fastnst: none of 2 photos could be painted"
+    assert [line for line in lines if "photos/1.png: no such file" in line]
