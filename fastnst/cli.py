@@ -19,6 +19,7 @@ from fastnst import __version__
 from fastnst.base.commands import BAD_USAGE, INTERRUPTED
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
+from fastnst.base.terminal import shown
 
 
 class Command(NamedTuple):
@@ -140,8 +141,15 @@ def _told(error: CycloptsError, words: list[str]) -> str:
 
 def _exit(message: str, code: int) -> None:
     """One line on stderr, whatever `--quiet` says."""
-    print(f"fastnst: {' '.join(message.split()) or 'stopped'}", file=sys.stderr)
+    print(f"fastnst: {shown(' '.join(message.split())) or 'stopped'}", file=sys.stderr)
     sys.exit(code)
+
+
+class _Line(logging.Formatter):
+    """A line of the log; names of files may be a stranger's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
 
 def _log_to_stderr() -> None:
@@ -150,7 +158,7 @@ def _log_to_stderr() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Line("%(message)s"))
     logger = logging.getLogger("fastnst")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

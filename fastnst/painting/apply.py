@@ -20,6 +20,7 @@ from torch import Tensor
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import pasted
+from fastnst.base.memory import is_out_of_memory
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
@@ -208,7 +209,7 @@ class Studio:
             except OSError as error:
                 work.error = f"{work.job.photo}: {error}"
             except Exception as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 size = f"{work.size[0]}x{work.size[1]} pixels" if work.size else "its pixels"
                 way_out = "--size shrinks it first" if self.settings.tile is None else "leave --tile out, or use --size"
@@ -343,12 +344,6 @@ def _flush(target: Path | BytesIO) -> None:
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
         sys.stdout.buffer.flush()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. PyTorch has a class for CUDA only; on CPUs, also of other runtimes, the text tells."""
-    words = ("allocate memory", "bad_alloc", "bad allocation")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastnst.base.errors import TrainingError
 from fastnst.base.files import pasted, sha256, write_json
+from fastnst.base.options import check_values
 from fastnst.networks.catalog import SUFFIX, usable_name
 from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName
 from fastnst.training.settings import EARLIER, TrainSettings
@@ -102,7 +103,8 @@ class Run:
         asked, defaults = to_json(settings), to_json(TrainSettings())
         try:
             saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}
-        except (ValueError, TypeError):
+            from_json(saved)
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
         for key in defaults.keys() - {*NEW_ALWAYS, *NEW_IF_GIVEN}:
             if asked[key] not in (defaults[key], saved[key]):
@@ -160,7 +162,13 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any]) -> TrainSettings:
-    """Settings from the values of `to_json`; names that this version does not know are ignored."""
+    """Settings from the values of `to_json`; names that this version does not know are ignored.
+
+    Raises:
+        ValueError: A value of another type, or beyond its limits: the file may be a stranger's.
+        TypeError: Likewise.
+        KeyError: A value is missing.
+    """
     values = {**EARLIER, **values}
     known = {field.name for field in fields(TrainSettings)}
     settings: dict[str, Any] = {
@@ -168,4 +176,6 @@ def from_json(values: dict[str, Any]) -> TrainSettings:
     }
     settings["style"] = tuple(Path(path) for path in values["style"])
     settings["loss_weights"] = Path(values["loss_weights"]) if values["loss_weights"] else None
-    return TrainSettings(**settings)
+    found = TrainSettings(**settings)
+    check_values(found)
+    return found
