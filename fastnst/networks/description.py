@@ -43,8 +43,6 @@ def check(info: dict[str, Any]) -> None:
     if kind not in (None, UNIVERSAL, PREDICTOR):
         raise ValueError("kind")
     required = {"name": _is_name, "network": _NETWORKS[kind], "styles": _list_of(_is_style)}
-    if kind == PREDICTOR:
-        required["painting_side"] = _is_painting_side
     for name, fits in required.items():
         if name not in info or not fits(info[name]):
             raise ValueError(name)
@@ -113,6 +111,7 @@ _OPTIONAL: dict[str, Callable[[Any], bool]] = {
     "steps": _is_count,
     "images": _is_count,
     "paintings": _is_count,
+    "painting_side": _is_painting_side,
     "seconds": _is_number,
     "held_out": _object_of(_is_number),
     "settings": _is_object,

@@ -89,7 +89,7 @@ def describe_style(name: str, *, as_json: bool) -> None:
         "for validation": f"{data.get('held_out', '?')} more",
         "validation loss": ", ".join(f"{part} {value:.3f}" for part, value in held_out.items()),
         "loss": _objective(style),
-        "started from": (style.get("began_at") or {}).get("name", "nothing"),
+        "started from": str((style.get("began_at") or {}).get("name", "nothing")),
         "licence": style.get("license")
         or ("MIT, as fastnst" if path.parent in (SHIPPED, SOURCE_TREE) else "not stated"),
         "versions": ", ".join(f"{package} {each}" for package, each in style.get("versions", {}).items()),

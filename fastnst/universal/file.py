@@ -118,8 +118,15 @@ def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> St
 
 
 def painting_side(path: Path) -> int:
-    """The short side in pixels of the paintings from which a predictor's file predicts."""
-    return int(read_info(path)["painting_side"])
+    """The short side in pixels of the paintings from which a predictor's file predicts.
+
+    Raises:
+        StyleFileError: The file does not say.
+    """
+    side: int | None = read_info(path).get("painting_side")
+    if side is None:
+        raise StyleFileError(f"{path} does not say of which size its paintings are")
+    return side
 
 
 def _write(path: Path, kind: str, state: dict[str, Tensor], info: dict[str, Any], *, replace: bool) -> None:
