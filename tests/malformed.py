@@ -100,3 +100,34 @@ def mutated(data: bytes, chance: random.Random, other: bytes = b"") -> bytes:
             cut = chance.randrange(len(other))
             changed[place:] = other[cut:]
     return bytes(changed)
+
+
+RECIPE = """# A recipe with a value of every kind.
+style-layers: [relu1_2, "relu2_2:3"]
+content-layers:
+  - relu3_3
+style-weight: 8.5
+style-size: 384
+budget: 90s
+network: johnson
+padding: zeros
+visits: 1
+loss-weights: null
+json: true
+"""
+_ODD_YAML = (
+    *("*a", "&a [1]", "[[1]]", "{a: 1}", "!!binary aGk=", "2001-01-01", "1e999", "-1", "~", "''", ".nan", "0x7fffffff"),
+    *('"\\e[2J"', "!!set {a}", "<<", "? a", "1:2:3", "true", "- - -", "|", ">", "%", "@", "`", "auto", "none", "9" * 400),
+)
+
+
+def recipes(chance: random.Random, count: int) -> Iterator[bytes]:
+    """So many recipes: some with another value on a line, some with other bytes."""
+    for _ in range(count):
+        lines = RECIPE.splitlines()
+        for _ in range(chance.randint(1, 3)):
+            place = chance.randrange(len(lines))
+            name, _, _ = lines[place].partition(":")
+            lines[place] = f"{name}: {chance.choice(_ODD_YAML)}"
+        text = "\n".join(lines).encode()
+        yield text if chance.random() < 0.6 else mutated(text, chance, RECIPE.encode())

@@ -4,7 +4,6 @@ Flags, `--config` files and Python share one dataclass for each command, in the 
 win over the file, the file over the defaults written there. Imports neither torch nor anything that does.
 """
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -69,7 +68,7 @@ def fits(value: Any, hint: Any) -> bool:
         of_each = parts[:1] * len(value) if isinstance(value, tuple) and parts[-1] is Ellipsis else parts
         return isinstance(value, tuple) and len(value) == len(of_each) and all(map(fits, value, of_each))
     if hint is float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) < 1e300  # which what is no number is not
     return isinstance(value, Path) if hint is Path else type(value) is (type(None) if hint is None else hint)
 
 
