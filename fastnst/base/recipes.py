@@ -1,5 +1,6 @@
 """Files of settings, by path or by name: the recipes. Imports neither torch nor anything that does."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastnst.base.files import PACKAGE
 CONFIGS = (Path("configs"), PACKAGE / "configs", PACKAGE.parent / "configs")
 LONGEST = 50_000  # bytes; the longest that ships has two thousand
 DEEPEST = 2  # a list of values, in the mapping of settings
+SCALARS = (str, int, float, date, type(None))
 DEPARTURES = "departures"  # key of a recipe: what it cannot reproduce, a list of sentences
 
 
@@ -54,6 +56,9 @@ def read_recipe(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: expected settings as `name: value`, got {type(values).__name__}")
     if odd := [str(name)[:40] for name in values if not isinstance(name, str)]:
         raise UserError(f"{path}: names of settings are words, got {odd[0]!r}")
+    for name, value in values.items():
+        if not all(isinstance(each, SCALARS) for each in (value if isinstance(value, list) else [value])):
+            raise UserError(f"{path}: a setting is one value or a list of values, and {name[:40]!r} is none")
     return values
 
 

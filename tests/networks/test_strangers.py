@@ -76,7 +76,7 @@ def test_a_description_with_any_value_anywhere_is_read_or_refused_in_a_line(styl
 
 @pytest.mark.parametrize("value", [*ODD_VALUES, [ABOUT]], ids=lambda value: repr(value)[:20])
 def test_a_description_that_is_no_object_is_refused(styles, tiny_network, value) -> None:
-    with pytest.raises(StyleFileError, match="description that cannot be read|not one that fastnst wrote"):
+    with pytest.raises(StyleFileError, match=r"description that cannot be read|not one that fastnst wrote"):
         read_info(written(styles / "odd.safetensors", tiny_network, value if value != {} else [value]))
 
 
@@ -121,7 +121,11 @@ def test_what_is_no_file_or_has_an_endless_header_is_refused_at_once(styles, tin
             state = TransformationNetwork(**network).state_dict()
         header, place = {}, 0
         for name, value in state.items():
-            header[name] = {"dtype": "F16", "shape": list(value.shape), "data_offsets": [place, place + 2 * value.numel()]}
+            header[name] = {
+                "dtype": "F16",
+                "shape": list(value.shape),
+                "data_offsets": [place, place + 2 * value.numel()],
+            }
             place += 2 * value.numel()
         about = json.dumps({"format_version": FORMAT_VERSION, **ABOUT, "network": network})
         text = json.dumps({"__metadata__": {"fastnst": about}, **header}).encode()
@@ -146,7 +150,8 @@ import numpy, rich.console, safetensors
 app.parse_args(["styles"], exit_on_error=False, print_error=False)
 started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print_styles(as_json=False)
-print(time.process_time() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024, file=sys.stderr)
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(time.process_time() - started, grown / 1024, file=sys.stderr)
 """
 
 
@@ -198,5 +203,5 @@ def test_archives_that_grow_or_reach_outside_are_refused_before_they_are_read(tm
     (tmp_path / "twice.pt").write_bytes(data)
     (tmp_path / "text.pt").write_text("text")
     for path in (bomb, *outside, tmp_path / "twice.pt", tmp_path / "text.pt"):
-        with pytest.raises(ValueError, match="compressed|outside|larger|no archive"):
+        with pytest.raises(ValueError, match=r"compressed|outside|larger|no archive"):
             check_archive(path)
