@@ -1,4 +1,4 @@
-"""Pictures that the project's own mutators made, and every file that a search has found, through readers and commands."""
+"""Pictures that the project's own mutators made, and every file that a search has found."""
 
 import io
 import json
@@ -32,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_what_the_mutators_begin_with_is_read() -> None:
     for name, data in honest_pictures().items():
-        assert read_picture(io.BytesIO(data)).size == (18, 24), name
+        assert read_picture(io.BytesIO(data)).size == ((12, 16) if name == "ico" else (18, 24)), name
 
 
 def test_every_reader_reads_or_refuses_in_a_line(folder) -> None:
@@ -67,7 +67,9 @@ def test_apply_paints_what_can_be_read_of_a_folder_and_says_why_not_of_the_rest(
     assert done.returncode == 3 and "Traceback" not in done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
     failed = [each for each in told if "error" in each]
-    assert len(told) == COUNT and COUNT / 10 < len(failed) < COUNT
+    left_out = COUNT - len(told)  # whose names do not end as those of photos, and which do not begin as photos
+    assert left_out < COUNT / 4 and f"{left_out} files that are no photos are left out" in done.stderr
+    assert COUNT / 10 < len(failed) < len(told)
     assert all("\n" not in each["error"] and each["photo"] in each["error"] for each in failed)
     painted = [each for each in told if "error" not in each]
     for each in painted[:20]:

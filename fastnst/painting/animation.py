@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastnst.base.files import whole_file
 from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
-from fastnst.images.formats import check_sides, name_of
+from fastnst.images.formats import ImageError, check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.marks import marked
 from fastnst.images.picture import Picture
@@ -21,6 +21,8 @@ from fastnst.images.read import count_frames
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import pixels_of
 from fastnst.images.write import pillow_options, to_pillow
+
+MOST_FRAMES = 10_000  # a frame of one pixel takes kilobytes
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,10 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixe
     with opened(source) as file:
         assert file.header is not None  # which has counted the frames
         image = file.header
-        check_pixels(image.size, max_pixels, frames=count_frames(file))
+        count = count_frames(file)
+        check_pixels(image.size, max_pixels, frames=count)
+        if count > MOST_FRAMES:
+            raise ImageError(f"{count:,} frames, and the limit is {MOST_FRAMES:,}: make it a video")
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):

@@ -229,7 +229,14 @@ class Studio:
         if picture is None:
             look = self.moving(work)
             work.size = paint_video(
-                job.photo, job.output, look, size=size, quality=quality, replace=self._replace, progress=self.progress
+                job.photo,
+                job.output,
+                look,
+                size=size,
+                max_pixels=self._max_pixels,
+                quality=quality,
+                replace=self._replace,
+                progress=self.progress,
             )
             return
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
