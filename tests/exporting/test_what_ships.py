@@ -1,18 +1,10 @@
 """No path, name or host of the machine that made a file stands in it: wheel, shipped files, exported files."""
 
-import getpass
-import re
-import socket
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from project import ROOT, tracked
-
-#: Places of people and of machines that build, in bytes; in documents, examples of them have no name.
-PLACES = re.compile(rb"/(?:root|home/[a-z]\w+|Users/\w+|work/|workspace|tmp/[\w.-]+/|opt/[\w.-]+/|build/\w+/)[\w./-]*")
-HERE = {str(ROOT), str(Path.home()), sys.prefix, sys.base_prefix, socket.gethostname(), f"/{getpass.getuser()}/"}
+from project import ROOT, traces, tracked
 
 
 def contents(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -23,12 +15,6 @@ def contents(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield f"{path.name}/{member.filename}", archive.read(member)
     else:
         yield path.name, path.read_bytes()
-
-
-def traces(data: bytes) -> set[bytes]:
-    """What in the bytes tells where they were made."""
-    names = {name.encode() for name in HERE if len(name) > 4 and name.encode() in data}
-    return names | {found for found in PLACES.findall(data)}
 
 
 def test_exported_files_tell_nothing_of_their_maker(exported, all_styles) -> None:
