@@ -15,6 +15,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.errors import UserError
 from fastnst.images.formats import ImageError, PixelLimitError, name_of, register_heif
+from fastnst.images.scans import check_scans
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -78,6 +79,8 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         if format and image:
             check_pixels((image.width, image.height), max_pixels)
             _check_screen(file, header)
+            if format == "JPEG":
+                check_scans(file)
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
