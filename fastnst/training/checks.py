@@ -13,7 +13,8 @@ from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder
 from fastnst.base.options import check_values
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.networks.catalog import PREDICTOR, SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run

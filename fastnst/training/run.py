@@ -11,7 +11,7 @@ from fastnst.base.errors import TrainingError
 from fastnst.base.files import pasted, sha256, write_json
 from fastnst.base.options import check_values
 from fastnst.networks.catalog import SUFFIX, usable_name
-from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName
+from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName, fewest_weights, is_network
 from fastnst.training.settings import EARLIER, TrainSettings
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
@@ -126,9 +126,17 @@ class Run:
             raise TrainingError(f"the run was started with another file for {flag}: leave {flag} out")
 
     def sizes(self, network: NetworkName) -> dict[str, int]:
-        """Arguments of the network that the run was started with; `check_resumed` comes before."""
-        saved: dict[str, int] | None = json.loads(self.settings.read_text()).get("sizes")
-        return saved or {**PRESETS, **EARLIER_PRESETS}[network]
+        """Arguments of the network that the run was started with; `check_resumed` comes before.
+
+        Raises:
+            TrainingError: They are not those of a network that the checkpoint could hold.
+        """
+        saved: Any = json.loads(self.settings.read_text()).get("sizes")
+        if not saved:
+            return {**PRESETS, **EARLIER_PRESETS}[network]
+        if not is_network(saved) or 4 * fewest_weights(saved) > self.checkpoint.stat().st_size:  # 4 bytes each
+            raise TrainingError(f"{self.settings} is damaged: start anew with --force")
+        return dict(saved)
 
     def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
         """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.

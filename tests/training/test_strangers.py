@@ -126,7 +126,11 @@ def test_a_checkpoint_of_a_stranger_is_refused_in_a_line_and_the_honest_one_goes
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KB; the loss network is loaded
     settings = Run("style").settings
     values = json.loads(settings.read_text())
-    for odd in ({"crop_size": "large"}, {"style": 5}, {"optimizer": "none"}, {"style_layers": [[]]}, {"budget": {}}):
+    large = {**values["sizes"], "half": 10**9}
+    for odd in (
+        *({"crop_size": "large"}, {"style": 5}, {"optimizer": "none"}, {"style_layers": [[]]}, {"budget": {}}),
+        *({"sizes": 5}, {"sizes": large}, {"sizes": {**large, "half": 4.0}}, {"sizes": {"half": 4}}),
+    ):
         settings.write_text(json.dumps({**values, **odd}))
         with pytest.raises(TrainingError, match=r"settings\.json is damaged"):
             train(RESUME)
