@@ -82,7 +82,7 @@ def _is_autoencoder(value: Any) -> bool:
     if not isinstance(value, dict) or value.get("encoder") not in ("slim", "vgg19"):
         return False
     channels = value.get("channels", [])
-    return _list_of(_is_count)(channels) and len(channels) == 5
+    return _list_of(_is_count)(channels) and len(channels) == 5 and 0 not in channels
 
 
 def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
