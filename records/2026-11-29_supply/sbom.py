@@ -1,4 +1,4 @@
-"""Names, versions and licences of all installed packages, from their own metadata: `python records/2026-11-29_supply/sbom.py`.
+"""Names, versions and licences of all installed packages, from their own metadata: `python sbom.py`.
 
 Writes sbom.json (CycloneDX 1.6) and licences.md beside itself. Asks nobody: what a package says of itself is all there
 is, and some say nothing.

@@ -192,7 +192,7 @@ def zipped(path: Path, members: dict[str, bytes], **options: int) -> Path:
 def test_archives_that_grow_or_reach_outside_are_refused_before_they_are_read(tmp_path) -> None:
     torch.save({"a": torch.zeros(3)}, tmp_path / "honest.pt")
     check_archive(tmp_path / "honest.pt")
-    bomb = zipped(tmp_path / "bomb.pt", {"archive/data/0": bytes(10**7)}, compression=zipfile.ZIP_DEFLATED)
+    bomb = zipped(tmp_path / "bomb.pt", {"archive/data/0": bytes(20_000_000)}, compression=zipfile.ZIP_DEFLATED)
     outside = [zipped(tmp_path / f"{n}.pt", {name: b""}) for n, name in enumerate(("../x", "/x", "a/../../x", "C:\\x"))]
     data = bytearray(zipped(tmp_path / "twice.pt", {f"a/{n}": bytes(1000) for n in range(9)}).read_bytes())
     start = data.index(b"PK\x01\x02")
@@ -203,5 +203,5 @@ def test_archives_that_grow_or_reach_outside_are_refused_before_they_are_read(tm
     (tmp_path / "twice.pt").write_bytes(data)
     (tmp_path / "text.pt").write_text("text")
     for path in (bomb, *outside, tmp_path / "twice.pt", tmp_path / "text.pt"):
-        with pytest.raises(ValueError, match=r"compressed|outside|larger|no archive"):
+        with pytest.raises(ValueError, match=r"outside|larger|no archive"):
             check_archive(path)
