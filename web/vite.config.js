@@ -5,6 +5,7 @@ const names = { entryFileNames: "assets/[name].js", chunkFileNames: "assets/[nam
 
 export default defineConfig({
   base: "./",
+  define: { __WEBGPU__: JSON.stringify(process.env.FASTNST_WEBGPU === "1") },
   build: {
     outDir: "../fastnst/serving/site",
     emptyOutDir: true,

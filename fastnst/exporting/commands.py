@@ -24,7 +24,8 @@ def export(settings: Annotated[ExportSettings, Flat]) -> int:
 
     quieten(settings.quiet)
     plan(settings)  # before torch is loaded, so that a mistake is told at once
-    from fastnst.exporting.export import ProofError, errors_of, write_files
+    from fastnst.exporting.export import errors_of, write_files
+    from fastnst.exporting.proof import ProofError
 
     result = write_files(settings)
     if settings.json:

@@ -5,7 +5,7 @@ network.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,42 +13,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from fastnst import __version__
 from fastnst.base.files import give_name, sha256
 from fastnst.base.progress import progress_bar
-from fastnst.exporting.formats import parts, plan
+from fastnst.exporting.formats import files_of, find_predictor, parts, plan
+from fastnst.exporting.predicted import write_predictor
+from fastnst.exporting.proof import Look, ProofError, prove
 from fastnst.exporting.settings import ExportFormat, ExportSettings
 from fastnst.exporting.writers import FLOAT16_WEIGHTS, WRITERS, Graph
-from fastnst.images.levels import psnr
-from fastnst.images.photos import resolve_photo
-from fastnst.images.read import load_image
-from fastnst.networks.catalog import file_part, find_mix
-from fastnst.networks.exported import INPUT, OUTPUT, STRENGTH, STYLE, STYLES, load_exported
+from fastnst.networks.catalog import file_part, find_mix, read_info
+from fastnst.networks.exported import INPUT, OUTPUT, STRENGTH, STYLE, STYLES
 from fastnst.networks.exported_formats import ExportedFileError
 from fastnst.networks.style_file import StyleFile, load_style
 from fastnst.painting.stylizer import style_row
 
-PROOFS = ((1, 61, 45), (1, 128, 128), (2, 75, 100), (1, 97, 224), (1, 253, 259))  # batch, height, width
-PROOF_PHOTOS = ("sample:astronaut", "sample:coffee")
-LARGEST_DIFFERENCE = 1e-3  # of a float32 file to the network, in pixel values
-LOWEST_PSNR = {FLOAT16_WEIGHTS: 60.0, "float16": 45.0, "int8": 30.0}  # dB
 CONTRACT = {
     "input": f"{INPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1]; height and width at least 16",
     "output": f"{OUTPUT}: float32 (batch, 3, height, width), RGB (sRGB) in [0, 1], the size of the input",
 }
-
-
 CONTRACT_OF_STYLES = {
     STYLE: f"{STYLE}: float32 (1, number of styles), their weights in the order of {STYLES}; they sum to one",
     STRENGTH: f"{STRENGTH}: float32 (1,), from 0, the photo, to 1, the full style",
 }
-Look = Mapping[str, Any]  # arguments of a painter besides the photos
-
-
-class ProofError(ExportedFileError):
-    """An exported file whose images differ from the network's."""
 
 
 def export(settings: ExportSettings) -> dict[str, Any]:
@@ -76,20 +63,23 @@ def errors_of(result: dict[str, Any]) -> str:
 def write_files(settings: ExportSettings) -> dict[str, Any]:
     """As `export`, but without an error if no file agrees with the network."""
     targets = plan(settings)
-    path, weights = find_mix(settings.style)
-    style = load_style(path)
+    predictor = find_predictor(settings.style)
+    path, weights = (predictor, None) if predictor else find_mix(settings.style)
     description: dict[str, Any] = {
         "name": file_part(settings.style),
         "precision": settings.precision,
         **CONTRACT,
-        "license": style.info.get("license", "not stated in the style file"),
+        "license": read_info(path).get("license", "not stated in the style file"),
         "fastnst_version": __version__,
         "style_file_sha256": sha256(path),
     }
     write: Callable[[ExportFormat, Path], dict[str, Any]]
-    if settings.styles_as_input:
-        write = partial(_write_all_styles, style, description, replace=settings.force)
+    if predictor:
+        write = partial(write_predictor, predictor, description, replace=settings.force)
+    elif settings.styles_as_input:
+        write = partial(_write_all_styles, load_style(path), description, replace=settings.force)
     else:
+        style = load_style(path)
         description["styles"] = weights or {style.style_names[0]: 1.0}
         row = style_row(style, weights)
         graphs = [Graph(style.network, row, half=half) for half in (False, True)]
@@ -103,7 +93,7 @@ def write_files(settings: ExportSettings) -> dict[str, Any]:
             report: dict[str, Any] = {"format": format, "precision": settings.precision, "path": str(target)}
             try:
                 report |= write(format, target)
-                report["bytes"] = sum(part.stat().st_size for part in parts(target))
+                report["bytes"] = sum(part.stat().st_size for part in files_of(settings, target))
             except (ExportedFileError, FileExistsError) as error:
                 report["error"] = str(error)
             files.append(report)
@@ -192,49 +182,3 @@ def export_file(
         for part in parts(target):
             give_name(Path(folder, part.name), part, replace=replace)
     return proof
-
-
-@torch.inference_mode()
-def prove(
-    path: Path, network: Callable[..., Tensor], precision: str, looks: Sequence[Look] = ({},)
-) -> list[dict[str, Any]]:
-    """Run a file at five sizes, on photos, with every look, and compare its images with the network's.
-
-    Returns:
-        For each size the largest difference of a pixel value and the lowest peak signal-to-noise ratio in dB.
-
-    Raises:
-        ProofError: They differ by more than the precision allows.
-    """
-    exported = load_exported(path)
-    proof = []
-    for batch, height, width in PROOFS:
-        photos = torch.cat([_photo(name, (height, width)) for name in PROOF_PHOTOS[:batch]])
-        size = f"{batch} x {height} x {width}"
-        compared = []
-        for look in looks:
-            painted, expected = exported(photos, **look), network(photos, *look.values())
-            if painted.shape != expected.shape:
-                raise ProofError(f"{path.name} gives {tuple(painted.shape)} for a photo of {size}; nothing was written")
-            difference, ratio = float((painted - expected).abs().max()), psnr(painted, expected)
-            _check(difference, ratio, precision, f"{path.name} {{}} the network at {size}")
-            compared.append((difference, ratio))
-        largest, lowest = max(each for each, _ in compared), min(each for _, each in compared)
-        proof.append({"size": [batch, height, width], "largest_difference": largest, "psnr": round(lowest, 1)})
-    return proof
-
-
-def _check(difference: float, ratio: float, precision: str, file: str) -> None:
-    # Written so that a difference of NaN does not pass.
-    if precision == "float32" and not difference <= LARGEST_DIFFERENCE:
-        message = f"{file.format(f'differs by {difference:.2g} from')}, at most {LARGEST_DIFFERENCE:g} is allowed"
-        raise ProofError(f"{message}; nothing was written")
-    if precision != "float32" and not ratio >= LOWEST_PSNR[precision]:
-        message = f"{file.format(f'has {ratio:.1f} dB to')}, at least {LOWEST_PSNR[precision]:g} are wanted"
-        raise ProofError(f"{message}; nothing was written")
-
-
-def _photo(name: str, size: tuple[int, int]) -> Tensor:
-    """A sample photo, stretched to a size."""
-    photo = load_image(resolve_photo(name), size=512)
-    return F.interpolate(photo, size, mode="bilinear", antialias=True).clamp(0, 1)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.exporting.settings import ExportFormat, ExportSettings
-from fastnst.networks.catalog import SUFFIX, StyleFileError, file_part, find_chosen, find_mix
+from fastnst.networks.catalog import (
+    PREDICTOR,
+    SUFFIX,
+    StyleFileError,
+    file_part,
+    find_chosen,
+    find_mix,
+    find_style_file,
+    read_info,
+)
 from fastnst.networks.exported_formats import ExportedFileError, require
 
 
@@ -38,11 +47,18 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
     Raises:
         UserError: No such style, an impossible combination, a missing package, an existing file.
     """
-    path, mix = (find_mix if settings.styles_as_input else find_chosen)(settings.style)
-    if path.suffix != SUFFIX:
-        raise StyleFileError(f"{path} is not a style file")
-    if settings.styles_as_input:
-        _check_styles_as_input(settings, path, mix)
+    if predictor := find_predictor(settings.style):
+        if not settings.styles_as_input:
+            raise ExportedFileError(
+                f"{predictor.stem} paints like any picture: with --styles-as-input it becomes two ONNX files"
+            )
+        _check_styles_as_input(settings, predictor, None)
+    else:
+        path, mix = (find_mix if settings.styles_as_input else find_chosen)(settings.style)
+        if path.suffix != SUFFIX:
+            raise StyleFileError(f"{path} is not a style file")
+        if settings.styles_as_input:
+            _check_styles_as_input(settings, path, mix)
     suffixes = {format.suffix for format in FORMATS.values()}
     targets: dict[ExportFormat, Path] = {}
     for name in settings.format:
@@ -58,7 +74,7 @@ def plan(settings: ExportSettings) -> dict[ExportFormat, Path]:
                 given = " and ".join(settings.format)
                 raise ExportedFileError(f"{settings.output} is no name for {given}: give a folder")
             target = settings.output
-        for part in parts(target):
+        for part in files_of(settings, target):
             if part.exists() and not settings.force:
                 raise ExportedFileError(f"{part} exists: --force replaces it")
         targets[name] = target
@@ -72,6 +88,30 @@ def _check_styles_as_input(settings: ExportSettings, path: Path, mix: dict[str, 
         raise ExportedFileError("--styles-as-input writes onnx; its weights are float16 where that is close enough")
 
 
+def find_predictor(name: str) -> Path | None:
+    """The file of a predictor with this name or path; None if it is none."""
+    try:
+        path = find_style_file(name)
+        return path if path.suffix == SUFFIX and read_info(path).get("kind") == PREDICTOR else None
+    except StyleFileError:
+        return None
+
+
+def files_of(settings: ExportSettings, target: Path) -> list[Path]:
+    """All files that an export writes for one format."""
+    return [*parts(target), *([predictor_of(target)] if find_predictor(settings.style) else [])]
+
+
+def predictor_of(target: Path) -> Path:
+    """The file of a predictor, beside that of its network.
+
+    Example:
+        >>> predictor_of(Path("out/predictor.onnx")).name
+        'predictor-style.onnx'
+    """
+    return target.with_stem(f"{target.stem}-style")
+
+
 def parts(target: Path) -> list[Path]:
-    """The files of one export; the one that refers to the other comes last."""
+    """The files of a network; the one that refers to the other comes last."""
     return [target.with_suffix(".bin"), target] if target.suffix == ".xml" else [target]

@@ -22,7 +22,7 @@ class ExportSettings(Settings):
     precision: Annotated[Literal["float32", "float16", "int8"], WHAT] = "float32"
     """Of weights and arithmetic; input and output are float32."""
     styles_as_input: Annotated[bool, WHAT, SWITCH] = False
-    """One ONNX file for all styles of the network; weights and strength are inputs."""
+    """One ONNX file for all styles; weights and strength are inputs. `predictor`: two files."""
     output: Annotated[Path | None, WHAT, OUTPUT_FILE] = None
     """File or folder [STYLE.onnx, .pt2, .pt or .xml]."""
     force: Annotated[bool, OUTPUT, SWITCH] = False

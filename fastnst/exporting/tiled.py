@@ -1,15 +1,17 @@
-"""A network as three ONNX graphs with weights in one file, for programs that stylize large photos in tiles.
+"""A network as ONNX graphs with weights in one file, for programs that stylize large photos in tiles.
 
 whole.onnx     image, style -> stylized
 measure.onnx   squares of a photo, style -> statistics of all norms, contrast
 tile.onnx      image, style, statistics, contrast -> stylized
-weights.bin    the weights of all three, in float16
-network.json   names of the styles, and the numbers that tiles need
+predict.onnx   painting -> style, of a predictor
+weights.bin    the weights of all of them, in float16
+network.json   names of the styles, or how large paintings are; and the numbers that tiles need
 
 The page in the browser is such a program; `painting/tiles.py` is the same in Python.
 """
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastnst.exporting.writers import EXAMPLE, NORM_AS_ONE_OPERATION, baked, with_float16_weights
+from fastnst.exporting.predicted import predictor_as_onnx
+from fastnst.exporting.writers import EXAMPLE, baked, recorded
 from fastnst.images.photos import resolve_photo
-from fastnst.images.read import load_image
-from fastnst.networks.exported import INPUT, OUTPUT, STYLE
+from fastnst.images.read import load_image, load_with_short_side
+from fastnst.networks.exported import INPUT, OUTPUT, PAINTING, STYLE
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 from fastnst.networks.style_file import StyleFile
 from fastnst.painting.passes import MOST_PIECES
 from fastnst.painting.tiles import MARGIN, PIECE, normalised_as, pieces
+from fastnst.universal.file import load_predictor, painting_side
+from fastnst.universal.predictor import SMALLEST, with_rows
 
 WEIGHTS = "weights.bin"
 STATISTICS, CONTRAST = "statistics", "contrast"  # inputs of a tile, outputs of the measurement
@@ -34,14 +39,14 @@ SMALLEST_KEPT = 256  # bytes; smaller constants stay in their graph
 
 
 class Whole(nn.Module):
-    """A network and the weights of its styles."""
+    """A network that takes a style."""
 
     def __init__(self, network: TransformationNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        """Stylize images `(B, 3, H, W)` with weights `(1, num_styles)`."""
+        """Stylize images `(B, 3, H, W)` in a style `(1, N)`."""
         stylized: Tensor = self.network(image, style)
         return stylized
 
@@ -81,25 +86,27 @@ class Tile(nn.Module):
 class _MeasuringNorm(nn.Module):
     def __init__(self, norm: ConditionalInstanceNorm, seen: list[tuple[Tensor, Tensor]]) -> None:
         super().__init__()
-        self.scale, self.shift, self._seen = norm.scale, norm.shift, seen
+        self.norm, self._seen = norm, seen
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Normalise maps `(N, C, H, W)` by their statistics over all, without the edges."""
         margin = MARGIN * maps.shape[-1] // PIECE
         variance, mean = torch.var_mean(maps[..., margin:-margin, margin:-margin], dim=(0, 2, 3), correction=0)
         self._seen.append((mean, variance))
-        return F.batch_norm(maps, mean, variance, (style @ self.scale)[0], (style @ self.shift)[0])
+        scale, shift = self.norm.chosen(style)
+        return F.batch_norm(maps, mean, variance, scale[0], shift[0])
 
 
 class _GivenNorm(nn.Module):
     def __init__(self, norm: ConditionalInstanceNorm, given: list[tuple[Tensor, Tensor]]) -> None:
         super().__init__()
-        self.scale, self.shift, self._given = norm.scale, norm.shift, given
+        self.norm, self._given = norm, given
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Normalise maps `(B, C, H, W)` by the statistics that come next."""
         mean, variance = self._given.pop(0)
-        return F.batch_norm(maps, mean, variance, (style @ self.scale)[0], (style @ self.shift)[0])
+        scale, shift = self.norm.chosen(style)
+        return F.batch_norm(maps, mean, variance, scale[0], shift[0])
 
 
 def _with_norms(network: TransformationNetwork, make: Any) -> TransformationNetwork:
@@ -121,10 +128,32 @@ def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: The files do not paint what the network paints.
     """
+    count = style.network.num_styles
+    about = {"styles": list(style.style_names), "license": style.info.get("license", "MIT")}
+    return _write(style.network, torch.full((1, count), 1 / count), about, folder)
+
+
+def write_tiled_predictor(path: Path, folder: Path) -> dict[str, Any]:
+    """Write the files of a predictor and its network into a folder; as `write_tiled`."""
+    network, predictor = load_predictor(path)
+    painting = load_with_short_side(resolve_photo("sample:wave"), painting_side(path))
+    expected = predictor.of(painting)
+    about = {"painting_side": painting_side(path), "smallest_painting": SMALLEST, "license": "MIT"}
+    more = {"predict": predictor_as_onnx(predictor)}
+    told = _write(with_rows(network), expected, about, folder, more)
+    import onnxruntime
+
+    found = onnxruntime.InferenceSession(folder / "predict.onnx").run(None, {PAINTING: painting.numpy()})[0]
+    _check("predict.onnx", found, expected)
+    return told
+
+
+def _write(
+    network: TransformationNetwork, row: Tensor, about: dict[str, Any], folder: Path, more: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+    """Write a network's graphs, and more, with their weights; `row` is a style to compare with."""
     import onnx
 
-    network = style.network
-    row = torch.ones(1, network.num_styles)
     channels = sum(norm.scale.shape[1] for norm in network.norms)
     image, squares = torch.zeros(EXAMPLE), torch.zeros(2, 3, PIECE, PIECE)
     free, count = {0: "batch", 2: "height", 3: "width"}, {0: "count"}
@@ -133,6 +162,7 @@ def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
         "whole": _onnx(Whole(baked(network)), {INPUT: image, STYLE: row}, free, [OUTPUT]),
         "measure": _onnx(Measure(network), {INPUT: squares, STYLE: row}, count, [STATISTICS, CONTRAST]),
         "tile": _onnx(Tile(network), {INPUT: image[:1], STYLE: row, **statistics}, {2: "height", 3: "width"}, [OUTPUT]),
+        **more,
     }
     folder.mkdir(parents=True, exist_ok=True)
     stored: dict[bytes, int] = {}  # where a value begins, by its bytes
@@ -146,41 +176,20 @@ def write_tiled(style: StyleFile, folder: Path) -> dict[str, Any]:
                     onnx.external_data_helper.set_external_data(value, WEIGHTS, stored[data], len(data))
                     value.ClearField("raw_data")
             onnx.save(model, folder / f"{name}.onnx")
-    about = {
-        "styles": list(style.style_names),
-        "reach": network.reach,
-        "stride": network.stride,
-        "piece": PIECE,
-        "pieces": MOST_PIECES,
-        "license": style.info.get("license", "MIT"),
-    }
-    _prove(style, folder)
+    sizes = {"reach": network.reach, "stride": network.stride, "piece": PIECE, "pieces": MOST_PIECES}
+    about = {**about, "numbers": row.shape[1], **sizes}
+    _prove(network, row, folder)
     (folder / "network.json").write_text(json.dumps(about, indent=1) + "\n")
     return about
 
 
-@torch.no_grad()  # with gradients, norms run the way that is for training
 def _onnx(module: nn.Module, inputs: dict[str, Tensor], free: dict[int, str], outputs: list[str]) -> Any:
-    """A graph with free sizes of the image, and weights in float16."""
-    program = torch.onnx.export(
-        module.eval(),
-        tuple(inputs.values()),
-        dynamo=True,
-        input_names=list(inputs),
-        output_names=outputs,
-        dynamic_shapes=tuple(free if name == INPUT else None for name in inputs),
-        custom_translation_table=NORM_AS_ONE_OPERATION,
-        verbose=False,
-    )
-    assert program is not None
-    model = with_float16_weights(program.model_proto)
-    for node in model.graph.node:  # names of this machine's folders
-        del node.metadata_props[:]
-    return model
+    """A graph with free sizes of the image."""
+    return recorded(module, inputs, [free if name == INPUT else None for name in inputs], outputs)
 
 
 @torch.inference_mode()
-def _prove(style: StyleFile, folder: Path) -> None:
+def _prove(network: TransformationNetwork, row: Tensor, folder: Path) -> None:
     """Compare the files with the network: whole, and in parts with the statistics of squares."""
     import onnxruntime
 
@@ -188,14 +197,12 @@ def _prove(style: StyleFile, folder: Path) -> None:
         onnxruntime.InferenceSession(folder / f"{name}.onnx") for name in ("whole", "measure", "tile")
     )
     photo = load_image(resolve_photo("sample:coffee"), size=600)
-    count = style.network.num_styles
-    row = torch.full((1, count), 1 / count)
     for part in (photo[..., :61, :45], photo[..., :200, :333]):
         inputs = {INPUT: part.contiguous().numpy(), STYLE: row.numpy()}
-        _check("whole.onnx", whole.run([OUTPUT], inputs)[0], style.network(part, row))
+        _check("whole.onnx", whole.run([OUTPUT], inputs)[0], network(part, row))
     squares = pieces(lambda box: photo[..., *box], (photo.shape[-2], photo.shape[-1]), 5)
     statistics, share = measure.run([STATISTICS, CONTRAST], {INPUT: squares.numpy(), STYLE: row.numpy()})
-    expected = normalised_as(style.network, squares, row)
+    expected = normalised_as(network, squares, row)
     for part in (photo[..., :80, :96], photo[..., 40:240, 80:400]):
         inputs = {INPUT: part.contiguous().numpy(), STYLE: row.numpy(), STATISTICS: statistics, CONTRAST: share}
         _check("tile.onnx", tile.run([OUTPUT], inputs)[0], expected(part, row))

@@ -5,9 +5,10 @@ Knows nothing of style files; `export.py` checks what is written.
 
 import copy
 import io
+import math
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -139,15 +140,19 @@ class Graph:
 
     Args:
         network: It is not changed.
-        style: Weights `(1, num_styles)`, or None to have them and the strength as inputs.
+        style: Weights `(1, num_styles)`, or None to have the style and the strength as inputs.
         half: As for `OneStyle`.
+        example: Of a style as input; by default weights `(1, num_styles)`.
     """
 
-    def __init__(self, network: TransformationNetwork, style: Tensor | None, *, half: bool = False) -> None:
+    def __init__(
+        self, network: TransformationNetwork, style: Tensor | None, *, half: bool = False, example: Tensor | None = None
+    ) -> None:
         self.module = EveryStyle(network) if style is None else OneStyle(network, style, half=half)
         self.inputs = {INPUT: torch.zeros(EXAMPLE)}
         if style is None:
-            self.inputs |= {STYLE: torch.ones(1, network.num_styles), STRENGTH: torch.ones(1)}
+            row = torch.ones(1, network.num_styles) if example is None else example
+            self.inputs |= {STYLE: row, STRENGTH: torch.ones(1)}
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
@@ -194,6 +199,35 @@ def _onnx_norm(maps: Any, groups: int, scale: Any, shift: Any, eps: float, cudnn
 NORM_AS_ONE_OPERATION: dict[Any, Any] = {torch.ops.aten.group_norm.default: _onnx_norm}
 
 
+def recorded(
+    module: nn.Module, inputs: dict[str, Tensor], free: Sequence[dict[int, str] | None], outputs: Sequence[str]
+) -> Any:
+    """A module as an `onnx.ModelProto` with weights in float16.
+
+    Args:
+        module: Takes the inputs in their order.
+        inputs: Examples by name.
+        free: Of each input the axes whose size is free, with their names.
+        outputs: Names.
+    """
+    with torch.no_grad():  # with gradients, norms run the way that is for training
+        program = torch.onnx.export(
+            module.eval(),
+            tuple(inputs.values()),
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=tuple(free),
+            custom_translation_table=NORM_AS_ONE_OPERATION,
+            verbose=False,
+        )
+    assert program is not None
+    model = with_float16_weights(program.model_proto)
+    for node in model.graph.node:  # names of this machine's folders
+        del node.metadata_props[:]
+    return model
+
+
 def _write_pt2(graph: Graph, path: Path, description: str, precision: str) -> None:
     # By way of memory, here and below: on a full disk torch's own writer ends the process in its destructor.
     buffer = io.BytesIO()
@@ -222,27 +256,35 @@ def _without_places(archive: io.BytesIO) -> bytes:
 
 
 def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> None:
-    import onnx
-
     model = graph.onnx
     if precision == "int8":
         model = _quantized(model, path.parent)
     elif precision == FLOAT16_WEIGHTS:
         model = with_float16_weights(model)
+    save_onnx(model, path, description)
+
+
+def save_onnx(model: Any, path: Path, description: str) -> None:
+    """Write a graph with its description, JSON."""
+    import onnx
+
     model.producer_name, model.producer_version = "fastnst", __version__
     onnx.helper.set_model_props(model, {DESCRIPTION: description})
     onnx.save(model, path)
 
 
 def with_float16_weights(model: Any) -> Any:
-    """A copy whose weights are stored in float16 and made float32 when it is loaded; the arithmetic is float32."""
+    """A copy whose weights are stored in float16 and made float32 when it is loaded; the arithmetic is float32.
+
+    Single numbers stay as they are: a variance of 1e-6 would be another one.
+    """
     import numpy
     import onnx
 
     model = copy.deepcopy(model)
     casts = []
     for weights in model.graph.initializer:
-        if weights.data_type == onnx.TensorProto.FLOAT:
+        if weights.data_type == onnx.TensorProto.FLOAT and math.prod(weights.dims) > 1:
             name, values = weights.name, onnx.numpy_helper.to_array(weights)
             with numpy.errstate(over="ignore"):  # what float16 cannot hold, the proof finds
                 weights.CopyFrom(onnx.numpy_helper.from_array(values.astype(numpy.float16), f"{name}.float16"))

@@ -34,10 +34,13 @@ def load_on_white(source: Path | BinaryIO, *, size: int | None = None) -> Tensor
     return on_white(from_levels(read_picture(source, size=size).levels))
 
 
-def load_with_short_side(path: Path, side: int) -> Tensor:
-    """As `load_on_white`, shrunk to a short side in pixels; a smaller one is not enlarged."""
-    short, long = sorted(image_size(path))
-    return load_on_white(path, size=min(long, round(side * long / short)))
+def load_with_short_side(source: Path | BinaryIO, side: int) -> Tensor:
+    """As `load_on_white`, shrunk to a short side in pixels; a smaller one is not enlarged. A stream is read twice."""
+    start = None if isinstance(source, Path) else source.tell()
+    short, long = sorted(image_size(source))
+    if not isinstance(source, Path) and start is not None:
+        source.seek(start)
+    return load_on_white(source, size=min(long, round(side * long / short)))
 
 
 def read_picture(source: Path | BinaryIO, *, size: int | None = None, max_pixels: int | None = None) -> Picture:
@@ -77,7 +80,7 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
     return to_array(filled(from_levels(as_channels(array))))[0] if array.shape[2] == 4 else array
 
 
-def image_size(source: Path) -> tuple[int, int]:
+def image_size(source: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as in the file; only its header is read."""
     with opened(source) as file:
         return file.image.width, file.image.height

@@ -127,6 +127,8 @@ def file_part(style: str) -> str:
         >>> file_part("painted/wave.safetensors"), file_part("wave.onnx"), file_part("day:0.6,night:0.4")
         ('wave', 'wave', 'day0.6+night0.4')
     """
+    if inside := _file_and_rest(style):
+        style = inside[1]
     names = [Path(term.strip()).name.replace(":", "") for term in style.split(",")]
     kinds = (SUFFIX, *EXPORTED) if is_exported(style) else (SUFFIX,)
     part = "+".join(Path(name).stem if Path(name).suffix in kinds else name for name in names)
@@ -144,6 +146,8 @@ def _refuse_pictures(path: Path) -> None:
 
 def is_exported(style: str | Path) -> bool:
     """Whether a style is an exported file such as `wave.onnx`, not a trained style with such a name."""
+    if inside := _file_and_rest(str(style)):
+        return inside[0].suffix in EXPORTED
     return Path(style).suffix in EXPORTED and (os.path.isfile(style) or not is_known(str(style)))
 
 
@@ -167,13 +171,19 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
     """The file and the weights that `wave`, `wave.safetensors`, `night` or `day:0.6,night:0.4` stand for.
 
     A name stands for the file of this name, or else for the style of this name in a file with several. The names of a
-    mix stand for styles of one file that has them all.
+    mix stand for styles of one file that has them all. Behind a file and a colon stand styles of that file:
+    `art/sky.safetensors:night`, `sky.onnx:day:0.6,night:0.4`.
 
     Raises:
         StyleFileError: Unknown name, a weight that is not a number, or styles of different files.
     """
     if ":" not in text or os.path.isfile(text) or is_known(text):
         return _find_style(text)
+    if inside := chosen_in_file(text):
+        path, chosen = inside
+        if path.suffix == SUFFIX and (unknown := chosen.keys() - set(names := names_in(path))):
+            raise StyleFileError(f"{path} has no style {min(unknown)!r}; it has: {', '.join(names) or 'none'}")
+        return inside
     terms = [_parse_term(term) for term in text.split(",")]
     together = _file_with({name for name, _ in terms}) if len(terms) > 1 else None
     found = [(together, {name: 1.0}, w) if together else (*_find_style(name), w) for name, w in terms]
@@ -189,6 +199,42 @@ def find_mix(text: str) -> tuple[Path, dict[str, float] | None]:
         style = _only_style(path, part)
         weights[style] = weights.get(style, 0.0) + weight / total
     return next(iter(files.values())), weights
+
+
+def chosen_in_file(text: str) -> tuple[Path, dict[str, float]] | None:
+    """The file and the weights of `FILE:name` or `FILE:name:weight,name:weight`; None if there is no such file.
+
+    Raises:
+        StyleFileError: Behind the file stands neither a name nor a mix.
+    """
+    if (inside := _file_and_rest(text)) is None:
+        return None
+    path, rest = inside
+    is_name = "," not in rest and not _is_number(rest.rpartition(":")[2])
+    terms = [(rest, 1.0)] if is_name else [_parse_term(term) for term in rest.split(",")]
+    total = sum(weight for _, weight in terms)
+    weights: dict[str, float] = {}
+    for name, weight in terms:
+        weights[name] = weights.get(name, 0.0) + weight / total
+    return path, weights
+
+
+def _file_and_rest(text: str) -> tuple[Path, str] | None:
+    """What stands before and behind the colon that follows the name of a style's file, if names stand behind it."""
+    for colon in (match.start() for match in re.finditer(":", text)):
+        path, rest = Path(os.path.expanduser(text[:colon])), text[colon + 1 :].strip()
+        if path.suffix in (SUFFIX, *EXPORTED) and path.is_file() and not _is_number(re.split("[:,]", rest)[0]):
+            return path, rest
+    return None
+
+
+def _is_number(text: str) -> bool:
+    """Whether it is a weight, or nothing."""
+    try:
+        float(text or 0)
+    except ValueError:
+        return False
+    return True
 
 
 def find_chosen(text: str) -> tuple[Path, dict[str, float] | None]:

@@ -21,6 +21,8 @@ DESCRIPTION = "fastnst"  # the key of a file's description, a JSON object
 INPUT, OUTPUT = "image", "stylized"
 STYLE, STRENGTH = "style", "strength"  # more inputs, of a file that holds several styles
 STYLES = "styles_as_input"  # the key of their names in the description
+NUMBERS = "numbers_of_a_style"  # the key of their count, where a style is a row of numbers and not of weights
+PAINTING = "painting"  # the input of a file that tells such a row
 Paint = Callable[..., Tensor]  # images (B, 3, H, W) to stylized ones
 
 
@@ -37,6 +39,11 @@ class ExportedNetwork:
     paint: Paint
 
     @property
+    def takes_style(self) -> bool:
+        """Whether a style is an input of the file."""
+        return bool(self.style_names) or STRENGTH in self.info
+
+    @property
     def style_names(self) -> tuple[str, ...]:
         """The styles whose weights are an input of the file; none if it has one style or mix."""
         return tuple(self.info.get(STYLES, ()))
@@ -46,7 +53,8 @@ class ExportedNetwork:
 
         Args:
             images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
-            style: Of a file with styles as input, weights `(1, number of styles)` for all images.
+            style: Of a file with styles as input, weights `(1, number of styles)` for all images; of a predictor's
+                network the numbers that its other file gives for a painting.
             strength: Of such a file, from 0, the photo, to 1, the full style.
 
         Returns:
@@ -56,8 +64,9 @@ class ExportedNetwork:
             ValueError: A style is missing, or the file has one of its own.
             ExportedFileError: The graph fails, or gives no picture of the same size.
         """
-        if (style is None) == bool(self.style_names):
-            has = f"takes weights of {', '.join(self.style_names)}" if self.style_names else "has a style of its own"
+        if (style is None) == self.takes_style:
+            takes = f"weights of {', '.join(self.style_names)}" if self.style_names else "the numbers of a style"
+            has = f"takes {takes}" if self.takes_style else "has a style of its own"
             raise ValueError(f"{self.info['name']} {has}")
         try:
             painted = self.paint(images) if style is None else self.paint(images, style, strength)
@@ -103,10 +112,10 @@ def _load_onnx(path: Path) -> ExportedNetwork:
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
     def paint(images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
-        inputs = {INPUT: images.numpy()}
+        inputs = {session.get_inputs()[0].name: images.numpy()}
         if style is not None:
             inputs |= {STYLE: style.numpy(), STRENGTH: torch.tensor([strength]).numpy()}
-        return torch.from_numpy(session.run([OUTPUT], inputs)[0])
+        return torch.from_numpy(session.run(None, inputs)[0])
 
     return ExportedNetwork(_parse(session.get_modelmeta().custom_metadata_map.get(DESCRIPTION), path), paint)
 

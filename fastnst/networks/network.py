@@ -29,12 +29,16 @@ class ConditionalInstanceNorm(nn.Module):
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Normalise maps `(B, C, H, W)` over H and W; style holds weights `(1 or B, num_styles)`."""
-        scale, shift = style @ self.scale, style @ self.shift
+        scale, shift = self.chosen(style)
         if torch.is_grad_enabled() and self.statistics is None and maps.device.type == "cpu":
             return self._normalise_one_by_one(maps, scale.expand(len(maps), -1), shift.expand(len(maps), -1))
         if len(style) == 1:
             return self.normalise(maps, scale[0], shift[0])
         return self.normalise(maps) * scale[..., None, None] + shift[..., None, None]
+
+    def chosen(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift `(1 or B, C)` of a style."""
+        return style @ self.scale, style @ self.shift
 
     def normalise(self, maps: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """Maps of mean 0 and variance 1, then scaled and shifted by `(C,)`."""
@@ -166,7 +170,7 @@ def mean_2x2(maps: Tensor) -> Tensor:
 
 def mean_of_pixels(pixels: Tensor) -> Tensor:
     """As `mean_2x2`, but faster for few large maps; what is exported keeps the one operation that runtimes know."""
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return mean_2x2(pixels)
     rows = torch.lerp(pixels[..., :-1, :], pixels[..., 1:, :], 0.5)
     return torch.lerp(rows[..., :-1], rows[..., 1:], 0.5)

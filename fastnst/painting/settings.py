@@ -36,7 +36,7 @@ class ApplySettings(Settings):
     """Settings of `fastnst apply`."""
 
     style: Annotated[str, WHAT]
-    """A style's name or file, or any painting; mix as `day:0.6,night:0.4`."""
+    """A name, FILE or FILE:NAME, or any painting; mix as `day:0.6,night:0.4`."""
     output: Annotated[Path | None, WHAT, Parameter(name=("--output", "-o"), allow_leading_hyphen=True)] = None
     """File, folder or `-` (stdout) [PHOTO-STYLE.jpg]."""
     camera: Annotated[tuple[str, ...] | None, WHAT, Parameter(consume_multiple=(0, 1), negative=())] = None

@@ -19,8 +19,8 @@ from fastnst.images.levels import from_levels, to_levels
 from fastnst.images.opacity import visible
 from fastnst.images.read import load_on_white, load_with_short_side
 from fastnst.images.types import to_channels
-from fastnst.networks.catalog import StyleFileError, find_mix, is_exported
-from fastnst.networks.exported import ExportedNetwork, load_exported
+from fastnst.networks.catalog import StyleFileError, chosen_in_file, find_mix, is_exported
+from fastnst.networks.exported import NUMBERS, ExportedNetwork, load_exported
 from fastnst.networks.presets import PrecisionName, RuntimeName
 from fastnst.networks.runtime import Runtime
 from fastnst.networks.style_file import StyleFile, load_style
@@ -59,9 +59,10 @@ class Stylizer:
 
     Args:
         style: A name, a path, a mix of one file's styles such as `"day:0.6,night:0.4"`, a loaded style file, or an
-            exported file such as `wave.onnx`, which its own runtime runs on the CPU (with `weights` if it holds several
-            styles). Or any painting, such as `"painting.jpg"` or `"sample:wave"`, or a blend,
-            `"painting.jpg:0.6,other.jpg:0.4"`: universal style transfer, which needs no training.
+            exported file such as `wave.onnx`, which its own runtime runs on the CPU. Styles of a file that is named by
+            its path stand behind a colon: `"sky.onnx:day"`, `"art/sky.safetensors:day:0.6,night:0.4"`. Or any painting,
+            such as `"painting.jpg"` or `"sample:wave"`, or a blend, `"painting.jpg:0.6,other.jpg:0.4"`: universal style
+            transfer, which needs no training.
         weights: Weights of the file's styles by name, in place of a mix in `style`.
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
@@ -100,7 +101,12 @@ class Stylizer:
                 raise UserError(f"{style} has a precision of its own: leave out --precision {precision}")
             if instant:
                 raise UserError(f"instant predicts a style from a painting, and {style} is none")
-            exported = load_exported(Path(style), device=device)
+            path, named = chosen_in_file(str(style)) or (Path(style), None)
+            exported, weights = load_exported(path, device=device), weights or named
+            if NUMBERS in exported.info:
+                raise UserError(
+                    f"{style} is half of a predictor, for other programs: here, a painting is a style, with --instant"
+                )
             self.name, self.device = str(exported.info["name"]), torch.device("cpu")
             whole: Callable[..., Tensor] = exported
             if exported.style_names:

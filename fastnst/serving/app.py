@@ -91,13 +91,13 @@ class Service:
         """A photo in, its stylized image out."""
         self._check_key(request)
         self.painters.check_room()  # before a body is read in vain
-        file, order = await read_upload(request, self.settings)
+        upload = await read_upload(request, self.settings)
         about = request.scope["fastnst"]
-        about |= {"style": order.style}
+        about |= {"style": "a painting" if upload.painting else upload.order.style}
         try:
-            work = self.painters.take(file, order)
+            work = self.painters.take(upload)
         except Busy:
-            file.close()
+            upload.close()
             raise
         gone = asyncio.ensure_future(_gone(request))
         done = asyncio.ensure_future(self.painters.get(work))

@@ -37,10 +37,13 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "429": _error("Too many photos are waiting; Retry-After says when to come again."),
         "504": _error(f"The photo was not painted within {settings.seconds:g} s."),
     }
-    form = {"type": "object", "required": ["photo"], "properties": {"photo": image["schema"], **fields}}
+    like = {**image["schema"], "description": "To be painted like, in place of `style`; a form's file."}
+    properties = {"photo": image["schema"], "painting": like, **fields}
+    form = {"type": "object", "required": ["photo"], "properties": properties}
     stylize = {
         "summary": "Stylize a photo",
-        "description": "The photo is a form's file `photo`, or the whole body with the fields in the address.",
+        "description": "The photo is a form's file `photo`, or the whole body with the fields in the address. "
+        "A form may have a file `painting` in place of a style: any picture, like which the photo is painted.",
         "parameters": [
             {
                 "name": name,

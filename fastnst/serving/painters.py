@@ -16,11 +16,14 @@ import torch
 
 from fastnst.base.boxes import Box
 from fastnst.base.memory import give_back
-from fastnst.images.read import read_picture
+from fastnst.images.read import load_with_short_side, read_picture
 from fastnst.images.write import save_picture
+from fastnst.networks.style_file import StyleFile
 from fastnst.painting.stylizer import Stylizer
 from fastnst.serving.settings import ServeSettings
-from fastnst.serving.uploads import FORMATS, Order, most_pixels
+from fastnst.serving.uploads import FORMATS, Upload, most_pixels
+from fastnst.universal.file import painting_side, predicted_style
+from fastnst.universal.names import find_network
 
 FIRST_GUESS = 1.0  # seconds a photo takes, until some were painted
 SHARE = 0.1  # of a new measurement in the running mean
@@ -103,18 +106,18 @@ class Painters:
         if self._taken >= self._settings.threads + self._settings.queue:
             raise Busy(max(1, math.ceil(self._mean * (self.waiting + 1) / self._settings.threads)))
 
-    def take(self, photo: BinaryIO, order: Order) -> Work:
-        """Begin a photo, or let it wait; the photo is closed when that is over.
+    def take(self, upload: Upload) -> Work:
+        """Begin a photo, or let it wait; its files are closed when that is over.
 
         Raises:
-            Busy: The queue is full, and the photo is left as it is.
+            Busy: The queue is full, and the files are left as they are.
         """
         with self._lock:
             self.check_room()
             self._taken += 1
         stop = threading.Event()
-        future = self._pool.submit(self._paint, photo, order, stop)
-        future.add_done_callback(lambda _: self._finished(photo))
+        future = self._pool.submit(self._paint, upload, stop)
+        future.add_done_callback(lambda _: self._finished(upload))
         return Work(future, stop)
 
     async def get(self, work: Work) -> Painted:
@@ -144,17 +147,27 @@ class Painters:
         self._pool.shutdown(cancel_futures=True)
 
     def _load(self, style: str) -> Stylizer:
-        return Stylizer(style, device=self._settings.device, runtime=self._settings.runtime)
+        return self._stylizer_of(style)
 
-    def _finished(self, photo: BinaryIO) -> None:
-        photo.close()
+    def _stylizer_of(self, style: str | StyleFile) -> Stylizer:
+        settings = self._settings
+        return Stylizer(style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+
+    def _like(self, painting: BinaryIO) -> Stylizer:
+        """The style that is predicted from a painting."""
+        file = find_network(instant=True)
+        pixels = load_with_short_side(painting, painting_side(file))
+        return self._stylizer_of(predicted_style(file, [(pixels, 1.0)]))
+
+    def _finished(self, upload: Upload) -> None:
+        upload.close()
         with self._lock:
             self._taken -= 1
 
-    def _paint(self, file: BinaryIO, order: Order, stop: threading.Event) -> Painted:
+    def _paint(self, upload: Upload, stop: threading.Event) -> Painted:
         if stop.is_set():
             raise Stopped
-        started = perf_counter()
+        started, order = perf_counter(), upload.order
 
         def until_stopped(tiles: Sequence[Box]) -> Iterator[Box]:
             for tile in tiles:
@@ -163,8 +176,9 @@ class Painters:
                 yield tile
 
         try:
-            photo = read_picture(file, size=order.size, max_pixels=most_pixels(self._settings))
-            parts = self._stylizer(order.style).parts(
+            stylizer = self._like(upload.painting) if upload.painting else self._stylizer(order.style)
+            photo = read_picture(upload.photo, size=order.size, max_pixels=most_pixels(self._settings))
+            parts = stylizer.parts(
                 photo.part,
                 (1, photo.image.bands, *photo.size),
                 photo.dtype,

@@ -9,7 +9,7 @@ from cyclopts.types import PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
 from fastnst.base.options import OUTPUT, OUTPUT_FILE, SWITCH, WHAT, WORDS, Device, Settings
-from fastnst.networks.presets import RuntimeName
+from fastnst.networks.presets import PrecisionName, RuntimeName
 
 LIMITS = Parameter(group=Group.create_ordered("Limits"))
 UploadFormat = Literal["jpeg", "png", "webp", "tiff", "gif", "avif"]
@@ -48,6 +48,8 @@ class ServeSettings(Settings):
     """Where to compute [CUDA, then MPS, then CPU]."""
     runtime: Annotated[RuntimeName, OUTPUT, Parameter(show_choices=False)] = "auto"
     """`torch`, `openvino` (CPU) [the faster for so much work]."""
+    precision: Annotated[PrecisionName, OUTPUT, Parameter(show_choices=False)] = "auto"
+    """`float32`; `auto`: bfloat16 where it is faster [auto]."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 from typing import Any, BinaryIO, cast
 
 from python_multipart.exceptions import FormParserError
-from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
@@ -24,6 +23,7 @@ from fastnst.serving.settings import ServeSettings
 SPOOLED = 2**20  # bytes of a body in memory; the rest is in a temporary file without a name
 LONGEST_FIELD = 1000  # bytes of a form's field
 LINGER = 2.0  # seconds in which a refused body is read and dropped, so that the client gets to read the answer
+PICTURES = ("photo", "painting")  # files of a form
 FORMATS = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}  # that are written
 _ON, _OFF = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
@@ -74,7 +74,7 @@ class Order:
         """
         names = [field.name for field in fields(cls)]
         if unknown := sorted(set(values) - set(names)):
-            raise Refusal(400, f"unknown field {unknown[0]!r}; there are: photo, {', '.join(names)}")
+            raise Refusal(400, f"unknown field {unknown[0]!r}; there are: {', '.join((*PICTURES, *names))}")
         order = cls(
             style=values.get("style", style).strip(),
             strength=_number(values, "strength", float, 0, 1, 1.0),
@@ -108,30 +108,56 @@ def _switch(values: Mapping[str, str], name: str) -> bool:
     return text in _ON
 
 
-async def read_upload(request: Request, settings: ServeSettings) -> tuple[BinaryIO, Order]:
-    """The photo, to be closed by the caller, and the order; from a form, or from a body that is the photo itself.
+@dataclass(frozen=True)
+class Upload:
+    """The files of a request, to be closed by who has them, and what it asks for.
+
+    Attributes:
+        painting: To be painted like, in place of the order's style.
+    """
+
+    photo: BinaryIO
+    order: Order
+    painting: BinaryIO | None = None
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self.photo, self.painting):
+            if file is not None:
+                file.close()
+
+
+async def read_upload(request: Request, settings: ServeSettings) -> Upload:
+    """Files and order, from a form, or from a body that is the photo itself.
 
     Raises:
-        Refusal: Too many bytes (413), too slow (408), not a form or a photo (415, 400), a wrong field (400).
+        Refusal: Too many bytes (413), too slow (408), not a form or a picture (415, 400), a wrong field (400).
         ClientDisconnect: The client is gone.
     """
     body = _body(request, settings)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         raise Refusal(415, "a form with a photo is sent as multipart/form-data; see /docs")
-    if kind == "multipart/form-data":
-        file, values = await _form(request, body)
-    else:
-        file, values = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOLED)), {}
+    files: dict[str, BinaryIO] = {}
+    values: dict[str, str] = {}
     try:
-        async for chunk in body:  # of a form nothing is left
-            file.write(chunk)
-        order = Order.of({**request.query_params, **values}, style=settings.style)
-        await asyncio.to_thread(check_photo, file, settings)
+        if kind == "multipart/form-data":
+            await _read_form(request, body, files, values)
+        else:
+            files["photo"] = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOLED))
+            async for chunk in body:
+                files["photo"].write(chunk)
+        values = {**request.query_params, **values}
+        if "painting" in files and "style" in values:
+            raise Refusal(400, "painting and style are two styles: leave one out")
+        order = Order.of(values, style=settings.style)
+        for name, file in files.items():
+            await asyncio.to_thread(check_picture, file, settings, name)
     except BaseException:
-        file.close()
+        for file in files.values():
+            file.close()
         raise
-    return file, order
+    return Upload(order=order, **files)
 
 
 async def _body(request: Request, settings: ServeSettings) -> AsyncIterator[bytes]:
@@ -153,8 +179,10 @@ async def _body(request: Request, settings: ServeSettings) -> AsyncIterator[byte
         raise Refusal(408, f"the request did not arrive within {settings.upload_seconds:g} s") from None
 
 
-async def _form(request: Request, body: AsyncIterator[bytes]) -> tuple[BinaryIO, dict[str, str]]:
-    """The file `photo` and the other fields of a form."""
+async def _read_form(
+    request: Request, body: AsyncIterator[bytes], files: dict[str, BinaryIO], values: dict[str, str]
+) -> None:
+    """Put the files `photo` and `painting` and the other fields of a form into `files` and `values`."""
     refused: list[Refusal] = []
 
     async def stream() -> AsyncGenerator[bytes, None]:
@@ -167,31 +195,44 @@ async def _form(request: Request, body: AsyncIterator[bytes]) -> tuple[BinaryIO,
         except ClientDisconnect:
             raise MultiPartException("gone") from None
 
-    parser = MultiPartParser(request.headers, stream(), max_files=1, max_fields=10, max_part_size=LONGEST_FIELD)
+    parser = MultiPartParser(
+        request.headers, stream(), max_files=len(PICTURES), max_fields=10, max_part_size=LONGEST_FIELD
+    )
     try:
         form = await parser.parse()
     except (MultiPartException, FormParserError, KeyError, UnicodeError) as error:
         if refused:
             raise refused[0] from None
         raise Refusal(400, f"not a form that can be read ({str(error)[:80]})") from None
-    photo = form.get("photo")
-    if not isinstance(photo, UploadFile):
-        await form.close()
+    for name, value in form.multi_items():
+        if isinstance(value, str):
+            values[name] = value
+        elif name in PICTURES and name not in files:
+            files[name] = value.file
+        else:
+            await form.close()
+            raise Refusal(400, f"the form has a file {name[:40]!r} too many")
+    if "photo" not in files:
         raise Refusal(400, "the form has no file `photo`")
-    return photo.file, {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-def check_photo(file: BinaryIO, settings: ServeSettings) -> None:
-    """Look at a photo's first bytes and its header.
+def check_picture(file: BinaryIO, settings: ServeSettings, name: str = "photo") -> None:
+    """Look at a picture's first bytes and its header.
+
+    Args:
+        file: It is left at its beginning.
+        settings: Of the service.
+        name: Of the picture in messages.
 
     Raises:
         Refusal: A format that is not on the list (415), too many pixels (413), a broken header (400).
     """
     if file.seek(0, os.SEEK_END) == 0:
-        raise Refusal(400, "the photo is empty")
+        raise Refusal(400, f"the {name} is empty")
     format = format_in(file)
     if format is None or format.lower() not in settings.formats:
-        raise Refusal(415, f"photos are {', '.join(settings.formats)}; this is {format or 'none that is known'}")
+        kind = format or "none that is known"
+        raise Refusal(415, f"{name}s are {', '.join(settings.formats)}; this is {kind}")
     try:
         with opened(file, max_pixels=most_pixels(settings)):
             pass

@@ -110,7 +110,7 @@ def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> St
         StyleFileError: No such file, or not one of a predictor.
     """
     network, predictor = load_predictor(path)
-    numbers = torch.stack([weight * predictor(predictor.statistics(each)) for each, weight in paintings]).sum(0)
+    numbers = torch.stack([weight * predictor.of(each) for each, weight in paintings]).sum(0)
     if not within_reason(numbers):
         raise StyleFileError(f"{path}: its predictor gives numbers that no style has")
     network.load_state_dict({**network.state_dict(), **predicted_parameters(network, numbers)})

@@ -3,10 +3,12 @@
 Knows nothing of files and training.
 """
 
+import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork
 from fastnst.universal.autoencoder import SLIM, STRIDE, Autoencoder
@@ -14,6 +16,7 @@ from fastnst.universal.autoencoder import SLIM, STRIDE, Autoencoder
 BOTTLENECK = 100  # numbers that say what a painting is like
 HIDDEN = 256
 EPS = 1e-6
+SMALLEST = 2 * STRIDE  # pixels a side; a reflection at the deepest level needs two positions
 
 
 class StylePredictor(nn.Module):
@@ -42,6 +45,12 @@ class StylePredictor(nn.Module):
         self.predict = nn.Linear(BOTTLENECK, numbers)
         nn.init.normal_(self.predict.weight, std=0.01)
         nn.init.zeros_(self.predict.bias)
+
+    def of(self, painting: Tensor) -> Tensor:
+        """The numbers `(1, numbers)` of a painting `(1, 3, H, W)` of any size; a smaller one is continued by copies."""
+        missing = [max(0, SMALLEST - side) for side in painting.shape[-2:]]
+        predicted: Tensor = self(self.statistics(F.pad(painting, (0, missing[1], 0, missing[0]), mode="replicate")))
+        return predicted
 
     @torch.no_grad()
     def statistics(self, paintings: Tensor) -> Tensor:
@@ -75,6 +84,31 @@ class StylePredictor(nn.Module):
 def numbers_of(network: TransformationNetwork) -> int:
     """How many scales and shifts a network of one style has."""
     return sum(norm.scale.shape[1] + norm.shift.shape[1] for norm in network.norms)
+
+
+class RowNorm(ConditionalInstanceNorm):
+    """A norm whose style is a row of numbers, `(1 or B, numbers)`; see `with_rows`."""
+
+    def __init__(self, norm: ConditionalInstanceNorm, place: int) -> None:
+        nn.Module.__init__(self)
+        self.scale, self.shift, self.place = norm.scale, norm.shift, place
+
+    def chosen(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Its own scale and shift, and what the row adds to them."""
+        channels = self.scale.shape[1]
+        scale, shift = torch.split(style[:, self.place : self.place + 2 * channels], channels, 1)
+        return self.scale + scale, self.shift + shift
+
+
+def with_rows(network: TransformationNetwork) -> TransformationNetwork:
+    """A copy of a network of one style that takes rows of numbers as styles; a row of zeros is its own style."""
+    network, place = copy.deepcopy(network), 0
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, ConditionalInstanceNorm):
+                setattr(module, name, RowNorm(child, place))
+                place += child.scale.shape[1] + child.shift.shape[1]
+    return network
 
 
 def predicted_parameters(network: TransformationNetwork, numbers: Tensor) -> Mapping[str, Tensor]:

@@ -11,7 +11,8 @@ from PIL import Image
 from fastnst.base.errors import UserError
 from fastnst.cli import main
 from fastnst.exporting import export as module
-from fastnst.exporting.export import ProofError, export, prove
+from fastnst.exporting.export import export
+from fastnst.exporting.proof import ProofError, prove
 from fastnst.exporting.settings import ExportSettings
 from fastnst.exporting.writers import WRITERS
 from fastnst.networks.exported import load_exported

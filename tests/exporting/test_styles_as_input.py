@@ -7,8 +7,10 @@ import torch
 from torch.testing import assert_close
 
 from fastnst.cli import main
-from fastnst.exporting.export import PROOFS, export, looks_of
+from fastnst.exporting.export import export, looks_of
+from fastnst.exporting.proof import PROOFS
 from fastnst.exporting.settings import ExportSettings
+from fastnst.images.read import load_image
 from fastnst.networks.exported import ExportedNetwork, load_exported
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style, save_style
@@ -95,6 +97,27 @@ def test_what_is_missing_or_too_much_is_said(all_styles, exported) -> None:
         load_exported(all_styles)(torch.rand(1, 3, 20, 20))
     with pytest.raises(ValueError, match="sky has a style of its own"):
         ExportedNetwork({"name": "sky"}, TransformationNetwork())(torch.rand(1, 3, 20, 20), torch.ones(1, 1))
+
+
+def test_apply_takes_its_styles_by_name_mixed_and_at_a_strength(all_styles, sky, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in ("night", "day:1,night:3"):
+        pictures = []
+        for file in (all_styles, sky):
+            with pytest.raises(SystemExit) as stop:
+                look = ("--size", "64", "--strength", "0.7", "--format", "png", "-o", file.suffix[1:], "--quiet")
+                main(["apply", "sample:coffee", "--style", f"{file}:{words}", *look, "--force"])
+            assert stop.value.code == 0
+            pictures.append(load_image(tmp_path / file.suffix[1:] / "coffee.png"))
+        assert_close(*pictures, rtol=0, atol=2.1 / 255)
+    for style, message in (
+        (f"{all_styles}:dawn", "sky has no style 'dawn'; it has: day, night"),
+        (f"{all_styles}", "sky has several styles"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["apply", "sample:coffee", "--style", style, "-o", "no.png"])
+        assert stop.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "no.png").exists()
 
 
 @pytest.mark.parametrize(

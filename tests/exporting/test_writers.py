@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from fastnst.exporting.export import LOWEST_PSNR, PROOFS, export_file
+from fastnst.exporting.export import export_file
 from fastnst.exporting.formats import FORMATS
+from fastnst.exporting.proof import LOWEST_PSNR, PROOFS
 from fastnst.exporting.writers import EXAMPLE, Graph
 from fastnst.networks.exported import load_exported
 from fastnst.networks.network import TransformationNetwork

@@ -169,3 +169,31 @@ def test_styles_with_a_line_break_do_not_break_the_line(capsys) -> None:
     with pytest.raises(StyleFileError) as caught:
         find_mix("nothing")
     assert re.search(r"there are: .*Photo 12-30", str(caught.value))
+
+
+def test_styles_of_a_file_stand_behind_its_path_and_a_colon() -> None:
+    path = save("art/sky.safetensors", "day", "a:b", "night")
+    Path("sky.onnx").touch()
+    assert find_mix("art/sky.safetensors:night") == (path, {"night": 1})
+    assert find_mix("art/sky.safetensors:a:b") == (path, {"a:b": 1})
+    assert find_chosen("art/sky.safetensors:day:3,night:1") == (path, {"day": 0.75, "night": 0.25})
+    assert find_mix("art/sky.safetensors:a:b:1,day:1, day:2") == (path, {"a:b": 0.25, "day": 0.75})
+    assert find_mix("sky.onnx:day") == (Path("sky.onnx"), {"day": 1})
+    assert is_exported("sky.onnx:day:0.6,night:0.4") and not is_exported("art/sky.safetensors:night")
+    assert not is_exported("missing.onnx:day")
+    names = [file_part(style) for style in ("art/sky.safetensors:night", "sky.onnx:day:0.6,night:0.4")]
+    assert names == ["night", "day0.6+night0.4"]
+
+
+def test_what_stands_behind_a_file_and_is_no_style_of_it_is_told() -> None:
+    save("art/sky.safetensors", "day", "night")
+    with pytest.raises(StyleFileError, match=r"sky\.safetensors has no style 'dawn'; it has: day, night"):
+        find_mix("art/sky.safetensors:dawn")
+    with pytest.raises(
+        StyleFileError, match="a mix is written name:weight,name:weight with positive weights, got 'night'"
+    ):
+        find_mix("art/sky.safetensors:day:1,night")
+    with pytest.raises(StyleFileError, match="got 'day:-1'"):
+        find_mix("art/sky.safetensors:day:-1")
+    one = save("art/one.safetensors", "one")
+    assert find_mix("art/one.safetensors:2") == (one, {"one": 1})  # a weight, of a file with one style

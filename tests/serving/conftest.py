@@ -65,10 +65,13 @@ class Running:
     def stylize(self, photo: bytes, query: str = "", **headers: str) -> Answer:
         return self.ask(f"/v1/stylize{query}", photo, **({"content_type": "image/jpeg"} | headers))
 
-    def form(self, photo: bytes, **fields: str) -> Answer:
-        parts = [f'--edge\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
-        head = '--edge\r\nContent-Disposition: form-data; name="photo"; filename="../../etc/passwd"\r\n\r\n'
-        body = b"".join((*(part.encode() for part in parts), head.encode(), photo, b"\r\n--edge--\r\n"))
+    def form(self, photo: bytes, **fields: str | bytes) -> Answer:
+        parts = []
+        for name, value in {**fields, "photo": photo}.items():
+            file = '; filename="../../etc/passwd"' if isinstance(value, bytes) else ""
+            parts.append(f'--edge\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode())
+            parts.append((value if isinstance(value, bytes) else value.encode()) + b"\r\n")
+        body = b"".join((*parts, b"--edge--\r\n"))
         return self.ask("/v1/stylize", body, content_type="multipart/form-data; boundary=edge")
 
     def connect(self) -> socket.socket:

@@ -12,6 +12,9 @@ from project import ROOT, tracked
 from fastnst.cli import main
 from fastnst.networks.style_file import load_style
 from fastnst.serving.page import HEADERS, SITE
+from fastnst.universal.file import load_predictor, painting_side
+from fastnst.universal.names import find_network
+from fastnst.universal.predictor import numbers_of
 
 FIRST_PICTURE = 7e6  # bytes that are sent before the first picture, on a host that packs nothing
 
@@ -38,7 +41,8 @@ def test_the_page_is_written_as_it_was_built(tmp_path, monkeypatch, capsys) -> N
 
 
 def test_the_first_picture_needs_less_than_seven_megabytes() -> None:
-    first = [path for path in SITE.rglob("*") if path.is_file() and path.name not in ("measure.onnx", "tile.onnx")]
+    files = [path for path in SITE.rglob("*") if path.is_file() and path.name not in ("measure.onnx", "tile.onnx")]
+    first = [path for path in files if path.parent.name != "any"]
     assert sum(path.stat().st_size for path in first) < FIRST_PICTURE
     assert gzip.decompress((SITE / "ort" / "runtime.bin").read_bytes())[:4] == b"\0asm"
 
@@ -54,9 +58,10 @@ def test_the_page_asks_nobody_else_for_anything() -> None:
 
 def test_the_service_worker_keeps_every_file() -> None:
     text = (SITE / "service-worker.js").read_text()
-    kept = json.loads(re.search(r"const files = (\[.*?\]);", text, re.S)[1])
+    first, later = (json.loads(re.search(rf"const {name} = (\[.*?\]);", text, re.S)[1]) for name in ("files", "later"))
     there = set(files_in(SITE)) - {"index.html", "service-worker.js"}
-    assert set(kept) == {"./", *there}
+    assert set(first) | set(later) == {"./", *there} and not set(first) & set(later)
+    assert {name.partition("/")[0] for name in later} == {"any"}  # which only one's own paintings need
 
 
 def test_the_network_of_the_page_is_that_of_the_style_file(tmp_path) -> None:
@@ -68,6 +73,16 @@ def test_the_network_of_the_page_is_that_of_the_style_file(tmp_path) -> None:
     first = style.network.encoder[0].norm.scale.detach().half().numpy().ravel()
     assert first.tobytes() in weights.tobytes()
     assert {path.stem for path in (SITE / "styles").iterdir()} == set(about["styles"])
+
+
+def test_the_network_for_paintings_is_that_of_the_predictor() -> None:
+    about = json.loads((SITE / "any" / "network.json").read_text())
+    path = find_network(instant=True)
+    network, predictor = load_predictor(path)
+    assert (about["painting_side"], about["numbers"]) == (painting_side(path), numbers_of(network))
+    stored = (SITE / "any" / "weights.bin").read_bytes()
+    for weights in (network.encoder[0].norm.scale, predictor.predict.bias, predictor.embed[0].bias):
+        assert weights.half().numpy().tobytes() in stored
 
 
 def test_what_is_built_is_committed_with_its_source() -> None:

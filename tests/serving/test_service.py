@@ -14,7 +14,11 @@ from PIL import Image
 from project import ROOT
 
 from fastnst.cli import main
+from fastnst.images.photos import resolve_photo
 from fastnst.painting.stylizer import Stylizer
+from fastnst.serving.painters import Painters
+from fastnst.serving.settings import ServeSettings
+from fastnst.serving.uploads import Order, Upload
 
 GUIDE = ROOT / "docs" / "guides" / "service.md"
 
@@ -49,6 +53,57 @@ def test_the_answer_has_the_format_of_the_photo_and_the_usual_style(server, coff
     assert np.abs(painted.astype(int) - expected).max() <= 1  # libjpeg and Pillow's decode alike, but for a level
 
 
+def test_a_photo_is_painted_like_a_painting_as_apply_instant_does(server, coffee, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "coffee.jpg").write_bytes(coffee)
+    with Image.open(resolve_photo("sample:wave")) as painting:
+        painting.resize((300, 400)).save("painting.png")
+    look = ("--instant", "--strength", "0.8", "--runtime", "torch", "--quiet")
+    with pytest.raises(SystemExit):
+        main(["apply", "coffee.jpg", "--style", "painting.png", "-o", "coffee.png", *look])
+    painting = (tmp_path / "painting.png").read_bytes()
+    answer = server.form(coffee, painting=painting, strength="0.8", format="png")
+    with Image.open("coffee.png") as expected:
+        apart = np.asarray(answer.image).astype(int) - np.asarray(expected)
+    assert answer.status == 200 and np.abs(apart).max() <= 1  # threads add up statistics in another order
+    assert json.loads(server.lines[-1]).get("style") in (None, "a painting")  # the line may come after the answer
+    tiny = BytesIO()
+    Image.new("RGB", (5, 40), "red").save(tiny, "PNG")
+    assert server.form(coffee, painting=tiny.getvalue()).status == 200
+
+
+def test_a_painting_is_kept_within_the_limits_of_photos(server, coffee) -> None:
+    file = BytesIO()
+    Image.new("RGB", (1000, 600)).save(file, "PNG")
+    for fields, status, message in (
+        ({"painting": coffee, "style": "day"}, 400, "painting and style are two styles: leave one out"),
+        ({"painting": b""}, 400, "the painting is empty"),
+        ({"painting": b"%PDF-1.4"}, 415, "paintings are jpeg, png, webp; this is none that is known"),
+        ({"painting": file.getvalue()}, 413, "megapixels"),
+        ({"painting": coffee[:200]}, 400, ""),
+        ({"painting": bytes(2_000_000)}, 413, "the request has more than 1 MB"),
+        ({"paintings": coffee}, 400, "the form has a file 'paintings' too many"),
+        ({"painting": "wave.jpg"}, 400, "unknown field 'painting'"),
+    ):
+        answer = server.form(coffee, **fields)
+        assert answer.status == status and message in answer.error, (fields, answer)
+
+
+def test_precision_float32_is_painted_in_float32_on_every_processor(sky, coffee, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("fastnst.networks.catalog.SHIPPED", sky.parent)
+    monkeypatch.setattr("fastnst.networks.runtime.has_bfloat16_units", lambda device: True)
+    monkeypatch.chdir(tmp_path)
+    pictures = []
+    for precision in ("float32", "auto"):
+        settings = ServeSettings(style="day", threads=1, device="cpu", runtime="torch", precision=precision)
+        painters = Painters(settings)
+        work = painters.take(Upload(BytesIO(coffee), Order("day", format="png")))
+        pictures.append(np.asarray(Image.open(BytesIO(work.future.result().data))))
+        painters.close()
+    exact = Stylizer("day", device="cpu", precision="float32")(np.asarray(Image.open(BytesIO(coffee))))
+    assert np.abs(pictures[0].astype(int) - exact).max() <= 1 and np.any(pictures[0] != pictures[1])
+
+
 def test_a_photo_is_turned_upright(server, coffee) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -80,7 +135,7 @@ def test_the_description_names_the_addresses_and_answers_that_there_are(server, 
     operation = document["paths"]["/v1/stylize"]["post"]
     fields = operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
     named = {parameter["name"] for parameter in operation["parameters"]}
-    assert set(fields) == {"photo", *named}
+    assert set(fields) == {"photo", "painting", *named}
     unknown = server.stylize(coffee, "?sytle=day").error
     assert all(name in unknown for name in fields)
     assert server.ask("/nothing").status == 404 and server.ask("/v1/stylize").status == 405

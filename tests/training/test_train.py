@@ -57,7 +57,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     stripes(80, 9).save("style.png")
     stripes(80, 5).rotate(90).save("other.png")
-    stripes(20, 5).save("dot.png")
+    stripes(12, 5).save("dot.png")
     Path("photos").mkdir()
     for number in range(8):
         stripes(64, 20 + 5 * number).save(f"photos/{number}.jpg")

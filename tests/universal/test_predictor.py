@@ -8,7 +8,7 @@ from fastnst.networks.catalog import StyleFileError
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
 from fastnst.universal.file import load_predictor, predicted_style, save_predictor
-from fastnst.universal.predictor import StylePredictor, numbers_of, paint, predicted_parameters
+from fastnst.universal.predictor import StylePredictor, numbers_of, paint, predicted_parameters, with_rows
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
 PHOTOS = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -106,3 +106,24 @@ def test_a_style_is_predicted_from_paintings_and_blended(network, predictor, tmp
             style = predicted_style(path, [(paintings[[i]], weight) for i, weight in enumerate(weights)])
             mixed = (torch.tensor(weights)[:, None] * numbers).sum(0, keepdim=True)
             assert_close(style.network(PHOTOS), paint(its_network, PHOTOS, mixed), rtol=0, atol=1e-5)
+
+
+def test_a_painting_smaller_than_the_encoder_takes_is_continued_by_copies(predictor) -> None:
+    for height, width in ((1, 1), (20, 31), (20, 100), (32, 32)):
+        painting = torch.rand(1, 3, height, width)
+        continued = torch.zeros(1, 3, max(height, 32), max(width, 32)) + painting[..., -1:, -1:]
+        continued[..., :height, :width] = painting
+        continued[..., height:, :width] = painting[..., -1:, :]
+        continued[..., :height, width:] = painting[..., :, -1:]
+        assert_close(predictor.of(painting), predictor(predictor.statistics(continued)), rtol=0, atol=0)
+
+
+def test_a_network_with_rows_paints_as_with_the_predicted_parameters(predictor) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**{**SHAPE, "eighth": 4, "num_deep_blocks": 1})  # norms in every kind of layer
+    numbers = torch.randn(2, numbers_of(network))
+    rows = with_rows(network)
+    with torch.no_grad():
+        assert_close(rows(PHOTOS, numbers), paint(network, PHOTOS, numbers), rtol=0, atol=1e-6)
+        assert_close(rows(PHOTOS, numbers[:1]), paint(network, PHOTOS, numbers[:1]), rtol=0, atol=1e-6)
+        assert_close(rows(PHOTOS, torch.zeros(1, numbers.shape[1])), network(PHOTOS), rtol=0, atol=0)

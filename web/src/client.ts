@@ -4,15 +4,25 @@ import type { Reply, Request } from "./protocol";
 
 export class Stopped extends Error {}
 
-export type Last = Extract<Reply, { kind: "after" | "encoded" }>;
+export type Last = Extract<Reply, { kind: "after" | "encoded" | "predicted" }>;
+
+const LAST = ["after", "encoded", "predicted"];
 
 export class Painter {
   private worker: Worker;
   private waiting: { resolve: (reply: Last) => void; reject: (error: Error) => void } | undefined;
   private failure: Error | undefined;
 
-  /** @param watch Gets all replies that are not the last of a request. */
-  constructor(private watch: (reply: Reply) => void) {
+  /**
+   * @param watch Gets all replies that are not the last of a request.
+   * @param threads At most; 0 for as many as there are.
+   * @param device `wasm` leaves a graphics card alone.
+   */
+  constructor(
+    private watch: (reply: Reply) => void,
+    private threads: number,
+    private device: string,
+  ) {
     this.worker = this.begun();
   }
 
@@ -41,13 +51,14 @@ export class Painter {
   private begun(): Worker {
     const worker = new Worker(new URL("./painter.ts", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      if (data.kind === "after" || data.kind === "encoded") this.settle((waiting) => waiting.resolve(data));
+      if (LAST.includes(data.kind)) this.settle((waiting) => waiting.resolve(data as Last));
       else if (data.kind === "failed") {
         if (!this.busy) this.failure = new Error(data.message);
         this.settle((waiting) => waiting.reject(new Error(data.message)));
       }
       this.watch(data);
     };
+    worker.postMessage({ kind: "begin", threads: this.threads, device: this.device } satisfies Request);
     worker.onerror = (event) => {
       event.preventDefault();
       this.failure = new Error("this browser cannot run the painter");

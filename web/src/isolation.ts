@@ -2,6 +2,12 @@
 
 const RELOADED = "fastnst-reloaded";
 
+/** Has the service worker keep what was not needed so far. */
+export async function keepTheRest(): Promise<void> {
+  if (!("serviceWorker" in navigator) || import.meta.env.DEV) return;
+  (await navigator.serviceWorker.ready).active?.postMessage("later");
+}
+
 export function isolate(): void {
   if (!("serviceWorker" in navigator) || import.meta.env.DEV) return;
   navigator.serviceWorker.addEventListener("controllerchange", () => {

@@ -2,30 +2,42 @@
 
 import { Painter, Stopped } from "./client";
 import { zipped } from "./archive";
-import { isolate } from "./isolation";
-import type { Look, Network, Reply } from "./protocol";
+import { isolate, keepTheRest } from "./isolation";
+import type { Folder, Look, Network, Reply } from "./protocol";
 
 interface Photo {
   file: File;
   button: HTMLButtonElement;
 }
 
+interface Choice {
+  name: string; // in the names of files
+  title: string;
+  folder: Folder;
+  row: number[];
+}
+
 const $ = <Kind extends HTMLElement>(id: string): Kind => document.getElementById(id) as Kind;
 const input = (id: string): HTMLInputElement => $<HTMLInputElement>(id);
-const tile = Number(new URLSearchParams(location.search).get("tile") ?? 0); // side of tiles, to compare with the whole
+const asked = new URLSearchParams(location.search); // by tests and measurements
+const tile = Number(asked.get("tile") ?? 0); // side of tiles, to compare with the whole
+const paintable = (file: File): boolean => file.type.startsWith("image/") || file.type === "";
 
 const photos: Photo[] = [];
 let current: Photo | undefined;
-let names: string[] = [];
+const choices: Choice[] = [];
 let size = { width: 0, height: 0 };
 let painted = false; // whether the worker holds the current photo
-const painter = new Painter(watch);
+const painter = new Painter(watch, Number(asked.get("threads") ?? 0), asked.get("device") ?? "");
 
 function watch(reply: Reply): void {
   if (reply.kind === "loaded") {
     const threads = reply.threads > 1 ? `${reply.threads} threads` : "one thread";
-    $("engine").textContent = `Painting with ${threads} of this device’s processor.`;
+    const engine = reply.device === "webgpu" ? "the graphics card" : `${threads} of the processor`;
+    $("engine").textContent = `Painting with ${engine} of this device.`;
+    document.body.dataset.device = reply.device;
     document.body.dataset.ready = "true";
+    void keepTheRest();
   } else if (reply.kind === "progress") {
     const bar = $<HTMLProgressElement>("progress");
     if (reply.total > 1) {
@@ -63,11 +75,40 @@ function look(): Look {
   return { strength: Number(input("strength").value) / 100, keepColors: input("colors").checked };
 }
 
-function row(): number[] {
-  const first = Number(document.querySelector<HTMLInputElement>("#styles :checked")!.value);
-  const second = Number($<HTMLSelectElement>("second").value);
-  const share = second >= 0 ? Number(input("mix").value) / 100 : 0;
-  return names.map((_, i) => (i === first ? 1 - share : 0) + (i === second ? share : 0));
+function chosen(): Choice {
+  return choices[Number(document.querySelector<HTMLInputElement>("#styles :checked")!.value)]!;
+}
+
+function second(): Choice | undefined {
+  return choices[Number($<HTMLSelectElement>("second").value)];
+}
+
+function share(): number {
+  return second() ? Number(input("mix").value) / 100 : 0;
+}
+
+/** A row of the network: those of styles are mixed. */
+function style() {
+  const { folder, row } = chosen();
+  const other = second()?.row ?? row;
+  return { folder, row: row.map((value, i) => (1 - share()) * value + share() * other[i]!) };
+}
+
+/** Only styles of one network can be mixed. */
+function offerMixing(): void {
+  const select = $<HTMLSelectElement>("second");
+  const before = select.value;
+  select.replaceChildren(new Option("no other style", "-1"));
+  for (const [index, choice] of choices.entries()) {
+    if (choice.folder === chosen().folder) select.append(new Option(choice.title, String(index)));
+  }
+  if ([...select.options].some((option) => option.value === before)) select.value = before;
+  showMixing();
+}
+
+function showMixing(): void {
+  $("mixing").hidden = second() === undefined;
+  $("mix-name").textContent = `Share of ${second()?.title}`;
 }
 
 function working(on: boolean): void {
@@ -79,14 +120,15 @@ function working(on: boolean): void {
 
 function request(photo: Photo) {
   const longest = Number($<HTMLSelectElement>("size").value);
-  return { kind: "paint" as const, photo: photo.file, row: row(), longest, tile, look: look() };
+  return { kind: "paint" as const, photo: photo.file, style: style(), longest, tile, look: look() };
 }
 
-async function paint(): Promise<void> {
+/** @param told An error that stays while it paints. */
+async function paint(told = ""): Promise<void> {
   const photo = current;
-  if (photo === undefined || names.length === 0) return;
+  if (photo === undefined || choices.length === 0) return;
   painted = false;
-  complain("");
+  complain(told);
   $("drop").hidden = true;
   $("viewer").hidden = false;
   working(true);
@@ -97,6 +139,7 @@ async function paint(): Promise<void> {
     show("after", reply.bitmap);
     painted = true;
     $("frame").classList.add("painted");
+    document.body.dataset.seconds = String(reply.seconds);
     say(`${photo.file.name} is painted: ${size.width} × ${size.height}\u00a0px`);
     working(false);
   } catch (error) {
@@ -129,7 +172,7 @@ async function restyle(): Promise<void> {
 }
 
 function add(files: Iterable<File>): void {
-  const found = [...files].filter((file) => file.type.startsWith("image/") || file.type === "");
+  const found = [...files].filter(paintable);
   if (found.length === 0) {
     complain("There is no picture in what was given.");
     return;
@@ -169,6 +212,51 @@ async function thumbnail({ file, button }: Photo): Promise<void> {
   button.append(canvas);
 }
 
+/** Paintings become styles, one after the other; the last is taken. */
+async function addPaintings(files: Iterable<File>): Promise<void> {
+  const found = [...files].filter(paintable);
+  complain(found.length === 0 ? "There is no picture in what was given." : "");
+  if (found.length === 0) return;
+  const missed: string[] = [];
+  const [before, interrupted] = [painted, painter.busy];
+  let added = false;
+  painted = false;
+  for (const painting of found) {
+    say(`Looking at ${painting.name} …`);
+    working(true);
+    try {
+      const reply = await painter.ask({ kind: "predict", painting });
+      if (reply.kind !== "predicted") continue;
+      const canvas = Object.assign(document.createElement("canvas"), { width: 160, height: 160 });
+      canvas.getContext("2d")!.drawImage(reply.thumbnail, 0, 0);
+      reply.thumbnail.close();
+      const title = painting.name.replace(/\.[^.]*$/, "");
+      offer({ name: title, title, folder: "any", row: reply.row }, canvas).checked = added = true;
+    } catch (error) {
+      if (error instanceof Stopped) {
+        say("");
+        return;
+      }
+      missed.push(`${painting.name}: ${(error as Error).message}`);
+    } finally {
+      if (!painter.busy) working(false);
+    }
+  }
+  const told = missed.join("; ");
+  say("");
+  complain(told);
+  if (added) {
+    offerMixing();
+    reveal();
+  }
+  if (added || interrupted) {
+    void paint(told);
+  } else {
+    painted = before; // which the worker still holds
+    working(false);
+  }
+}
+
 function choose(photo: Photo): void {
   current = photo;
   for (const each of photos) each.button.setAttribute("aria-current", String(each === photo));
@@ -176,8 +264,8 @@ function choose(photo: Photo): void {
 }
 
 function name(photo: Photo, type: string): string {
-  const style = names[row().indexOf(Math.max(...row()))]!;
-  return `${photo.file.name.replace(/\.[^.]*$/, "")}-${style}.${type === "image/png" ? "png" : "jpg"}`;
+  const { name } = share() > 0.5 ? second()! : chosen();
+  return `${photo.file.name.replace(/\.[^.]*$/, "")}-${name}.${type === "image/png" ? "png" : "jpg"}`;
 }
 
 function save(blob: Blob, as: string): void {
@@ -232,25 +320,35 @@ async function downloadAll(): Promise<void> {
   working(false);
 }
 
-function offer(styles: string[]): void {
-  names = styles;
-  const second = $<HTMLSelectElement>("second");
-  second.append(new Option("no other style", "-1"));
-  for (const [index, style] of styles.entries()) {
-    const title = style.replaceAll("_", " ").replace(/^.|\bvii$/g, (part) => part.toUpperCase());
-    const label = document.createElement("label");
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value: String(index) });
-    radio.checked = style === "starry_night";
-    const image = Object.assign(document.createElement("img"), { src: `styles/${style}.jpg`, alt: "", width: 160, height: 160 });
-    const text = document.createElement("span");
-    text.textContent = title;
-    label.append(radio, image, text);
-    $("styles").append(label);
-    second.append(new Option(title, String(index)));
+/** Shows a style, before the place for paintings; returns its button. */
+function offer(choice: Choice, picture: HTMLElement): HTMLInputElement {
+  const value = String(choices.push(choice) - 1);
+  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value });
+  const text = document.createElement("span");
+  text.textContent = choice.title;
+  const label = document.createElement("label");
+  label.append(radio, picture, text);
+  $("own").before(label);
+  return radio;
+}
+
+function offerStyles(names: string[]): void {
+  for (const [index, name] of names.entries()) {
+    const title = name.replaceAll("_", " ").replace(/^.|\bvii$/g, (part) => part.toUpperCase());
+    const row = names.map((_, i) => Number(i === index));
+    const image = { src: `styles/${name}.jpg`, alt: "", width: 160, height: 160 };
+    const picture = Object.assign(document.createElement("img"), image);
+    offer({ name, title, folder: "network", row }, picture).checked = name === "starry_night";
   }
+  offerMixing();
+  reveal();
+}
+
+/** Brings the chosen style into the middle of the strip, which a phone has. */
+function reveal(): void {
   const strip = $("styles");
-  const chosen = strip.querySelector<HTMLElement>("label:has(:checked)")!;
-  strip.scrollLeft = chosen.offsetLeft - (strip.clientWidth - chosen.offsetWidth) / 2; // on a phone
+  const label = strip.querySelector<HTMLElement>("label:has(:checked)")!;
+  strip.scrollLeft = label.offsetLeft - strip.offsetLeft - (strip.clientWidth - label.offsetWidth) / 2;
 }
 
 function listen(): void {
@@ -268,17 +366,27 @@ function listen(): void {
   addEventListener("drop", (event) => {
     event.preventDefault();
     document.body.classList.remove("dragging");
-    if (event.dataTransfer?.files.length) add(event.dataTransfer.files);
+    const files = event.dataTransfer?.files ?? [];
+    if (files.length === 0) return;
+    if (event.target instanceof Element && event.target.closest("#style-box")) void addPaintings(files);
+    else add(files);
   });
   addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length) add(event.clipboardData.files);
   });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
-  $("styles").addEventListener("change", () => void paint());
+  input("pick-painting").addEventListener("change", () => {
+    const files = [...input("pick-painting").files!];
+    input("pick-painting").value = "";
+    if (files.length > 0) void addPaintings(files);
+  });
+  $("styles").addEventListener("change", (event) => {
+    if (event.target === input("pick-painting")) return;
+    offerMixing();
+    void paint();
+  });
   $("second").addEventListener("change", () => {
-    const second = $<HTMLSelectElement>("second");
-    $("mixing").hidden = second.value === "-1";
-    $("mix-name").textContent = `Share of ${second.selectedOptions[0]!.text}`;
+    showMixing();
     void paint();
   });
   for (const id of ["mix", "size"]) $(id).addEventListener("change", () => void paint());
@@ -305,7 +413,7 @@ async function begin(): Promise<void> {
   split();
   isolate();
   const answer = await fetch("network/network.json");
-  offer(((await answer.json()) as Network).styles);
+  offerStyles(((await answer.json()) as Network).styles!);
   void paint(); // of a photo that came meanwhile
 }
 

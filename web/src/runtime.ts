@@ -1,35 +1,41 @@
-// ONNX Runtime Web with WebAssembly, and the graphs of the network. Knows nothing of photos.
+// ONNX Runtime Web, and the graphs of the networks. Knows nothing of photos.
 
 import type * as Ort from "onnxruntime-web/wasm";
-import type { Network } from "./protocol";
+import type { Folder, Network } from "./protocol";
 
-export type Graph = "whole" | "measure" | "tile";
+export type Graph = "whole" | "measure" | "tile" | "predict";
+type Tensors = Record<string, Ort.Tensor>;
 
 const MOST_THREADS = 8;
+const CLOSE = 2 / 255; // of a graphics card to the processor
+
+export type Device = "wasm" | "webgpu";
 
 export class Runtime {
-  private sessions = new Map<Graph, Promise<Ort.InferenceSession>>();
+  private networks = new Map<Folder, Promise<Graphs>>();
+  private engines = new Map<Device, typeof Ort>();
 
   private constructor(
-    readonly ort: typeof Ort,
-    readonly network: Network,
+    private ort: typeof Ort,
     private base: URL,
-    private weights: Uint8Array,
-  ) {}
+  ) {
+    this.engines.set("wasm", ort);
+  }
 
-  /** Loads the runtime, the weights and the graph for photos that are painted as a whole. */
-  static async load(base: URL): Promise<Runtime> {
-    const [ort, binary, weights, network] = await Promise.all([
+  /** Loads the runtime, and the graph by which photos are painted in the styles of the page. */
+  static async load(base: URL, threads: number): Promise<Runtime> {
+    const styles = Graphs.load(new URL("network/", base));
+    const [ort, binary] = await Promise.all([
       import(/* @vite-ignore */ new URL("ort/ort.wasm.min.mjs", base).href) as Promise<typeof Ort>,
       bytes(new URL("ort/runtime.bin", base)),
-      bytes(new URL("network/weights.bin", base)),
-      got(new URL("network/network.json", base)).then((answer) => answer.json() as Promise<Network>),
     ]);
     ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.mjs", base).href };
     ort.env.wasm.wasmBinary = binary;
-    ort.env.wasm.numThreads = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
-    const runtime = new Runtime(ort, network, base, weights);
-    await runtime.session("whole");
+    const most = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
+    ort.env.wasm.numThreads = threads > 0 ? Math.min(threads, most) : most;
+    const runtime = new Runtime(ort, base);
+    runtime.networks.set("network", styles);
+    await (await styles).session(ort, "wasm", "whole");
     return runtime;
   }
 
@@ -37,33 +43,113 @@ export class Runtime {
     return this.ort.env.wasm.numThreads ?? 1;
   }
 
-  async run(graph: Graph, inputs: Record<string, Ort.Tensor>): Promise<Record<string, Ort.Tensor>> {
-    const outputs = await (await this.session(graph)).run(inputs);
-    return outputs as Record<string, Ort.Tensor>;
+  /** What a network's file says; it is loaded when it is first asked for. */
+  async network(folder: Folder): Promise<Network> {
+    return (await this.graphs(folder)).network;
+  }
+
+  get device(): Device {
+    return this.engines.has("webgpu") ? "webgpu" : "wasm";
+  }
+
+  /** Paints with the graphics card from now on, if there is one that paints what the processor paints. */
+  async useGraphicsCard(base: URL): Promise<void> {
+    const adapter = await navigator.gpu?.requestAdapter();
+    if (!adapter) return;
+    const [ort, binary] = await Promise.all([
+      import(/* @vite-ignore */ new URL("ort/ort.webgpu.min.mjs", base).href) as Promise<typeof Ort>,
+      bytes(new URL("ort/webgpu.bin", base)),
+    ]);
+    ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.asyncify.mjs", base).href };
+    ort.env.wasm.wasmBinary = binary;
+    ort.env.wasm.numThreads = 1;
+    ort.env.logLevel = "error"; // it warns that what concerns sizes stays with the processor
+    const [width, height] = [96, 64];
+    const pattern = Float32Array.from({ length: 3 * width * height }, (_, i) => 0.5 + 0.5 * Math.sin(0.37 * i));
+    const count = (await this.network("network")).numbers;
+    const inputs = {
+      image: this.tensor(pattern, [1, 3, height, width]),
+      style: this.tensor(new Float32Array(count).fill(1 / count), [1, count]),
+    };
+    const expected = (await this.run("network", "whole", inputs)).stylized!.data as Float32Array;
+    this.engines.set("webgpu", ort);
+    const found = (await this.run("network", "whole", inputs)).stylized!.data as Float32Array;
+    const apart = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!)), 0);
+    if (!(apart <= CLOSE)) this.engines.delete("webgpu"); // nor NaN
+  }
+
+  /** Runs a graph: on the graphics card if that is used, and if it fails there, on the processor from then on. */
+  async run(folder: Folder, graph: Graph, inputs: Tensors): Promise<Tensors> {
+    const graphs = await this.graphs(folder);
+    const card = this.engines.get("webgpu");
+    if (card !== undefined) {
+      try {
+        return (await (await graphs.session(card, "webgpu", graph)).run(inputs)) as Tensors;
+      } catch {
+        this.engines.delete("webgpu");
+      }
+    }
+    return (await (await graphs.session(this.ort, "wasm", graph)).run(inputs)) as Tensors;
   }
 
   tensor(values: Float32Array, shape: number[]): Ort.Tensor {
     return new this.ort.Tensor("float32", values, shape);
   }
 
-  private session(graph: Graph): Promise<Ort.InferenceSession> {
-    let session = this.sessions.get(graph);
+  private graphs(folder: Folder): Promise<Graphs> {
+    let graphs = this.networks.get(folder);
+    if (graphs === undefined) {
+      graphs = Graphs.load(new URL(`${folder}/`, this.base));
+      graphs.catch(() => this.networks.delete(folder)); // to be tried again
+      this.networks.set(folder, graphs);
+    }
+    return graphs;
+  }
+}
+
+/** The graphs of a network, which share its weights. */
+class Graphs {
+  private sessions = new Map<string, Promise<Ort.InferenceSession>>();
+
+  private constructor(
+    readonly network: Network,
+    private base: URL,
+    private weights: Uint8Array,
+  ) {}
+
+  static async load(base: URL): Promise<Graphs> {
+    const [weights, network] = await Promise.all([
+      bytes(new URL("weights.bin", base)),
+      got(new URL("network.json", base)).then((answer) => answer.json() as Promise<Network>),
+    ]);
+    return new Graphs(network, base, weights);
+  }
+
+  session(ort: typeof Ort, device: Device, graph: Graph): Promise<Ort.InferenceSession> {
+    const key = `${device} ${graph}`;
+    let session = this.sessions.get(key);
     if (session === undefined) {
-      session = bytes(new URL(`network/${graph}.onnx`, this.base)).then((model) =>
-        this.ort.InferenceSession.create(model, {
-          executionProviders: ["wasm"],
+      session = bytes(new URL(`${graph}.onnx`, this.base)).then((model) =>
+        ort.InferenceSession.create(model, {
+          executionProviders: [device],
           graphOptimizationLevel: "all",
           externalData: [{ path: "weights.bin", data: this.weights }],
         }),
       );
-      this.sessions.set(graph, session);
+      session.catch(() => this.sessions.delete(key));
+      this.sessions.set(key, session);
     }
     return session;
   }
 }
 
 async function got(url: URL): Promise<Response> {
-  const answer = await fetch(url);
+  let answer: Response;
+  try {
+    answer = await fetch(url);
+  } catch {
+    throw new Error(`${url.pathname} could not be loaded: there is no network`);
+  }
   if (!answer.ok) throw new Error(`${url.pathname} is missing on this server (${answer.status})`);
   return answer;
 }

@@ -1,13 +1,25 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
 const cacheName = "fastnst-VERSION";
 const files = [/* FILES */];
+const later = [/* LATER */]; // kept when the page is at work: what its first picture does not need
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(cacheName);
-      await cache.addAll(files.map((name) => new Request(name, { cache: "no-cache" })));
+      await cache.addAll(fresh(files));
       await self.skipWaiting();
+    })(),
+  );
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data !== "later") return;
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      const there = await Promise.all(later.map((name) => cache.match(name)));
+      await cache.addAll(fresh(later.filter((_, i) => there[i] === undefined)));
     })(),
   );
 });
@@ -34,6 +46,10 @@ self.addEventListener("fetch", (event) => {
     })(),
   );
 });
+
+function fresh(names) {
+  return names.map((name) => new Request(name, { cache: "no-cache" }));
+}
 
 function isolated(response) {
   const headers = new Headers(response.headers);

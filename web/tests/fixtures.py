@@ -31,6 +31,11 @@ photo("coffee", (301, 200), "coffee.png")
 photo("astronaut", (260, 260), "astronaut.png")
 photo("chelsea", (240, 160), "chelsea.jpg", quality=90)
 painted("coffee.png", "coffee-udnie.png", "--style", "udnie")
+photo("wave", (420, 310), "wave.png")
+photo("brick", (300, 200), "brick.png")
+painted("coffee.png", "coffee-like-wave.png", "--style", str(folder / "wave.png"), "--instant")
+blend = f"{folder / 'wave.png'}:0.3,{folder / 'brick.png'}:0.7"
+painted("coffee.png", "coffee-like-both.png", "--style", blend, "--instant", "--strength", "0.8")
 painted("coffee.png", "coffee-mix.png", "--style", "udnie:0.6,mondrian:0.4", "--strength", "0.7", "--keep-colors")
 
 exif = Image.Exif()

@@ -11,11 +11,11 @@ export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".json": "application/json", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".txt": "text/plain" };
 
 /** A static host. `requests` has every request; `off` makes it answer nothing. */
-export async function host() {
+export async function host(folder = SITE) {
   const state = { requests: [], off: false };
   const server = createServer((request, response) => {
     state.requests.push({ method: request.method, url: request.url });
-    const path = join(SITE, normalize(decodeURIComponent(new URL(request.url, "http://x").pathname)));
+    const path = join(folder, normalize(decodeURIComponent(new URL(request.url, "http://x").pathname)));
     const file = existsSync(path) && statSync(path).isDirectory() ? join(path, "index.html") : path;
     if (state.off) return request.socket.destroy();
     if (!existsSync(file)) return response.writeHead(404).end();
@@ -25,8 +25,8 @@ export async function host() {
   return { state, url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
 }
 
-export function browser() {
-  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+export function browser(flags = process.env.CHROMIUM_FLAGS?.split(" ") ?? []) {
+  return chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", ...flags] });
 }
 
 /** A page that has loaded its painter; what it complains of is kept in `faults`. */

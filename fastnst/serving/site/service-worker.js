@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-832d5614b5271434";
+const cacheName = "fastnst-a00e59c2e61b44b2";
 const files = [
  "./",
  "THIRD_PARTY.txt",
@@ -29,13 +29,32 @@ const files = [
  "styles/wheat_field.jpg",
  "styles/woman_with_hat.jpg"
 ];
+const later = [
+ "any/measure.onnx",
+ "any/network.json",
+ "any/predict.onnx",
+ "any/tile.onnx",
+ "any/weights.bin",
+ "any/whole.onnx"
+]; // kept when the page is at work: what its first picture does not need
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(cacheName);
-      await cache.addAll(files.map((name) => new Request(name, { cache: "no-cache" })));
+      await cache.addAll(fresh(files));
       await self.skipWaiting();
+    })(),
+  );
+});
+
+self.addEventListener("message", (event) => {
+  if (event.data !== "later") return;
+  event.waitUntil(
+    (async () => {
+      const cache = await caches.open(cacheName);
+      const there = await Promise.all(later.map((name) => cache.match(name)));
+      await cache.addAll(fresh(later.filter((_, i) => there[i] === undefined)));
     })(),
   );
 });
@@ -62,6 +81,10 @@ self.addEventListener("fetch", (event) => {
     })(),
   );
 });
+
+function fresh(names) {
+  return names.map((name) => new Request(name, { cache: "no-cache" }));
+}
 
 function isolated(response) {
   const headers = new Headers(response.headers);
