@@ -21,6 +21,7 @@ from fastnst import __version__
 from fastnst.base.commands import BAD_USAGE, INTERRUPTED
 from fastnst.base.errors import Interrupted, UserError, in_words
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
+from fastnst.base.terminal import shown
 
 
 class Command(NamedTuple):
@@ -146,8 +147,15 @@ def _exit(message: str, code: int) -> None:
     """One line on stderr, whatever `--quiet` says."""
     if code == INTERRUPTED and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would break off what ends in order
-    print(f"fastnst: {' '.join(message.split()) or 'stopped'}", file=sys.stderr)
+    print(f"fastnst: {shown(' '.join(message.split())) or 'stopped'}", file=sys.stderr)
     sys.exit(code)
+
+
+class _Line(logging.Formatter):
+    """A line of the log; names of files may be a stranger's."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
 
 
 def _log_to_stderr() -> None:
@@ -156,7 +164,7 @@ def _log_to_stderr() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_Line("%(message)s"))
     logger = logging.getLogger("fastnst")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -5,7 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from project import ROOT, tracked
+from project import ROOT, traces, tracked
+
+from fastnst.base.files import sha256
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +59,26 @@ def test_an_installed_wheel_trains_and_paints_from_an_empty_folder(wheel, tmp_pa
     python("-m", "fastnst", "apply", "sample:rocket", "--style", "mine", "-o", "mine.png", "--size", "96")
     python("-m", "fastnst", "apply", "sample:rocket", "--style", "starry_night", "-o", "shipped.png", "--size", "96")
     assert (folder / "mine.png").exists() and (folder / "shipped.png").exists()
+
+
+def test_no_file_of_the_wheel_tells_where_it_was_made(wheel) -> None:
+    found = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for member in archive.infolist():
+            if told := traces(archive.read(member)):
+                found[member.filename] = told
+    assert not found
+
+
+@pytest.mark.slow
+def test_the_wheel_is_the_same_bit_for_bit_from_another_folder_in_another_hour(wheel, tmp_path) -> None:
+    subprocess.run(["git", "clone", "--quiet", ROOT, tmp_path / "another folder"], check=True)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD"], cwd=ROOT, check=False).returncode
+    assert not changed, "commit first: the other wheel is of what is committed"
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
+    elsewhere = {**os.environ, "TZ": "Asia/Tokyo", "LC_ALL": "C", "HOME": "/nonexistent"}
+    subprocess.run(
+        command, cwd=tmp_path / "another folder", env=elsewhere, umask=0o077, check=True, capture_output=True
+    )
+    again = next((tmp_path / "dist").glob("*.whl"))
+    assert again.name == wheel.name and sha256(again) == sha256(wheel)

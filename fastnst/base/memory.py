@@ -32,6 +32,12 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out. PyTorch has a class for CUDA only; on CPUs, also of other runtimes, the text tells."""
+    words = ("allocate memory", "bad_alloc", "bad allocation")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
+
+
 def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:
     """Bytes that autograd keeps between one evaluation of a loss and its gradient.
 

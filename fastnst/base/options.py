@@ -7,7 +7,7 @@ win over the file, the file over the defaults written there. Imports neither tor
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
@@ -47,6 +47,52 @@ PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
 WORDS = Parameter(consume_multiple=True, negative=())
 OUTPUT_FILE = Parameter(name=("--output", "-o"))
 BRIEF = Parameter(show_default=False, show_choices=False, negative=())
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a value that was read from a file is one of a setting's type, within its limits.
+
+    Example:
+        >>> fits(256, Size), fits(2, Size), fits("256", Size), fits(None, Size | None)
+        (True, False, False, True)
+    """
+    kind, parts = get_origin(hint), get_args(hint)
+    if kind is Annotated:
+        checks = [check for each in parts[1:] if isinstance(each, Parameter) for check in _several(each.validator)]
+        return fits(value, parts[0]) and all(_passes(check, parts[0], value) for check in checks)
+    if kind is Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if kind in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if kind is tuple:
+        of_each = parts[:1] * len(value) if isinstance(value, tuple) and parts[-1] is Ellipsis else parts
+        return isinstance(value, tuple) and len(value) == len(of_each) and all(map(fits, value, of_each))
+    if hint is float:
+        return type(value) in (int, float) and abs(value) < 1e300  # which what is no number is not
+    return isinstance(value, Path) if hint is Path else type(value) is (type(None) if hint is None else hint)
+
+
+def check_values(settings: "Settings") -> None:
+    """Check settings that were read from a file, which may be a stranger's.
+
+    Raises:
+        ValueError: One is of another type, or beyond its limits; the message names it.
+    """
+    for name, hint in get_type_hints(type(settings), include_extras=True).items():
+        if not fits(getattr(settings, name), hint):
+            raise ValueError(name)
+
+
+def _several(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, tuple | list) else () if given is None else (given,)
+
+
+def _passes(check: Any, hint: Any, value: Any) -> bool:
+    try:
+        check(hint, value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 class Settings:

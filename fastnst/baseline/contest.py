@@ -60,7 +60,7 @@ def load_contest(style: str, style_image: Path, *, loss_weights: Path | None = N
     name = _trained_on(image, file, mix)
     try:
         settings = from_json(file.info["settings"])
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise StyleFileError(f"{path} does not tell how it was trained, so there is no objective to compare") from None
     if settings.loss_weights and not loss_weights:
         raise UserError(f"{path} was trained with loss weights from {settings.loss_weights}: give it as --loss-weights")

@@ -9,7 +9,6 @@ from pathlib import Path
 from fastnst.base.files import check_place
 from fastnst.exporting.settings import ExportFormat, ExportSettings
 from fastnst.networks.catalog import (
-    PREDICTOR,
     SUFFIX,
     StyleFileError,
     check_name,
@@ -19,6 +18,7 @@ from fastnst.networks.catalog import (
     find_style_file,
     read_info,
 )
+from fastnst.networks.description import PREDICTOR
 from fastnst.networks.exported_formats import ExportedFileError, require
 
 

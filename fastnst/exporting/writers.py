@@ -7,6 +7,7 @@ import copy
 import io
 import math
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -241,7 +242,17 @@ def _write_torchscript(graph: Graph, path: Path, description: str, precision: st
         script = torch.jit.trace(graph.module, torch.zeros(EXAMPLE), check_trace=False)  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()
         torch.jit.save(script, buffer, _extra_files={DESCRIPTION: description})
-    path.write_bytes(buffer.getbuffer())
+    path.write_bytes(_without_places(buffer))
+
+
+def _without_places(archive: io.BytesIO) -> bytes:
+    """An archive of TorchScript without its lines of source, which name the folders of this machine."""
+    clean = io.BytesIO()
+    with zipfile.ZipFile(archive) as full, zipfile.ZipFile(clean, "w") as rest:
+        for member in full.infolist():
+            if not member.filename.endswith(".debug_pkl"):
+                rest.writestr(member, full.read(member))
+    return clean.getvalue()
 
 
 def _write_onnx(graph: Graph, path: Path, description: str, precision: str) -> None:

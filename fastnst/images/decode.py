@@ -17,6 +17,7 @@ from fastnst.base.cgroups import free_memory
 from fastnst.base.errors import NoFileError, UserError
 from fastnst.base.files import open_file
 from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
+from fastnst.images.scans import check_scans
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -89,6 +90,8 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
             whole = format in WHOLE or field(image, "interlaced")
             check_pixels((image.width, image.height), max_pixels, whole=format if whole else None)
             _check_screen(file, header)
+            if format == "JPEG":
+                check_scans(file)
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)

@@ -6,7 +6,6 @@ once.
 
 import difflib
 import hashlib
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -17,16 +16,16 @@ from safetensors import SafetensorError, safe_open
 
 from fastnst.base.errors import UserError
 from fastnst.base.files import PACKAGE, open_file, pasted
+from fastnst.base.terminal import COMMANDING, shown
+from fastnst.networks.description import LONGEST_HEADER, PREDICTOR, UNIVERSAL, check, parsed
 from fastnst.networks.exported_formats import EXPORTED
 
 FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
-UNIVERSAL = "universal"  # what a file is, in its header, that is no style but paints like any picture
-PREDICTOR = "predictor"  # likewise, of a network and the predictor of its norms
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
-_UNUSABLE = r'[/\\:,*?"<>|\x00-\x1f\ud800-\udfff]+'
+_UNUSABLE = rf'[/\\:,*?"<>|\n\t{COMMANDING}\ud800-\udfff]+'
 SOURCE_TREE = PACKAGE.parent / "checkpoints"  # in an editable installation
 
 
@@ -42,19 +41,21 @@ def read_info(path: Path) -> dict[str, Any]:
     """
     check_name(path)
     try:
-        open_file(path).close()  # not a pipe, which would be waited for
+        with open_file(path) as start:  # not a pipe, which would be waited for
+            if int.from_bytes(start.read(8), "little") > LONGEST_HEADER:
+                raise StyleFileError(f"{path} is not a style file: a header has up to {LONGEST_HEADER:,} bytes")
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get("fastnst")
     except FileNotFoundError:
         raise StyleFileError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
-        raise StyleFileError(f"{path} is not a style file, or it is broken ({error})") from None
+        raise StyleFileError(f"{path} is not a style file, or it is broken ({shown(str(error))})") from None
     if header is None:
         raise StyleFileError(f"{path} is a safetensors file, but not one that fastnst wrote")
     try:
-        info: dict[str, Any] = json.loads(header)
+        info = parsed(header)
         version = int(info["format_version"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise StyleFileError(f"{path} has a description that cannot be read") from None
     if version > FORMAT_VERSION:
         raise StyleFileError(
@@ -62,6 +63,10 @@ def read_info(path: Path) -> dict[str, Any]:
         )
     if version < FORMAT_VERSION:
         raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
+    try:
+        check(info)
+    except ValueError as field:
+        raise StyleFileError(f"{path} has a description that cannot be read: {field}") from None
     return info
 
 

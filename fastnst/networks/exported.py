@@ -1,6 +1,5 @@
 """Runtimes of exported files: ONNX, torch.export, TorchScript, OpenVINO. Knows nothing of styles or exporting."""
 
-import json
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,9 @@ from xml.etree import ElementTree
 import torch
 from torch import Tensor
 
+from fastnst.base.archives import check_archive
+from fastnst.base.memory import is_out_of_memory
+from fastnst.networks.description import parsed
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
 
 DESCRIPTION = "fastnst"  # the key of a file's description, a JSON object
@@ -60,16 +62,28 @@ class ExportedNetwork:
 
         Raises:
             ValueError: A style is missing, or the file has one of its own.
+            ExportedFileError: The graph fails, or gives no picture of the same size.
         """
         if (style is None) == self.takes_style:
             takes = f"weights of {', '.join(self.style_names)}" if self.style_names else "the numbers of a style"
             has = f"takes {takes}" if self.takes_style else "has a style of its own"
             raise ValueError(f"{self.info['name']} {has}")
-        return self.paint(images) if style is None else self.paint(images, style, strength)
+        try:
+            painted = self.paint(images) if style is None else self.paint(images, style, strength)
+        except Exception as error:  # each runtime has its own
+            if is_out_of_memory(error):
+                raise
+            raise ExportedFileError(f"{self.info['name']} cannot paint: {' '.join(str(error).split())}") from error
+        if painted.shape != images.shape or not painted.isfinite().all():
+            raise ExportedFileError(f"{self.info['name']} gives no picture of the photo's size")
+        return painted
 
 
 def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     """Load a file that `fastnst export` wrote; its suffix says which kind it is.
+
+    An exported file is a program. Those of ONNX and OpenVINO compute and do nothing else; with `.pt2` and `.pt`, torch
+    runs code that is in the file, so these must not be a stranger's.
 
     Raises:
         ExportedFileError: The file is missing, broken or not from fastnst, its runtime is not installed, or the
@@ -93,7 +107,9 @@ def _load_onnx(path: Path) -> ExportedNetwork:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # errors are raised as well
+    # Of bytes, which have no folder: weights in files beside or outside are refused.
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
     def paint(images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
         inputs = {session.get_inputs()[0].name: images.numpy()}
@@ -154,6 +170,7 @@ def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32") -> P
 
 def _extra_file(path: Path) -> dict[str, Any]:
     """The description in an archive of PyTorch, from its folder of extra files; runs no code."""
+    check_archive(path)
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f"/extra/{DESCRIPTION}")]
         return _parse(archive.read(names[0]).decode() if names else None, path)
@@ -162,7 +179,10 @@ def _extra_file(path: Path) -> dict[str, Any]:
 def _parse(description: str | None, path: Path) -> dict[str, Any]:
     if description is None:
         raise ExportedFileError(f"{path} was not exported by fastnst: it does not say what it takes and gives")
-    return dict(json.loads(description))
+    info = parsed(description)
+    if not (isinstance(info.get("name"), str) and isinstance(info.get(STYLES, []), list)):
+        raise ExportedFileError(f"{path} has a description that cannot be read")
+    return info
 
 
 #: Loaders by suffix.

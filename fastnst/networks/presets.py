@@ -17,3 +17,22 @@ PRESETS: dict[str, dict[str, int]] = {
 EARLIER_PRESETS = {
     "small": {"full": 0, "half": 16, "quarter": 64, "eighth": 128, "num_blocks": 2, "num_deep_blocks": 2},
 }
+
+
+def is_network(sizes: object) -> bool:
+    """Whether a value from a file can be the arguments of a network, but for the number of styles."""
+    if not isinstance(sizes, dict) or sizes.keys() != PRESETS["small"].keys():
+        return False
+    return all(type(size) is int and size >= 0 for size in sizes.values())
+
+
+def fewest_weights(sizes: dict[str, int]) -> int:
+    """Weights that a network of these arguments has at least, without building it.
+
+    Example:
+        >>> fewest_weights(PRESETS["small"])
+        626688
+    """
+    half, quarter, eighth = sizes["half"], sizes["quarter"], sizes["eighth"]
+    blocks = sizes["num_blocks"] * quarter**2 + sizes["num_deep_blocks"] * eighth**2 + eighth * quarter
+    return 9 * (2 * blocks + 2 * quarter * half + sizes["full"] * half)

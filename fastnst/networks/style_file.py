@@ -5,6 +5,7 @@ weights, and loading runs no code from the file.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,12 @@ from torch import Tensor
 
 from fastnst.base.files import write_whole
 from fastnst.networks.catalog import FORMAT_VERSION, StyleFileError, find_style_file, read_info
+from fastnst.networks.description import LONGEST_HEADER
 from fastnst.networks.network import TransformationNetwork
+
+MOST_WEIGHTS = 2**26  # of a file; the largest that ships has 1.9 million
+LARGEST_WEIGHT = 1000.0  # the largest that ships is 3.7
+TYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,8 @@ def save_style(path: Path, network: TransformationNetwork, info: dict[str, Any],
         replace: Whether a file that is there may be replaced.
     """
     header = json.dumps({"format_version": FORMAT_VERSION, **info})
+    if len(header) > LONGEST_HEADER // 2:  # names of tensors need room too
+        header = json.dumps({"format_version": FORMAT_VERSION, **info, "preview": ""})
     weights = {name: tensor.detach().cpu().half().contiguous() for name, tensor in network.state_dict().items()}
     write_whole(path, save(weights, metadata={"fastnst": header}), replace=replace)
 
@@ -103,7 +111,7 @@ def network_as_described(path: Path, sizes: dict[str, int], *, prefix: str = "")
         raise ValueError("larger than the file")
     with torch.device("meta"):
         expected = {name: tuple(each.shape) for name, each in TransformationNetwork(**sizes).state_dict().items()}
-    if found != expected:
+    if found != expected or sum(map(math.prod, expected.values())) > MOST_WEIGHTS:
         raise ValueError("other tensors")
     return TransformationNetwork(**sizes)
 
@@ -112,9 +120,17 @@ def finite_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file.
 
     Raises:
-        ValueError: One has a value that is no number, or infinite.
+        ValueError: There are more than any network here has, or one has a type or values that no training gives.
     """
+    with safe_open(path, framework="np") as file:
+        if sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys()) > MOST_WEIGHTS:
+            raise ValueError("too many weights")
     weights = load_file(path)
-    if not all(each.isfinite().all() for each in weights.values()):
-        raise ValueError("weights that are no numbers")
+    if not all(each.dtype in TYPES and within_reason(each) for each in weights.values()):
+        raise ValueError("weights that are no numbers, or absurd")
     return weights
+
+
+def within_reason(values: Tensor) -> bool:
+    """Whether all values are numbers of a size that trained networks have."""
+    return bool((values.abs() <= LARGEST_WEIGHT).all())  # false for what is no number

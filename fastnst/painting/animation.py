@@ -13,13 +13,15 @@ from torch import Tensor
 
 from fastnst.base.files import whole_file
 from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
-from fastnst.images.formats import check_sides, name_of
+from fastnst.images.formats import ImageError, check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.metadata import marked
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import pixels_of
 from fastnst.images.write import pillow_options, to_pillow
+
+MOST_FRAMES = 10_000  # a frame of one pixel takes kilobytes
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixe
     with opened(source) as file:
         assert file.header is not None  # which has counted the frames
         image = file.header
+        if file.frames > MOST_FRAMES:
+            raise ImageError(f"{file.frames:,} frames, and the limit is {MOST_FRAMES:,}: make it a video")
         check_pixels(image.size, max_pixels, frames=file.frames, whole=file.format)
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames

@@ -20,6 +20,7 @@ from torch import Tensor
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import pasted
+from fastnst.base.memory import is_out_of_memory
 from fastnst.base.partials import sweep
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
@@ -216,7 +217,7 @@ class Studio:
             except OSError as error:
                 work.error = f"{work.job.photo}: {error}"
             except Exception as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 size = f"{work.size[0]}x{work.size[1]} pixels" if work.size else "its pixels"
                 way_out = "--size shrinks it first" if self.settings.tile is None else "leave --tile out, or use --size"
@@ -236,7 +237,14 @@ class Studio:
         if picture is None:
             look = self.moving(work)
             work.size = paint_video(
-                job.photo, job.output, look, size=size, quality=quality, replace=self._replace, progress=self.progress
+                job.photo,
+                job.output,
+                look,
+                size=size,
+                max_pixels=self._max_pixels,
+                quality=quality,
+                replace=self._replace,
+                progress=self.progress,
             )
             return
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
@@ -351,12 +359,6 @@ def _flush(target: Path | BytesIO) -> None:
     if isinstance(target, BytesIO):
         sys.stdout.buffer.write(target.getvalue())
         sys.stdout.buffer.flush()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out. PyTorch has a class for CUDA only; on CPUs, also of other runtimes, the text tells."""
-    words = ("allocate memory", "bad_alloc", "bad allocation")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
 
 
 def _watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:

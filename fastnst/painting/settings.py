@@ -74,7 +74,7 @@ class ApplySettings(Settings):
     profile: Annotated[Literal["srgb", "keep"], FILES, BRIEF] = "srgb"
     """Colour space written: `srgb`, or `keep` for the photo's own."""
     max_megapixels: Annotated[PositiveInt, FILES] = 500
-    """Refuse photos of more; huge ones may be meant as an attack."""
+    """Refuse more; videos: a frame, 40 at most. For strangers' files 32."""
     force: Annotated[bool, FILES, SWITCH] = False
     """Replace existing files; never the photo itself."""
     skip_existing: Annotated[bool, FILES, SWITCH] = False

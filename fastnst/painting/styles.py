@@ -13,18 +13,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fastnst.base.terminal import shown
 from fastnst.base.versions import installed_version
 from fastnst.networks.catalog import (
-    PREDICTOR,
     SHIPPED,
     SOURCE_TREE,
-    UNIVERSAL,
     StyleFileError,
     find_mix,
     find_style_file,
     list_styles,
     read_info,
 )
+from fastnst.networks.description import PREDICTOR, UNIVERSAL
 from fastnst.networks.presets import EARLIER_PRESETS, PRESETS
 from fastnst.perception.settings import ObjectiveSettings
 
@@ -45,7 +45,7 @@ def print_styles(*, as_json: bool) -> None:
         try:
             style = read_info(path)
         except StyleFileError as error:
-            Console(stderr=True).print(Text(str(error)), soft_wrap=True)
+            Console(stderr=True).print(_whole_words(str(error)), soft_wrap=True)
             continue
         if as_json:
             print(json.dumps({"file": str(path), **_without_preview(style)}))
@@ -89,7 +89,7 @@ def describe_style(name: str, *, as_json: bool) -> None:
         "for validation": f"{data.get('held_out', '?')} more",
         "validation loss": ", ".join(f"{part} {value:.3f}" for part, value in held_out.items()),
         "loss": _objective(style),
-        "started from": (style.get("began_at") or {}).get("name", "nothing"),
+        "started from": str((style.get("began_at") or {}).get("name", "nothing")),
         "licence": style.get("license")
         or ("MIT, as fastnst" if path.parent in (SHIPPED, SOURCE_TREE) else "not stated"),
         "versions": ", ".join(f"{package} {each}" for package, each in style.get("versions", {}).items()),
@@ -104,7 +104,8 @@ def _describe_network(path: Path, *, as_json: bool) -> None:
         print(json.dumps({"file": str(path), **info}))
         return
     flags, _ = ANY_PAINTING[info["kind"]]
-    held_out, photos = info["held_out"], f"{info['data']['held_out']} photos for validation"
+    held_out, data = info.get("held_out", {}), info.get("data", {})
+    photos = f"{data.get('held_out', '?')} photos for validation"
     decibels = ", ".join(f"{value:.1f}" for name, value in held_out.items() if name.startswith("psnr"))
     losses = ", ".join(f"{part} {value:.3f}" for part, value in held_out.items())
     channels = ", ".join(map(str, info["network"].get("channels", ())))
@@ -112,16 +113,16 @@ def _describe_network(path: Path, *, as_json: bool) -> None:
         "file": f"{path} ({path.stat().st_size / 1e6:.1f} MB)",
         "paints like": f"any picture, without training: {flags}",
         **({"encoder": f"{info['network']['encoder']}, {channels} channels"} if channels else {}),
-        "trained": f"{info['steps']} steps, {info['seconds'] / 60:.1f} min",
-        "on": info["hardware"],
-        "photos": f"{info['data']['photos']} from {info['data']['source']}",
+        "trained": f"{info.get('steps', '?')} steps, {info.get('seconds', 0) / 60:.1f} min",
+        "on": info.get("hardware", "?"),
+        "photos": f"{data.get('photos', '?')} from {data.get('source', '?')}",
         **({"paintings": f"{info['paintings']}"} if "paintings" in info else {}),
         **(
             {"reconstruction": f"{decibels} dB from levels 1 to 5, {photos}"}
             if decibels
             else {"validation loss": f"{losses}; {photos}"}
         ),
-        "versions": ", ".join(f"{package} {each}" for package, each in info["versions"].items()),
+        "versions": ", ".join(f"{package} {each}" for package, each in info.get("versions", {}).items()),
     }
     _print_facts(facts)
 
@@ -147,8 +148,8 @@ def _size(network: dict[str, int]) -> str:
 
 
 def _whole_words(text: str) -> Text:
-    """Text without markup, which is wrapped between words and never cut."""
-    return Text(text, overflow="fold")
+    """A stranger's text, without markup and controls, which is wrapped between words and never cut."""
+    return Text(shown(text), overflow="fold")
 
 
 def print_info(*, devices: bool = False, as_json: bool = False) -> None:

@@ -11,6 +11,7 @@ balance.py        `--style-weight auto`
 warm_start.py     a trained network as the start for new styles
 alarms.py         early warnings: the style loss does not fall, the output saturates, one style swallows another
 monitor.py        progress bar, previews, checkpoints, an orderly stop
+checkpoint.py     the checkpoint of a run, looked at before it is loaded
 run.py            a run's folder: its name, and whether the run may start or be resumed
 claim.py          the lock on a run's name
 checks.py         checks of settings and files, before torch is loaded

@@ -9,7 +9,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from fastnst.base.devices import choose_device, multiplies_bfloat16
-from fastnst.networks.catalog import UNIVERSAL, find_style_file, read_info
+from fastnst.networks.catalog import find_style_file, read_info
+from fastnst.networks.description import UNIVERSAL
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import PRESETS
 from fastnst.perception.objective import load_loss_network, perceptual_loss

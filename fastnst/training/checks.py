@@ -11,8 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder, check_place
+from fastnst.base.options import check_values
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.networks.catalog import PREDICTOR, SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
@@ -109,7 +111,8 @@ def _resumed(run: Run, asked: S) -> S:
         values = json.loads(run.settings.read_text())
         tuples: Any = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
         saved = replace(asked, **tuples)
-    except (ValueError, TypeError, AttributeError):
+        check_values(saved)
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise TrainingError(f"{run.settings} is damaged: start anew with --force") from None
     new = ("resume", "quiet", "json", "workers", "device")
     settings: S = replace(saved, **{key: getattr(asked, key) for key in new}, force=asked.force or saved.force)

@@ -10,8 +10,9 @@ from typing import Any
 
 from fastnst.base.errors import TrainingError, told_of
 from fastnst.base.files import make_folder, pasted, sha256, to_disk, write_json
+from fastnst.base.options import check_values
 from fastnst.networks.catalog import SUFFIX, usable_name
-from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName
+from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName, fewest_weights, is_network
 from fastnst.training.settings import EARLIER, TrainSettings
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
@@ -103,7 +104,8 @@ class Run:
         asked, defaults = to_json(settings), to_json(TrainSettings())
         try:
             saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}
-        except (ValueError, TypeError):
+            from_json(saved)
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
         for key in defaults.keys() - {*NEW_ALWAYS, *NEW_IF_GIVEN}:
             if asked[key] not in (defaults[key], saved[key]):
@@ -133,9 +135,17 @@ class Run:
         return TrainingError(f"{error}; the run is kept in {self.checkpoint}, to finish it: {how}")
 
     def sizes(self, network: NetworkName) -> dict[str, int]:
-        """Arguments of the network that the run was started with; `check_resumed` comes before."""
-        saved: dict[str, int] | None = json.loads(self.settings.read_text()).get("sizes")
-        return saved or {**PRESETS, **EARLIER_PRESETS}[network]
+        """Arguments of the network that the run was started with; `check_resumed` comes before.
+
+        Raises:
+            TrainingError: They are not those of a network that the checkpoint could hold.
+        """
+        saved: Any = json.loads(self.settings.read_text()).get("sizes")
+        if not saved:
+            return {**PRESETS, **EARLIER_PRESETS}[network]
+        if not is_network(saved) or 4 * fewest_weights(saved) > self.checkpoint.stat().st_size:  # 4 bytes each
+            raise TrainingError(f"{self.settings} is damaged: start anew with --force")
+        return dict(saved)
 
     def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
         """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.
@@ -171,7 +181,13 @@ def to_json(settings: TrainSettings) -> dict[str, Any]:
 
 
 def from_json(values: dict[str, Any]) -> TrainSettings:
-    """Settings from the values of `to_json`; names that this version does not know are ignored."""
+    """Settings from the values of `to_json`; names that this version does not know are ignored.
+
+    Raises:
+        ValueError: A value of another type, or beyond its limits: the file may be a stranger's.
+        TypeError: Likewise.
+        KeyError: A value is missing.
+    """
     values = {**EARLIER, **values}
     known = {field.name for field in fields(TrainSettings)}
     settings: dict[str, Any] = {
@@ -179,4 +195,6 @@ def from_json(values: dict[str, Any]) -> TrainSettings:
     }
     settings["style"] = tuple(Path(path) for path in values["style"])
     settings["loss_weights"] = Path(values["loss_weights"]) if values["loss_weights"] else None
-    return TrainSettings(**settings)
+    found = TrainSettings(**settings)
+    check_values(found)
+    return found

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from cyclopts.types import NonNegativeInt, PositiveFloat, PositiveInt
+from cyclopts.types import PositiveFloat, PositiveInt
 from cyclopts.validators import Number
 
 from fastnst.base.options import (
@@ -26,6 +26,8 @@ from fastnst.networks.presets import NetworkName
 from fastnst.perception.settings import (
     ObjectiveSettings,
 )
+
+Workers = Annotated[int, Parameter(validator=Number(gte=0, lte=256))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class TrainSettings(ObjectiveSettings):
     """Where to train."""
     devices: Annotated[PositiveInt, TRAINING] = 1
     """Devices to share the work (data parallel)."""
-    workers: Annotated[NonNegativeInt | None, TRAINING] = None
+    workers: Annotated[Workers | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 1000
     """Steps between validation losses."""
@@ -159,7 +161,7 @@ class NetworkSettings(Settings):
     """Same seed, same numbers (--steps, CPU)."""
     device: Annotated[Device, TRAINING] = "auto"
     """Where to train."""
-    workers: Annotated[NonNegativeInt | None, TRAINING] = None
+    workers: Annotated[Workers | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 1000
     """Steps between validations."""

@@ -35,6 +35,7 @@ from fastnst.perception.objective import load_loss_network, load_style_image, pe
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
 from fastnst.training.alarms import Alarms, saturation
 from fastnst.training.balance import Balance
+from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed, is_first_process
 from fastnst.training.data import PhotoDataModule
@@ -194,7 +195,9 @@ def fit(
     command: str = "train",
 ) -> None:
     """Run Lightning's loop, and turn its errors into ours; `command` is the one that goes on."""
-    checkpoint = _readable(run.checkpoint) if resume else None
+    checkpoint = checked_checkpoint(run.checkpoint, module) if resume else None
+    begun = Begun()
+    trainer.callbacks.append(begun)  # type: ignore[attr-defined]
     try:
         with ctrl_c_as_sigterm():
             trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
@@ -208,15 +211,10 @@ def fit(
         raise TrainingError(f"{error}{kept}") from None
     except MisconfigurationException as error:  # devices that are not there, above all
         raise TrainingError(str(error)) from None
-
-
-def _readable(checkpoint: Path) -> Path:
-    """The checkpoint, if it can be read."""
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises errors of many kinds for a damaged file
-        raise TrainingError(f"{checkpoint} is damaged: start anew with --force") from error
-    return checkpoint
+    except Exception as error:
+        if checkpoint is None or begun.is_so:
+            raise
+        raise TrainingError(f"{checkpoint} is not of this run, or damaged: start anew with --force") from error
 
 
 def _style_image(path: Path, settings: TrainSettings) -> Tensor:

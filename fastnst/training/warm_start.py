@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastnst.networks.catalog import PREDICTOR, StyleFileError, read_info
+from fastnst.networks.catalog import StyleFileError, read_info
+from fastnst.networks.description import PREDICTOR
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.perception.perceptual_loss import PerceptualLoss

@@ -1,6 +1,7 @@
 """The files of an autoencoder and of a predictor: weights, and how they were trained, in one safetensors file."""
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastnst.base.files import write_whole
-from fastnst.networks.catalog import FORMAT_VERSION, PREDICTOR, UNIVERSAL, StyleFileError, read_info
+from fastnst.networks.catalog import FORMAT_VERSION, StyleFileError, read_info
+from fastnst.networks.description import PREDICTOR, UNIVERSAL
 from fastnst.networks.network import TransformationNetwork
-from fastnst.networks.style_file import StyleFile, finite_weights, network_as_described, refused_if_broken
-from fastnst.universal.autoencoder import Autoencoder, vgg19
+from fastnst.networks.style_file import (
+    MOST_WEIGHTS,
+    StyleFile,
+    finite_weights,
+    network_as_described,
+    refused_if_broken,
+    within_reason,
+)
+from fastnst.universal.autoencoder import LEVELS, Autoencoder, vgg19
 from fastnst.universal.predictor import StylePredictor, numbers_of, predicted_parameters
 
 
@@ -47,6 +56,8 @@ def load_autoencoder(path: Path) -> Autoencoder:
         loaded = network.load_state_dict(finite_weights(path), strict=False)
         if loaded.unexpected_keys or any(name.startswith("decoder.") for name in loaded.missing_keys):
             raise ValueError("weights")
+        if not network.decode(network.encode(torch.rand(1, 3, 32, 32))[-1], LEVELS).isfinite().all():
+            raise ValueError("weights that together leave the numbers")
     return network.requires_grad_(False).eval()
 
 
@@ -100,13 +111,22 @@ def predicted_style(path: Path, paintings: Sequence[tuple[Tensor, float]]) -> St
     """
     network, predictor = load_predictor(path)
     numbers = torch.stack([weight * predictor.of(each) for each, weight in paintings]).sum(0)
+    if not within_reason(numbers):
+        raise StyleFileError(f"{path}: its predictor gives numbers that no style has")
     network.load_state_dict({**network.state_dict(), **predicted_parameters(network, numbers)})
     return StyleFile(network, {**read_info(path), "styles": [{"name": "predicted"}]})
 
 
 def painting_side(path: Path) -> int:
-    """The short side in pixels of the paintings from which a predictor's file predicts."""
-    return int(read_info(path)["painting_side"])
+    """The short side in pixels of the paintings from which a predictor's file predicts.
+
+    Raises:
+        StyleFileError: The file does not say.
+    """
+    side: int | None = read_info(path).get("painting_side")
+    if side is None:
+        raise StyleFileError(f"{path} does not say of which size its paintings are")
+    return side
 
 
 def _write(path: Path, kind: str, state: dict[str, Tensor], info: dict[str, Any], *, replace: bool) -> None:
@@ -121,6 +141,6 @@ def _as_described(path: Path, channels: list[int]) -> Autoencoder:
         expected = {name: list(each.shape) for name, each in Autoencoder(channels).state_dict().items()}
     with safe_open(path, framework="np") as file:
         found = {name: file.get_slice(name).get_shape() for name in file.keys()}
-    if found != expected:
+    if found != expected or sum(map(math.prod, expected.values())) > MOST_WEIGHTS:
         raise ValueError("other tensors")
     return Autoencoder(channels)

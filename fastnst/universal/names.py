@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import existing_photo
-from fastnst.networks.catalog import PREDICTOR, UNIVERSAL, StyleFileError, find_chosen, find_style_file, is_known
+from fastnst.networks.catalog import StyleFileError, find_chosen, find_style_file, is_known
+from fastnst.networks.description import PREDICTOR, UNIVERSAL
 
 
 class Painting(NamedTuple):

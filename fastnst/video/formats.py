@@ -19,6 +19,15 @@ CONTAINERS = {
     ".webm": ("webm", ("libvpx-vp9",)),
 }
 
+#: How FFmpeg opens a stranger's file: only containers of the suffixes above, no playlists, which name other files and
+#: addresses, and no more streams than a film has.
+OPENING = {
+    "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,mpeg,mpegts,mpegvideo,mxf,ogg,asf",
+    "protocol_whitelist": "file",
+    "max_streams": "64",
+}
+LARGEST_FRAME = 40_000_000  # pixels; 8K has 33 million. Some frames are in memory as floats, 12 bytes a pixel
+
 
 class VideoError(UserError):
     """A video that cannot be read or written; the message is one line and names the file."""
@@ -39,7 +48,10 @@ def has_video_mark(path: Path) -> bool:
     try:
         import av
 
-        with open_file(path), av.open(str(path), metadata_errors="replace") as container:
+        with (
+            open_file(path),
+            av.open(str(path), metadata_errors="replace", container_options=OPENING) as container,
+        ):
             return any(is_mark(text) for text in container.metadata.values())
     except (ImportError, OSError, ValueError):  # FFmpeg's errors are OSErrors or ValueErrors
         return False

@@ -30,6 +30,7 @@ def paint_video(
     paint: Callable[[Tensor], Tensor],
     *,
     size: int | None = None,
+    max_pixels: int | None = None,
     quality: int | None = None,
     replace: bool = True,
     progress: Progress,
@@ -42,6 +43,7 @@ def paint_video(
             so far are in a playable file with `.partial` before its suffix.
         paint: Function from a picture `(1, 3, H, W)` in [0, 1] to one of the same size; called in order.
         size: Long side of the pictures in pixels; larger ones are shrunk.
+        max_pixels: Of a picture; see `VideoReader`.
         quality: From 1 to 100; by default almost without visible loss.
         replace: Whether to replace an existing file.
         progress: Shows the number of pictures done, frames per second and the time left.
@@ -58,7 +60,7 @@ def paint_video(
         return dataclasses.replace(item, image=paint(item.image)) if isinstance(item, Shot) else item
 
     started = time.perf_counter()
-    with closing(VideoReader(source, size=size)) as reader:
+    with closing(VideoReader(source, size=size, max_pixels=max_pixels)) as reader:
         writer = VideoWriter(target, reader.form, quality=quality, source=reader, replace=replace)
         try:
             with (

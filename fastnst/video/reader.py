@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
     Packet: TypeAlias = AnyPacket[Stream]
-from fastnst.video.formats import VideoError
+from fastnst.video.formats import LARGEST_FRAME, OPENING, VideoError
 
 BT709, BT601, LIMITED, FULL = 1, 5, 1, 2  # FFmpeg's numbers of matrices and ranges
 
@@ -104,6 +104,7 @@ class VideoReader:
     Args:
         path: A file of any container and codec that PyAV reads.
         size: Long side of the pictures in pixels; larger ones are shrunk.
+        max_pixels: A file whose pictures have more is refused before one is decoded [40 million, and never more].
 
     Attributes:
         form: Format of the pictures.
@@ -113,15 +114,16 @@ class VideoReader:
         VideoError: No such file, no video in it, or PyAV is missing.
     """
 
-    def __init__(self, path: Path, *, size: int | None = None) -> None:
+    def __init__(self, path: Path, *, size: int | None = None, max_pixels: int | None = None) -> None:
         av = load_pyav(path)
         with errors_told(path), suppress(FileNotFoundError):  # which FFmpeg tells
             open_file(path).close()
         with errors_told(path):
-            self.container: InputContainer = av.open(str(path), metadata_errors="replace")
+            self.container: InputContainer = av.open(str(path), metadata_errors="replace", container_options=OPENING)
         self.path = path
         self.num_damaged = 0
         self.stream = self._find_stream()
+        self._limit(min(max_pixels or LARGEST_FRAME, LARGEST_FRAME))
         self.stream.thread_type = av.codec.context.ThreadType.AUTO
         # Broadcasts begin at any time; players show them from 0.
         self._begin = Fraction(max(0, self.container.start_time or 0), av.time_base)
@@ -168,6 +170,14 @@ class VideoReader:
             if not stream.disposition & Disposition.attached_pic and stream.codec_context:
                 return stream
         raise VideoError(f"{self.path}: there is no video in it")
+
+    def _limit(self, pixels: int) -> None:
+        """Refuse larger pictures, those in the middle of the file too."""
+        context = self.stream.codec_context
+        if context.width * context.height > pixels:
+            sides, most = f"{context.width} x {context.height}", f"{pixels / 1e6:g} megapixels"
+            raise VideoError(f"{self.path}: pictures of {sides}, and the limit for videos is {most}")
+        context.options = {"max_pixels": str(pixels)}
 
     def _decoded(self) -> "Iterator[VideoFrame | Packet]":
         from av.error import InvalidDataError

@@ -153,3 +153,22 @@ def test_what_is_read_of_a_temporary_file_does_not_stay_in_memory(tmp_path: Path
     assert len(most) > 20 and max(most) - before < 30_000_000
     assert picture.levels.shape == (1, 3, 6000, 6000)
     assert mapped() - before < 30_000_000
+
+
+def test_a_jpeg_of_more_scans_than_any_program_writes_is_refused(tmp_path: Path) -> None:
+    Image.radial_gradient("L").convert("RGB").save(
+        file := io.BytesIO(), "JPEG", progressive=True, comment=b"\xff\xda" * 200
+    )
+    data = file.getvalue()
+    assert read_picture(io.BytesIO(data)).size == (256, 256)  # what only looks like scans does not count
+    last = data[data.rindex(b"\xff\xda") : -2]
+    hidden = b"\xff\xfe\0\x06\xff\xd9\xff\xd9"  # what only looks like the end, neither
+    bomb = data[:-2] + hidden + last * 95 + data[-2:]
+    for read in (read_picture, image_size, lambda path: decode_photo(path, short_side=64)):
+        with pytest.raises(ImageError, match="more than 100 scans, which no program writes"):
+            read(io.BytesIO(bomb) if read is read_picture else _written(tmp_path / "bomb.jpg", bomb))
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path

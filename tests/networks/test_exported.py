@@ -1,5 +1,7 @@
+import json
 import re
 import shutil
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -123,3 +125,57 @@ def test_the_documents_load_every_format_without_fastnst(
 def read(name: str) -> np.ndarray:
     with Image.open(name) as image:
         return np.asarray(image, dtype=np.float32).transpose(2, 0, 1)[None] / 255
+
+
+def test_weights_in_other_files_are_not_read(tmp_path, exported) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(exported["onnx"])
+    for folder, place in (("in", "weights.bin"), ("in", "../weights.bin"), ("in", str(tmp_path / "weights.bin"))):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        path = tmp_path / folder / "stranger.onnx"
+        onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+        shutil.copy(tmp_path / folder / "weights.bin", tmp_path / "weights.bin")
+        outside = onnx.load(path, load_external_data=False)
+        for tensor in outside.graph.initializer:
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    entry.value = place
+        path.write_bytes(outside.SerializeToString())
+        with pytest.raises(ExportedFileError, match=r"stranger\.onnx is broken") as error:
+            load_exported(path)
+        assert "\n" not in str(error.value)
+        (tmp_path / folder / "weights.bin").unlink()
+
+
+@pytest.mark.parametrize("kind", ["GlobalAveragePool", "Log"])
+def test_a_graph_that_gives_no_picture_is_told(tmp_path, kind) -> None:
+    onnx = pytest.importorskip("onnx")
+    sides = [onnx.helper.make_tensor_value_info(name, 1, ["B", 3, "H", "W"]) for name in ("image", "stylized")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node(kind, ["image"], ["stylized"])], "g", sides[:1], sides[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+    onnx.helper.set_model_props(model, {"fastnst": json.dumps({"name": "odd"})})
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ExportedFileError, match="odd gives no picture of the photo's size"):
+        load_exported(tmp_path / "odd.onnx")(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize("description", ["[]", "[" * 5000, '{"name": 5}', '{"name": "a", "styles_as_input": 3}', "{}"])
+def test_a_description_that_is_none_is_refused(tmp_path, exported, description) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(exported["onnx"])
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {"fastnst": description})
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(ExportedFileError, match=r"odd\.onnx"):
+        load_exported(tmp_path / "odd.onnx")
+
+
+@pytest.mark.parametrize("format", ["pt2", "torchscript"])
+def test_an_archive_that_grows_is_refused_before_torch_reads_it(tmp_path, exported, format) -> None:
+    path = tmp_path / exported[format].name
+    shutil.copy(exported[format], path)
+    assert load_exported(path).info["name"] == "dusk"
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as odd:
+        odd.writestr("dusk/data/bomb", bytes(20_000_000))
+    with pytest.raises(ExportedFileError, match="members that are larger than the file"):
+        load_exported(path)
