@@ -39,7 +39,6 @@ def read_info(path: Path) -> dict[str, Any]:
     Raises:
         StyleFileError: The file is missing, not a style file, or of a later format.
     """
-    check_name(path)
     try:
         with open_file(path) as start:  # not a pipe, which would be waited for
             if int.from_bytes(start.read(8), "little") > LONGEST_HEADER:
@@ -71,7 +70,7 @@ def read_info(path: Path) -> dict[str, Any]:
 
 
 def check_name(path: Path) -> None:
-    """Refuse a name that is not UTF-8, which the libraries that read and write weights cannot open.
+    """Refuse a name that is not UTF-8, which the libraries that write networks cannot open.
 
     Raises:
         StyleFileError: It is not.

@@ -9,8 +9,10 @@ from PIL import Image
 
 from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
+from fastnst.networks.catalog import find_style_file
 
 folder = Path(sys.argv[1])
+udnie = f"{find_style_file('paintings')}:udnie"  # of the file that the page has, not of its own
 torch.cpu.get_capabilities = dict  # float32, as the page computes, on processors too that are faster in bfloat16
 
 
@@ -30,7 +32,7 @@ def painted(file: str, result: str, *flags: str) -> None:
 photo("coffee", (301, 200), "coffee.png")
 photo("astronaut", (260, 260), "astronaut.png")
 photo("chelsea", (240, 160), "chelsea.jpg", quality=90)
-painted("coffee.png", "coffee-udnie.png", "--style", "udnie")
+painted("coffee.png", "coffee-udnie.png", "--style", udnie)
 photo("wave", (420, 310), "wave.png")
 photo("brick", (300, 200), "brick.png")
 painted("coffee.png", "coffee-like-wave.png", "--style", str(folder / "wave.png"), "--instant")
@@ -47,4 +49,4 @@ Image.new("RGB", (10_000, 10_000), (90, 120, 160)).save(folder / "large.png", co
 
 if "--slow" in sys.argv:
     photo("coffee", (2600, 1733), "big.png")
-    painted("big.png", "big-udnie.png", "--style", "udnie", "--tile", "1024")
+    painted("big.png", "big-udnie.png", "--style", udnie, "--tile", "1024")

@@ -383,6 +383,7 @@ test("a keyboard is enough", async () => {
 });
 
 test("a page built with --webgpu paints with the graphics card what fastnst apply paints", async (t) => {
+  if (!process.env.WEBGPU) return t.skip("SKIPPED: takes a card, or many minutes: WEBGPU=1 npm test");
   const built = file("webgpu");
   execFileSync(process.execPath, [fileURLToPath(new URL("../build.mjs", import.meta.url)), built, "--webgpu"], { stdio: "inherit" });
   site = await host(built);
