@@ -103,7 +103,7 @@ def _prove(
     painter: Path, teller: Path, network: TransformationNetwork, predictor: StylePredictor
 ) -> list[dict[str, Any]]:
     """Compare what the files paint, one after the other, with network and predictor: at five sizes of both."""
-    tell, rows = load_exported(teller), with_rows(network)
+    tell, rows = load_exported(teller).paint, with_rows(network)  # it gives numbers, no picture
     told: list[Tensor] = []
     for (height, width), name in zip(SIDES, PAINTINGS * len(SIDES), strict=False):
         painting = sample_photo(name, (height, width))

@@ -45,7 +45,10 @@ def prove(
         size = f"{batch} x {height} x {width}"
         compared = []
         for look in looks:
-            painted, expected = exported(photos, **look), network(photos, *look.values())
+            try:
+                painted, expected = exported(photos, **look), network(photos, *look.values())
+            except ExportedFileError as error:  # no picture of that size, or one of what is no number
+                raise ProofError(f"{error} ({size}); nothing was written") from error
             if painted.shape != expected.shape:
                 raise ProofError(f"{path.name} gives {tuple(painted.shape)} for a photo of {size}; nothing was written")
             difference, ratio = float((painted - expected).abs().max()), psnr(painted, expected)

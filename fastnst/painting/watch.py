@@ -47,8 +47,8 @@ def watch(folders: Sequence[str], settings: ApplySettings) -> None:
                 before = now
                 tried |= {path: now[path] for path in fresh}
                 for work in studio.run(_jobs(fresh, folders, settings)):
-                    report_on(work, settings)
                     written, failed = written + (work.error is None), failed + (work.error is not None)
+                    report_on(work, settings)  # afterwards: whoever reads it may end this at once
                     if work.error is None and not settings.json:
                         log.info("%s", work.job.output)
                 time.sleep(POLL)

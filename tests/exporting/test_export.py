@@ -104,7 +104,7 @@ def test_a_missing_package_is_named_with_the_line_that_installs_it(package, monk
 
 def test_a_file_that_fails_its_proof_is_not_there(monkeypatch, folder, capsys) -> None:
     Path("day.pt").write_bytes(b"old")
-    monkeypatch.setattr(module, "LARGEST_DIFFERENCE", -1.0)
+    monkeypatch.setattr("fastnst.exporting.proof.LARGEST_DIFFERENCE", -1.0)
     assert run("--style", "day", "--format", "torchscript", "--force") == 2
     error = capsys.readouterr().err
     assert "day.pt differs by" in error and "61 x 45" in error and error.strip().count("\n") == 0

@@ -39,7 +39,7 @@ def test_every_format_paints_what_the_network_paints(format, precision, dusk, ha
     if precision == "float16" and format != "openvino":
         network, graph = half
     target = tmp_path / f"dusk{FORMATS[format].suffix}"
-    proof = export_file(graph, network, target, format=format, description={"precision": precision})
+    proof = export_file(graph, network, target, format=format, description={"name": "dusk", "precision": precision})
     assert [tuple(size["size"]) for size in proof] == list(PROOFS)
     if precision == "float32":
         assert max(size["largest_difference"] for size in proof) < 1e-4

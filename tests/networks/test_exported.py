@@ -129,10 +129,10 @@ def read(name: str) -> np.ndarray:
 
 def test_weights_in_other_files_are_not_read(tmp_path, exported) -> None:
     onnx = pytest.importorskip("onnx")
-    model = onnx.load(exported["onnx"])
     for folder, place in (("in", "weights.bin"), ("in", "../weights.bin"), ("in", str(tmp_path / "weights.bin"))):
         (tmp_path / folder).mkdir(exist_ok=True)
         path = tmp_path / folder / "stranger.onnx"
+        model = onnx.load(exported["onnx"])
         onnx.save_model(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
         shutil.copy(tmp_path / folder / "weights.bin", tmp_path / "weights.bin")
         outside = onnx.load(path, load_external_data=False)

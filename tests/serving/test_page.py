@@ -81,8 +81,13 @@ def test_the_network_for_paintings_is_that_of_the_predictor() -> None:
     network, predictor = load_predictor(path)
     assert (about["painting_side"], about["numbers"]) == (painting_side(path), numbers_of(network))
     stored = (SITE / "any" / "weights.bin").read_bytes()
-    for weights in (network.encoder[0].norm.scale, predictor.predict.bias, predictor.embed[0].bias):
-        assert weights.half().numpy().tobytes() in stored
+    for weights in (
+        network.encoder[0].conv.weight,
+        network.painter.weight,
+        predictor.predict.bias,
+        predictor.embed[0].bias,
+    ):
+        assert weights.detach().half().numpy().tobytes() in stored
 
 
 def test_what_is_built_is_committed_with_its_source() -> None:

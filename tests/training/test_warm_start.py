@@ -96,5 +96,5 @@ def test_a_start_of_an_earlier_version_keeps_its_sizes(pair) -> None:
     assert sizes_of("small", pair) == SHAPE
     assert sizes_of("johnson", pair) == PRESETS["johnson"]
     save_style(pair, file.network, {**file.info, "network": None, "settings": {"network": "small"}})
-    with pytest.raises(StyleFileError, match="does not say which network it holds"):
+    with pytest.raises(StyleFileError, match="has a description that cannot be read: network"):
         sizes_of("small", pair)
