@@ -112,6 +112,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _exit(str(error), INTERRUPTED)
     except KeyboardInterrupt:
         _exit("stopped before any work was done", INTERRUPTED)
+    if arguments is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: nothing to break off but the end in order
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from fastnst.base import partials
 from fastnst.cli import main
+from fastnst.networks.catalog import find_style_file
 
 FAST = ("--runtime", "torch", "--device", "cpu", "--quiet")
 TRAIN = ("train", "--style", "wave.png", "--data", "photos", "--steps", "1", "--crop-size", "48", "--style-size", "64")
@@ -265,8 +266,12 @@ def nobody(here) -> Iterator[None]:
     os.seteuid(0)
 
 
-def test_what_may_not_be_read_or_written_is_named(here, said, nobody) -> None:
+def test_what_may_not_be_read_or_written_is_named(here, said, nobody, monkeypatch) -> None:
     os.seteuid(0)
+    Path("checkpoints").mkdir()
+    shutil.copy(find_style_file("great_wave"), "checkpoints")
+    monkeypatch.setattr("fastnst.networks.catalog.SOURCE_TREE", Path("checkpoints"))  # the clone may be another user's
+    monkeypatch.setattr("fastnst.networks.catalog.SHIPPED", Path("checkpoints"))
     for name in ("photo.png", "photos/2.png", "sky.safetensors"):
         os.chmod(name, 0o600)
     shutil.copytree("photos", "closed")

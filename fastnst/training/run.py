@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -143,10 +144,9 @@ class Run:
         saved: Any = json.loads(self.settings.read_text()).get("sizes")
         if not saved:
             return {**PRESETS, **EARLIER_PRESETS}[network]
-        if not is_network(saved):
-            raise TrainingError(f"{self.settings} is damaged: start anew with --force")
-        if 4 * fewest_weights(saved) > self.checkpoint.stat().st_size:  # 4 bytes each
-            raise TrainingError(f"{self.checkpoint} is damaged: start anew with --force")
+        if not is_network(saved) or 4 * fewest_weights(saved) > self.checkpoint.stat().st_size:  # 4 bytes each
+            wrong = self.settings if zipfile.is_zipfile(self.checkpoint) else self.checkpoint
+            raise TrainingError(f"{wrong} is damaged: start anew with --force")
         return dict(saved)
 
     def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
