@@ -57,7 +57,10 @@ def _made(folder: Path, *, as_folder: bool) -> tuple[Path, int | None]:
         path.mkdir() if as_folder else path.touch(exist_ok=False)
         if sys.platform == "win32":
             return path, None
-        lock = os.open(path, os.O_RDONLY)
+        try:
+            lock = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # another process swept it before it was opened
+            continue
         with suppress(OSError):  # a file system without locks, where nothing is swept
             fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
