@@ -2,6 +2,7 @@
 
 import functools
 import platform
+import time
 import timeit
 from pathlib import Path
 from typing import Any
@@ -54,10 +55,21 @@ def has_bfloat16_units(device: torch.device) -> bool:
 
 
 def convolution_seconds(dtype: torch.dtype) -> float:
-    """Time of a convolution as the loss network has them, on the CPU: the shortest of five."""
+    """Time of a convolution as the loss network has them, on the CPU: the shortest of five.
+
+    It is the processor time of one thread, so that other work on the machine does not change the answer: by the clock,
+    10 of 24 measurements on a busy CPU with AMX were wrong, and a training could end with other bits (records/LOG.md).
+    """
+    fine = time.get_clock_info("thread_time").resolution < 1e-5  # not on Windows
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     maps = torch.ones(1, 128, 64, 64, dtype=dtype).to(memory_format=torch.channels_last)
     kernels = torch.ones(128, 128, 3, 3, dtype=dtype).to(memory_format=torch.channels_last)
-    return min(timeit.repeat(lambda: F.conv2d(maps, kernels, padding=1), number=1, repeat=5))
+    timer = time.thread_time if fine else time.perf_counter
+    try:
+        return min(timeit.repeat(lambda: F.conv2d(maps, kernels, padding=1), timer=timer, number=1, repeat=5))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def describe_device(device: torch.device) -> str:

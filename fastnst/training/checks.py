@@ -157,10 +157,7 @@ def sizes_of(network: NetworkName, start: Path | None) -> dict[str, int]:
 
 
 def _sizes_in(start: Path) -> dict[str, int]:
-    try:
-        return {name: size for name, size in read_info(start)["network"].items() if name != "num_styles"}
-    except (KeyError, AttributeError):
-        raise StyleFileError(f"{start} does not say which network it holds") from None
+    return {name: size for name, size in read_info(start)["network"].items() if name != "num_styles"}
 
 
 def check_probe(settings: ProbeSettings) -> Path:

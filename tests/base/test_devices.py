@@ -25,6 +25,8 @@ def test_bfloat16_is_taken_where_it_is_faster_and_not_emulated(monkeypatch, know
 
 
 def test_both_precisions_can_be_timed_and_the_answer_is_kept() -> None:
+    threads = torch.get_num_threads()
     assert 0 < convolution_seconds(torch.float32) < 60 and 0 < convolution_seconds(torch.bfloat16) < 60
     assert multiplies_bfloat16(CPU) == multiplies_bfloat16(CPU)
     assert multiplies_bfloat16.cache_info().currsize >= 1
+    assert torch.get_num_threads() == threads
