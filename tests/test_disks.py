@@ -262,9 +262,9 @@ def nobody(here) -> Iterator[None]:
         if folder.stat().st_uid == 0 and folder != Path("/tmp") and "pytest" in str(folder):
             folder.chmod(0o755)
     # The clone may lie in a folder of root's alone, as mktemp makes them.
-    closed = {folder: folder.stat().st_mode for folder in PACKAGE.parents if not folder.stat().st_mode & 0o001}
+    closed = {folder: folder.stat().st_mode for folder in PACKAGE.parents if folder.stat().st_mode & 0o011 != 0o011}
     for folder, mode in closed.items():
-        folder.chmod(mode | 0o001)
+        folder.chmod(mode | 0o011)
     os.seteuid(65534)
     yield
     os.seteuid(0)
