@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 
 from fastnst import __version__
 from fastnst.base.files import open_file
-from fastnst.images.decode import field, header_of, pillow_aside, pyvips
+from fastnst.images.decode import field, format_in, header_of, pillow_aside, pyvips
 from fastnst.images.stored import like
 
 _BY = "stylized by fastnst"
@@ -115,7 +115,7 @@ def is_mark(text: object) -> bool:
 def has_mark(path: Path) -> bool:
     """Whether an image file is a stylized one; False for one that cannot be read."""
     with suppress(Exception), pillow_aside(), open_file(path) as file:  # what is wrong with it is told when it is read
-        if header := header_of(file):
+        if format_in(file) and (header := header_of(file)):  # of no other format is a file that was written here
             software = map(header.getexif().get, (_TAGS.ProcessingSoftware, _TAGS.Software))
             return any(is_mark(text) for text in (*software, header.info.get("comment")))
     return False

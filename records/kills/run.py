@@ -98,7 +98,8 @@ class Victim:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler)
             self.before()
-            main(words)
+            sys.argv = ["fastnst", *words]
+            main()  # as the command itself, which lets no Ctrl-C into its end
         except SystemExit as error:
             code = int(error.code or 0)
         except KeyboardInterrupt:  # a second Ctrl-C, while the first one is told
