@@ -160,11 +160,11 @@ class PlainInstanceNorm(nn.InstanceNorm2d):
 class PlainUpsampleConvNorm(UpsampleConvNorm):
     """Upsampling and convolution one after the other."""
 
-    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
-        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
+    def upsampled(self, maps: Tensor) -> Tensor:
+        """See the class; `(B, outputs, 2 H, 2 W)`."""
         larger = F.interpolate(maps, scale_factor=2.0, mode="nearest")
-        normed: Tensor = self.norm(self.conv(F.pad(larger, [1] * 4, mode="reflect")), style)
-        return normed
+        convolved: Tensor = self.conv(F.pad(larger, [1] * 4, mode="reflect"))
+        return convolved
 
 
 def plain_gram_matrix(features: Tensor) -> Tensor:

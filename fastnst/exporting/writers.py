@@ -28,7 +28,6 @@ from fastnst.networks.network import (
     TransformationNetwork,
     UpsampleConvNorm,
     convolve_in_blocks,
-    upsample_and_convolve,
 )
 
 EXAMPLE = (2, 3, 48, 40)  # what the graph is recorded with
@@ -86,18 +85,18 @@ class BakedNorm(nn.Module):
         return F.group_norm(maps, self.scale.shape[0], self.scale, self.shift)
 
 
-class BakedUpsampleConvNorm(nn.Module):
+class BakedUpsampleConvNorm(UpsampleConvNorm):
     """The layer with its kernels made once."""
 
     def __init__(self, layer: UpsampleConvNorm, style: Tensor | None) -> None:
-        super().__init__()
-        self.kernels = nn.Parameter(layer.kernels())
-        self.norm = layer.norm if style is None else BakedNorm(layer.norm, style)
+        nn.Module.__init__(self)
+        self.baked = nn.Parameter(layer.kernels())
+        self.skip = layer.skip
+        self.norm = layer.norm if style is None else BakedNorm(layer.norm, style)  # type: ignore[assignment]
 
-    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
-        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
-        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels), style)
-        return normed
+    def kernels(self) -> Tensor:
+        """As they were."""
+        return self.baked
 
 
 class BakedBlockConv2d(nn.Module):

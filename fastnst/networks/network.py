@@ -11,6 +11,7 @@ from torch.nn import functional as F
 # Variance of a picture's values: up to a deviation of 0.002 (half a level of 8 bits) there is nothing to paint, from
 # 0.02 everything. Of 3,128 squares of 256 px cut from photos, the calmest has seven times that variance.
 FLAT, CLEAR = 0.002**2, 0.02**2
+SMOOTH_PAD = 1  # two means take a place from each side
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -93,19 +94,27 @@ class UpsampleConvNorm(nn.Module):
     pad = 1  # a pixel of the result needs 2x2 of those below it
     taps: Tensor
 
-    def __init__(self, inputs: int, outputs: int, *, num_styles: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, skip: int = 0, num_styles: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
+        self.skip = nn.Conv2d(skip, outputs, 3, bias=False) if skip else None
         self.norm = ConditionalInstanceNorm(outputs, num_styles)
         # Of the three taps of a kernel, two lie on copies of one pixel: for an odd place (first row) the first and
         # second, for an even one the second and third.
         taps = [[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0], [0.0, 1.0, 1.0]]]
         self.register_buffer("taps", torch.tensor(taps), persistent=False)
 
-    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
-        """Map `(B, inputs, H, W)` to `(B, outputs, 2 H, 2 W)`."""
-        normed: Tensor = self.norm(upsample_and_convolve(maps, self.kernels()), style)
+    def forward(self, maps: Tensor, style: Tensor, skipped: Tensor | None = None) -> Tensor:
+        """Map `(B, inputs, H, W)`, and those of the encoder `(B, skip, 2 H, 2 W)`, to `(B, outputs, 2 H, 2 W)`."""
+        upsampled = self.upsampled(maps)
+        if self.skip is not None and skipped is not None:
+            upsampled = upsampled + self.skip(F.pad(skipped, [1] * 4, mode="reflect"))
+        normed: Tensor = self.norm(upsampled, style)
         return normed
+
+    def upsampled(self, maps: Tensor) -> Tensor:
+        """Upsampling and convolution, `(B, outputs, 2 H, 2 W)`."""
+        return upsample_and_convolve(maps, self.kernels())
 
     def kernels(self) -> Tensor:
         """Kernels `(4 outputs, inputs, 2, 2)` for `upsample_and_convolve`."""
@@ -168,6 +177,11 @@ def mean_2x2(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, 2, stride=1)
 
 
+def smoothed(maps: Tensor) -> Tensor:
+    """Maps `(B, C, H, W)` without the finest wave that they can hold: means of 3x3 places with weights 1 2 1."""
+    return mean_2x2(mean_2x2(F.pad(maps, [SMOOTH_PAD] * 4, mode="reflect")))
+
+
 def mean_of_pixels(pixels: Tensor) -> Tensor:
     """As `mean_2x2`, but faster for few large maps; what is exported keeps the one operation that runtimes know."""
     if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
@@ -184,8 +198,6 @@ class DeepBlock(nn.Module):
     # the maps can hold, a checkerboard: without them up to a third of their energy was in it, and flat regions were
     # hatched with it, every 16 px (records/LOG.md).
 
-    smooth_pad = 1  # two means take a place from each side
-
     def __init__(self, channels: int, inner: int, num_blocks: int, *, num_styles: int) -> None:
         super().__init__()
         self.down = ConvNorm(channels, inner, 3, stride=2, num_styles=num_styles)
@@ -197,8 +209,7 @@ class DeepBlock(nn.Module):
         inner = F.relu(self.down(maps, style))
         for block in self.blocks:
             inner = block(inner, style)
-        smooth = mean_2x2(mean_2x2(F.pad(inner, [self.smooth_pad] * 4, mode="reflect")))
-        residual: Tensor = self.up(smooth, style)
+        residual: Tensor = self.up(smoothed(inner), style)
         return maps + residual
 
 
@@ -224,6 +235,8 @@ class TransformationNetwork(nn.Module):
             layer there.
         num_blocks: Residual blocks at a quarter of the resolution.
         num_deep_blocks: Residual blocks at an eighth, between the others.
+        smooth: Whether (1) or not (0) maps at a quarter of the resolution are smoothed before the decoder.
+        skip: Whether (1) or not (0) the decoder sees the encoder's maps at half the resolution.
         num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
 
     Attributes:
@@ -233,7 +246,9 @@ class TransformationNetwork(nn.Module):
     contrast: Tensor | None = None
 
     # Differs from Johnson et al. (2016) where `full` is 0: layers of few channels at full resolution take more than
-    # half of the time of a pass on a CPU and hold few of the weights.
+    # half of the time of a pass on a CPU and hold few of the weights. Where `smooth` is 1: flat regions were hatched
+    # with the finest wave of the maps at a quarter of the resolution, every 8 px. Where `skip` is 1, as in a U-Net
+    # (Ronneberger et al., 2015): lines of the photo need not pass through these maps (records/LOG.md).
 
     def __init__(
         self,
@@ -244,6 +259,8 @@ class TransformationNetwork(nn.Module):
         eighth: int = 0,
         num_blocks: int = 4,
         num_deep_blocks: int = 0,
+        smooth: int = 0,
+        skip: int = 0,
         num_styles: int = 1,
     ) -> None:
         super().__init__()
@@ -252,14 +269,17 @@ class TransformationNetwork(nn.Module):
                 "half, quarter and num_styles must be at least 1, full, eighth and the numbers of blocks at least 0, "
                 f"got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {num_blocks=}, {num_deep_blocks=}"
             )
+        if not {smooth, skip} <= {0, 1}:
+            raise ValueError(f"smooth and skip must be 0 or 1, got {smooth=}, {skip=}")
         self.num_styles = num_styles
         self.folds = full == 0
+        self.smooths, self.skips = smooth == 1, skip == 1
         self.stride = 8 if eighth else 4  # sides are made a multiple of it
         self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, num_styles=num_styles)])
         self.blocks = nn.ModuleList(ResidualBlock(quarter, num_styles=num_styles) for _ in range(num_blocks))
         if eighth:
             self.blocks.insert(num_blocks // 2, DeepBlock(quarter, eighth, num_deep_blocks, num_styles=num_styles))
-        self.decoder = nn.ModuleList([UpsampleConvNorm(quarter, half, num_styles=num_styles)])
+        self.decoder = nn.ModuleList([UpsampleConvNorm(quarter, half, skip=half * skip, num_styles=num_styles)])
         if self.folds:
             self.encoder.insert(0, ConvNorm(12, half, 3, num_styles=num_styles))
             self.painter = nn.Conv2d(half, 12, 3)
@@ -303,10 +323,13 @@ class TransformationNetwork(nn.Module):
         if self.folds:
             maps = F.pixel_unshuffle(maps, 2)
         for layer in self.encoder:
-            maps = F.relu(layer(maps, style))
+            before, maps = maps, F.relu(layer(maps, style))
         for block in self.blocks:
             maps = block(maps, style)
-        for layer in self.decoder:
+        if self.smooths:
+            maps = smoothed(maps)
+        maps = F.relu(self.decoder[0](maps, style, before))  # those at half the resolution, which the encoder ends with
+        for layer in self.decoder[1:]:
             maps = F.relu(layer(maps, style))
         maps = self.painter(F.pad(maps, [self.painter.kernel_size[0] // 2] * 4, mode="reflect"))
         if self.folds:
@@ -342,7 +365,8 @@ class TransformationNetwork(nn.Module):
         """Reach of the receptive field to each side in pixels; what is further away acts only through the norms."""
         folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
-        layers += sum(block.smooth_pad * self.stride for block in self.blocks if isinstance(block, DeepBlock))
+        layers += sum(SMOOTH_PAD * self.stride for block in self.blocks if isinstance(block, DeepBlock))
+        layers += SMOOTH_PAD * 4 * self.smooths
         return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
 
     @property

@@ -6,22 +6,25 @@ NetworkName = Literal["small", "live", "johnson"]
 RuntimeName = Literal["auto", "torch", "openvino"]
 PrecisionName = Literal["auto", "float32"]
 
+#: Fields that files of fastnst 0.2 lack: their networks have neither.
+CALM = {"smooth": 1, "skip": 1}
 #: Named sizes. `johnson` is the paper's network; `small` and `live` have no layer at full resolution.
 PRESETS: dict[str, dict[str, int]] = {
-    "small": {"full": 0, "half": 32, "quarter": 64, "eighth": 96, "num_blocks": 2, "num_deep_blocks": 2},
-    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2},
+    "small": {"full": 0, "half": 32, "quarter": 64, "eighth": 96, "num_blocks": 2, "num_deep_blocks": 2, **CALM},
+    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2, **CALM},
     "johnson": {"full": 32, "half": 64, "quarter": 128, "eighth": 0, "num_blocks": 5, "num_deep_blocks": 0},
 }
 
 #: Sizes that had these names in fastnst 0.2, as its style files and unfinished runs have them.
 EARLIER_PRESETS = {
     "small": {"full": 0, "half": 16, "quarter": 64, "eighth": 128, "num_blocks": 2, "num_deep_blocks": 2},
+    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2},
 }
 
 
 def is_network(sizes: object) -> bool:
     """Whether a value from a file can be the arguments of a network, but for the number of styles."""
-    if not isinstance(sizes, dict) or sizes.keys() != PRESETS["small"].keys():
+    if not isinstance(sizes, dict) or sizes.keys() | CALM.keys() != PRESETS["small"].keys():
         return False
     return all(type(size) is int and size >= 0 for size in sizes.values())
 

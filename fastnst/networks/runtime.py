@@ -20,6 +20,7 @@ from fastnst.base.errors import UserError
 from fastnst.networks.exported import compile_openvino
 from fastnst.networks.exported_formats import require
 from fastnst.networks.network import (
+    SMOOTH_PAD,
     BlockConv2d,
     ConvNorm,
     DeepBlock,
@@ -154,11 +155,13 @@ class _Graph:
         image = op.parameter([-1, 3, -1, -1], np.float32, "image")
         maps = op.space_to_depth(image, "depth_first", 2) if network.folds else image
         for layer in network.encoder:
-            maps = op.relu(self._layer(layer, maps))
+            before, maps = maps, op.relu(self._layer(layer, maps))
         for block in network.blocks:
             maps = self._layer(block, maps)
+        if network.smooths:
+            maps = self._smoothed(maps)
         for layer in network.decoder:
-            maps = op.relu(self._layer(layer, maps))
+            maps = op.relu(self._layer(layer, maps, before))
         maps = self._pad(maps, network.painter.kernel_size[0] // 2)
         if isinstance(network.painter, BlockConv2d):
             kernels, bias = network.painter.kernels()
@@ -168,13 +171,16 @@ class _Graph:
             maps = self._mean_2x2(self._pad(pixels, 1, end=0))
         return openvino.Model([op.sigmoid(op.multiply(maps, self._constant(2.0)))], [image], "fastnst")
 
-    def _layer(self, layer: nn.Module, maps: Any) -> Any:
+    def _layer(self, layer: nn.Module, maps: Any, skipped: Any = None) -> Any:
         op = self._op
         match layer:
             case UpsampleConvNorm():
                 places = self._unfold(self._conv(self._pad(maps, 1, mode="edge"), layer.kernels()))
                 start, stop, step, axes = (np.array(each) for each in ([1, 1], [-1, -1], [1, 1], [2, 3]))
-                return self._norm(op.slice(places, start, stop, step, axes), layer)
+                upsampled = op.slice(places, start, stop, step, axes)
+                if layer.skip is not None:
+                    upsampled = op.add(upsampled, self._conv(self._pad(skipped, 1), layer.skip.weight))
+                return self._norm(upsampled, layer)
             case ConvNorm():
                 padded = self._pad(maps, layer.pad)
                 return self._norm(self._conv(padded, layer.conv.weight, stride=layer.conv.stride[0]), layer)
@@ -184,8 +190,7 @@ class _Graph:
                 inner = op.relu(self._layer(layer.down, maps))
                 for block in layer.blocks:
                     inner = self._layer(block, inner)
-                smooth = self._mean_2x2(self._mean_2x2(self._pad(inner, layer.smooth_pad)))
-                return op.add(maps, self._layer(layer.up, smooth))
+                return op.add(maps, self._layer(layer.up, self._smoothed(inner)))
         raise TypeError(f"no operations of OpenVINO for {type(layer).__name__}")
 
     def _norm(self, maps: Any, layer: ConvNorm | UpsampleConvNorm) -> Any:
@@ -206,6 +211,9 @@ class _Graph:
 
     def _mean_2x2(self, maps: Any) -> Any:
         return self._op.avg_pool(maps, [1, 1], [0, 0], [0, 0], [2, 2], True)
+
+    def _smoothed(self, maps: Any) -> Any:
+        return self._mean_2x2(self._mean_2x2(self._pad(maps, SMOOTH_PAD)))
 
     def _unfold(self, maps: Any) -> Any:
         return self._op.depth_to_space(maps, "depth_first", 2)

@@ -45,7 +45,9 @@ def make_optimizer(
     # Differs from Johnson et al. (2016), section 4.1, who train with Adam alone: after the same 180 s the objective was
     # 1.143 with Muon and 1.223 with Adam (records/LOG.md).
     layers = [layer for layer in network.modules() if isinstance(layer, ConvNorm | UpsampleConvNorm)]
-    filters = {id(layer.conv.weight): layer.conv.weight for layer in layers}
+    convs = [layer.conv for layer in layers]
+    convs += [layer.skip for layer in layers if isinstance(layer, UpsampleConvNorm) and layer.skip is not None]
+    filters = {id(conv.weight): conv.weight for conv in convs}
     others = [parameter for parameter in network.parameters() if id(parameter) not in filters]
     return Muon(filters.values(), others, lr=learning_rate)
 

@@ -67,7 +67,7 @@ def test_an_onnx_graph_has_free_sizes_and_one_operation_a_norm(dusk) -> None:
 def test_a_recorded_graph_computes_nothing_from_weights_alone(dusk) -> None:
     program = dusk[2].program
     weights = {node.name for node in program.graph.nodes if node.name.startswith(("p_", "b_", "c_"))}
-    assert len(weights) == 7 * 3 + 2  # kernels, scale and shift of each norm's layer; the painter
+    assert len(weights) == 7 * 3 + 1 + 2  # kernels, scale and shift of each norm's layer; the skip; the painter
     for node in program.graph.nodes:
         inputs = {each.name for each in node.all_input_nodes}
         assert not inputs or not inputs <= weights, node

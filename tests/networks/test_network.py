@@ -163,6 +163,36 @@ def test_a_checkerboard_in_the_deepest_maps_is_not_painted() -> None:
         assert (changed.abs().max() > 0.1) == (wave[0, 0] == wave[0, 1])
 
 
+@pytest.mark.parametrize("smooth", [0, 1])
+def test_the_finest_wave_at_a_quarter_of_the_resolution_is_painted_only_without_smoothing(smooth) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(half=4, quarter=6, num_blocks=1, smooth=smooth)
+    rows, columns, maps = torch.arange(9)[:, None], torch.arange(9), torch.rand(1, 6, 9, 9)  # of 36 x 36 px
+
+    def painted(wave: torch.Tensor) -> torch.Tensor:
+        network.blocks = nn.ModuleList([Given(maps + wave)])
+        return network(images(32, 32))
+
+    for wave in ((-1.0) ** (rows + columns), (-1.0) ** (rows + 0 * columns)):  # a checker, a hatch
+        changed = painted(5.0 * wave) - painted(torch.zeros(()))
+        assert changed.abs().max() < 1e-5 if smooth else changed.abs().max() > 0.1
+
+
+@pytest.mark.parametrize("full", [0, 3])
+def test_with_a_skip_the_decoder_sees_what_the_encoder_saw_at_half_the_resolution(full) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(full=full, half=4, quarter=6, num_blocks=1, skip=1)
+    seen = []
+    network.decoder[0].skip.register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    network.encoder[-1].register_forward_hook(lambda _, inputs, output: seen.append(inputs[0]))
+    photo = images(20, 29)
+    first = network(photo)
+    assert_close(seen[1], F.pad(seen[0], [1] * 4, mode="reflect"))
+    with torch.no_grad():
+        network.decoder[0].conv.weight.zero_()  # all that comes from a quarter of the resolution
+    assert network(photo).std() > 0.1 * first.std()
+
+
 class Given(nn.Module):
     """A block whose output is what it was given."""
 
@@ -255,6 +285,8 @@ def test_styles_of_one_network_differ_once_their_norms_do() -> None:
 def test_impossible_networks_are_refused(settings) -> None:
     with pytest.raises(ValueError, match="at least"):
         TransformationNetwork(**settings)
+    with pytest.raises(ValueError, match="must be 0 or 1, got smooth=1, skip=2"):
+        TransformationNetwork(smooth=1, skip=2)
 
 
 def test_input_is_not_changed(tiny_network) -> None:
