@@ -20,7 +20,7 @@ from fastnst.base.terminal import COMMANDING, shown
 from fastnst.networks.description import LONGEST_HEADER, PREDICTOR, UNIVERSAL, check, parsed
 from fastnst.networks.exported_formats import EXPORTED
 
-FORMAT_VERSION = 2
+FORMAT_VERSION, OLDEST_READ = 3, 2  # from 3 on networks may smooth and skip, which fastnst 0.2 cannot
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
@@ -60,7 +60,7 @@ def read_info(path: Path) -> dict[str, Any]:
         raise StyleFileError(
             f"{path} has format {version}, this fastnst reads up to {FORMAT_VERSION}: pip install -U fastnst"
         )
-    if version < FORMAT_VERSION:
+    if version < OLDEST_READ:
         raise StyleFileError(f"{path} has format {version}, which this fastnst no longer reads: train the style again")
     try:
         check(info)

@@ -57,12 +57,15 @@ def test_files_that_are_no_style_get_one_clear_line(tmp_path) -> None:
     (tmp_path / "text.safetensors").write_text("no tensors here")
     save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
     header = json.dumps({"format_version": FORMAT_VERSION + 1})
+    earlier = json.dumps({"format_version": 1})
+    save_file({"a": torch.zeros(1)}, tmp_path / "earlier.safetensors", metadata={"fastnst": earlier})
     save_file({"a": torch.zeros(1)}, tmp_path / "later.safetensors", metadata={"fastnst": header})
     for name, message in {
         "missing": "no such file",
         "text": "not a style file",
         "foreign": "not one that fastnst wrote",
         "later": "pip install -U",
+        "earlier": "no longer reads: train the style again",
     }.items():
         with pytest.raises(StyleFileError, match=message) as error:
             read_info(tmp_path / f"{name}.safetensors")
