@@ -27,10 +27,9 @@ from fastnst.perception.losses import squared_distance, within
 from fastnst.perception.objective import load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
-from fastnst.training.settings import TrainSettings
+from fastnst.training.settings import LEARNING_RATE, TrainSettings
 from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
 
-LEARNING_RATE = TrainSettings().learning_rate
 WHOLE_VGG = "pool5"  # the last layer before the classifier
 SAME_LOSS = 2e-2  # relative difference; bfloat16 has eight bits
 

@@ -18,7 +18,14 @@ from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
 from fastnst.training.run import Run
-from fastnst.training.settings import BaseSettings, NetworkSettings, ProbeSettings, TrainSettings
+from fastnst.training.settings import (
+    LEARNING_RATE,
+    LEARNING_RATE_FROM_START,
+    BaseSettings,
+    NetworkSettings,
+    ProbeSettings,
+    TrainSettings,
+)
 from fastnst.training.sources import find_source
 
 AUTO, NOTHING = "auto", "none"
@@ -51,6 +58,8 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     check_places(run)
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
+    if settings.learning_rate is None:
+        settings = replace(settings, learning_rate=LEARNING_RATE_FROM_START if start else LEARNING_RATE)
     for path in settings.style:
         existing_photo(str(path))
     if settings.loss_weights is not None and not settings.loss_weights.exists():

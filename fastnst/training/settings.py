@@ -28,6 +28,9 @@ from fastnst.perception.settings import (
 )
 
 Workers = Annotated[int, Parameter(validator=Number(gte=0, lte=256))]
+#: The highest in a training from nothing, and in one from a trained network, whose filters are seven times as long: a
+#: norm follows them, so that a step of the same length turns them less.
+LEARNING_RATE, LEARNING_RATE_FROM_START = 1e-3, 3e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +66,8 @@ class TrainSettings(ObjectiveSettings):
     """Side of the final crops in pixels."""
     optimizer: Annotated[Literal["muon", "adam"], TRAINING, BRIEF] = "muon"
     """`muon` for the filters, or `adam` for all [muon]."""
-    learning_rate: Annotated[PositiveFloat, TRAINING, BRIEF] = 1e-3
-    """Highest of Adam; of Muon ten times as high [0.001]."""
+    learning_rate: Annotated[PositiveFloat | None, TRAINING, BRIEF] = None
+    """Of Adam; 0.001 from nothing, else 0.003."""
     seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
     device: Annotated[Device, TRAINING] = "auto"

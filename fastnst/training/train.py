@@ -42,7 +42,7 @@ from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.training.settings import NetworkSettings, TrainSettings
+from fastnst.training.settings import LEARNING_RATE, NetworkSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.timed_module import LOG_EVERY
 from fastnst.training.warm_start import load_start, warm_start
@@ -83,7 +83,8 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     run, settings = plan.run, plan.settings
     start = load_start(plan.start) if plan.start else None  # refuses a broken file
     choose_device(settings.device)  # a UserError if there is none
-    clock, schedule = _clock(settings, started=started), Schedule(settings.learning_rate, settings.crop_size)
+    clock = _clock(settings, started=started)
+    schedule = Schedule(settings.learning_rate or LEARNING_RATE, settings.crop_size)
     seed_everything(settings.seed, verbose=False)
     network = TransformationNetwork(**plan.sizes, num_styles=len(settings.style))
     paintings = [_style_image(path, settings) for path in settings.style]

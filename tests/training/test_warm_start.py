@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,8 @@ from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import load_style, save_style
 from fastnst.perception.perceptual_loss import PerceptualLoss
-from fastnst.training.checks import find_start, sizes_of
+from fastnst.training.checks import check_train, find_start, sizes_of
+from fastnst.training.settings import TrainSettings
 from fastnst.training.warm_start import load_start, warm_start
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
@@ -98,3 +101,13 @@ def test_a_start_of_an_earlier_version_keeps_its_sizes(pair) -> None:
     save_style(pair, file.network, {**file.info, "network": None, "settings": {"network": "small"}})
     with pytest.raises(StyleFileError, match="has a description that cannot be read: network"):
         sizes_of("small", pair)
+
+
+def test_the_learning_rate_is_higher_from_a_trained_network_unless_it_is_given(pair) -> None:
+    style = TrainSettings(style=(Path("sample:wave"),))
+
+    def rate(**settings: Any) -> object:
+        return check_train(replace(style, **settings)).settings.learning_rate
+
+    assert (rate(init_from="none"), rate(init_from=str(pair))) == (1e-3, 3e-3)
+    assert rate(init_from=str(pair), learning_rate=2e-4) == 2e-4
