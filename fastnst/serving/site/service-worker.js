@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-a00e59c2e61b44b2";
+const cacheName = "fastnst-e56e7e5d9fa83b77";
 const files = [
  "./",
  "THIRD_PARTY.txt",
