@@ -17,6 +17,7 @@ from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, re
 from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
+from fastnst.training.processes import check_processes
 from fastnst.training.run import Run
 from fastnst.training.settings import BaseSettings, NetworkSettings, ProbeSettings, TrainSettings
 from fastnst.training.sources import find_source
@@ -32,6 +33,7 @@ class Plan(NamedTuple):
     settings: TrainSettings  # of a resumed run: those it was started with
     start: Path | None  # the style file to start from
     sizes: dict[str, int]  # arguments of the network
+    photos: int  # of a step, over all processes
 
 
 def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
@@ -48,6 +50,7 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     run = Run.of(settings, folder)
     check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
+    photos = _photos_a_step(run, settings)
     check_places(run)
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
@@ -56,7 +59,21 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     if settings.loss_weights is not None and not settings.loss_weights.exists():
         raise TrainingError(f"{settings.loss_weights}: no such file")
     find_source(settings.data, settings.max_photos)
-    return Plan(run, settings, start, sizes)
+    return Plan(run, settings, start, sizes, photos)
+
+
+def _photos_a_step(run: Run, settings: TrainSettings) -> int:
+    """Photos of a step over all processes; a resumed run keeps its number, whatever it is resumed on.
+
+    Raises:
+        TrainingError: Fewer photos than processes, or processes that were not started.
+    """
+    check_processes(settings.devices, settings.num_nodes)
+    processes = settings.devices * settings.num_nodes
+    photos = run.photos_a_step() if settings.resume else settings.batch_size * processes
+    if photos < processes:
+        raise TrainingError(f"the run has {photos} photos a step: expected at most so many devices, got {processes}")
+    return photos
 
 
 def check_places(run: Run) -> None:

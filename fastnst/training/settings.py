@@ -70,7 +70,9 @@ class TrainSettings(ObjectiveSettings):
     device: Annotated[Device, TRAINING] = "auto"
     """Where to train."""
     devices: Annotated[PositiveInt, TRAINING] = 1
-    """Devices to share the work (data parallel)."""
+    """Devices of this machine to share the work."""
+    num_nodes: Annotated[PositiveInt, TRAINING] = 1
+    """Machines to share it (torchrun or SLURM)."""
     workers: Annotated[Workers | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 1000
