@@ -17,7 +17,7 @@ from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, re
 from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
-from fastnst.training.processes import check_processes
+from fastnst.training.processes import check_alone, check_processes
 from fastnst.training.run import Run
 from fastnst.training.settings import BaseSettings, NetworkSettings, ProbeSettings, TrainSettings
 from fastnst.training.sources import find_source
@@ -93,6 +93,7 @@ def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
     """
     if settings.name != usable_name(settings.name):
         raise TrainingError(f'a name has none of / \\ : , * ? " < > |, got {settings.name!r}')
+    check_alone()
     run = Run(settings.name, folder)
     check_unclaimed(run.folder)
     check_places(run)
@@ -183,6 +184,7 @@ def check_probe(settings: ProbeSettings) -> Path:
     Raises:
         UserError: Settings or files that cannot be used.
     """
+    check_alone()
     style = existing_photo(str(settings.style))
     folder = settings.output or Path(f"probe-{usable_name(style.stem)}")
     check_folder(folder, force=settings.force)

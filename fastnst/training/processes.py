@@ -34,19 +34,36 @@ def check_processes(devices: int, num_nodes: int) -> None:
     Raises:
         TrainingError: Each of them would train alone, or wait for those that never come.
     """
-    found = dict(os.environ)
-    if by_torchrun():
-        of_machine = int(found["LOCAL_WORLD_SIZE"])
-        started, starter = (of_machine, int(found["WORLD_SIZE"]) // of_machine), "torchrun"
-    elif by_slurm():
-        nodes = int(found.get("SLURM_STEP_NUM_NODES") or found.get("SLURM_NNODES", "1"))
-        started, starter = (int(found["SLURM_NTASKS"]) // nodes, nodes), "srun"
-    elif num_nodes > 1 and "MASTER_ADDR" not in found:
+    starter, *started = _started()
+    if not starter and num_nodes > 1 and "MASTER_ADDR" not in os.environ:
         raise TrainingError(f"--num-nodes {num_nodes} needs torchrun or srun, which start fastnst on every machine")
-    else:
-        return
-    if started != (devices, num_nodes):
+    if starter and started != [devices, num_nodes]:
         raise TrainingError(
             f"{starter} started {started[0]} processes on each of {started[1]} machines: expected "
             f"--devices {started[0]} --num-nodes {started[1]}, got --devices {devices} --num-nodes {num_nodes}"
         )
+
+
+def check_alone() -> None:
+    """Refuse to be one of several processes, for commands that train in one.
+
+    Raises:
+        TrainingError: torchrun or SLURM started several.
+    """
+    starter, devices, nodes = _started()
+    if devices * nodes > 1:
+        raise TrainingError(f"this command trains in one process, and {starter} started {devices * nodes}")
+
+
+def _started() -> tuple[str, int, int]:
+    """What started the processes, if anything did, their number on each machine, and the number of machines."""
+    found = dict(os.environ)
+    if by_torchrun():
+        of_machine = int(found["LOCAL_WORLD_SIZE"])
+        return "torchrun", of_machine, int(found["WORLD_SIZE"]) // of_machine
+    if by_slurm():
+        processes, nodes = int(found["SLURM_NTASKS"]), int(found.get("SLURM_NNODES", "1"))
+        if processes > 1 and "SLURM_NTASKS_PER_NODE" not in found:
+            raise TrainingError("srun needs --ntasks-per-node in place of --ntasks")  # Lightning does
+        return "srun", processes // nodes, nodes
+    return "", 1, 1

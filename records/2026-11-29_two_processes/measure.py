@@ -22,7 +22,7 @@ from typing import Any
 from fastnst.base.devices import measured_on
 
 TRAIN = ("train", "--style", "sample:wave", "--device", "cpu", "--workers", "0", "--quiet", "--init-from", "none")
-SMALL = ("--crop-size", "64", "--style-size", "128", "--margin", "16", "--learning-rate", "0.001")
+SMALL = ("--crop-size", "32", "--style-size", "64", "--margin", "8", "--learning-rate", "0.001")
 PHOTOS = 2  # a step
 FIRST = 10  # steps after which float32 has grown its rounding
 WARM = 4  # steps that are not timed

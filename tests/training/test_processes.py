@@ -1,6 +1,6 @@
 """Several processes train as one does: the same losses, one end, one line when one is killed.
 
-They are started as torchrun starts them, but forked from the test, which has loaded torch already.
+They are started as torchrun and SLURM start them, but forked from the test, which has loaded torch already.
 """
 
 import json
@@ -21,11 +21,11 @@ from PIL import Image
 from fastnst.base.errors import TrainingError
 from fastnst.cli import main
 from fastnst.training import train as training
-from fastnst.training.checks import check_train
+from fastnst.training.checks import check_network, check_train
 from fastnst.training.data import PhotoDataModule
-from fastnst.training.processes import check_processes, is_first_process
+from fastnst.training.processes import check_alone, check_processes, is_first_process
 from fastnst.training.run import Run
-from fastnst.training.settings import TrainSettings
+from fastnst.training.settings import BaseSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 
 STEPS = 6
@@ -35,7 +35,9 @@ TRAIN = (
     *("--init-from", "none", "--device", "cpu", "--workers", "0", "--save-every", "0.01s", "--network", "live"),
 )
 FOUR = (*TRAIN, "--batch-size", "4", "--name", "one")
-TWO_OF_FOUR = (*TRAIN, "--batch-size", "2", "--devices", "2")
+TWO_OF_FOUR = (*TRAIN, "--batch-size", "2", "--name", "two")
+TORCHRUN, SLURM = "torchrun", "srun"
+OF_SRUN = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
 
 
 @pytest.fixture(autouse=True)
@@ -69,13 +71,16 @@ class Ended:
     held_out: dict[str, float]
 
 
-def run(words: tuple[str, ...], processes: int = 1, *, at: int = -1, sent: int = 0, to: int = 1) -> list[Ended]:
-    """Run the command in so many processes; one of them sends itself a signal at a step."""
+def run(words: tuple[str, ...], processes: int = 1, by: str = "", *, at: int = -1, sent: int = 0) -> list[Ended]:
+    """Run the command in so many processes; the last of them sends itself a signal at a step."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     forked = multiprocessing.get_context("fork")
-    started = [forked.Process(target=_one, args=(words, n, processes, port, at, sent, to)) for n in range(processes)]
+    started = []
+    for number in range(processes):
+        variables, when = started_by(by, number, processes, port), at if number == processes - 1 else -1
+        started.append(forked.Process(target=_one, args=(words, number, variables, when, sent)))
     for process in started:
         process.start()
     times = []
@@ -93,16 +98,27 @@ def run(words: tuple[str, ...], processes: int = 1, *, at: int = -1, sent: int =
     return ends
 
 
-def _one(words: tuple[str, ...], number: int, processes: int, port: int, at: int, sent: int, to: int) -> None:
+def started_by(name: str, number: int, processes: int, port: int) -> dict[str, str]:
+    """The environment of a process that torchrun started, each on a machine of its own, or SLURM, all on one."""
+    found: dict[str, object] = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    if name == TORCHRUN:
+        found |= {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": number, "RANK": number, "LOCAL_RANK": 0}
+        found |= {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": 1}
+    elif name == SLURM:
+        found |= {
+            "SLURM_STEP_ID": 0,
+            "SLURM_JOB_ID": 7,
+            "SLURM_NODEID": 0,
+            "SLURM_NNODES": 1,
+            "SLURM_NTASKS": processes,
+        }
+        found |= {"SLURM_NTASKS_PER_NODE": processes, "SLURM_PROCID": number, "SLURM_LOCALID": number}
+    return {key: str(value) for key, value in found.items()} if name else {}
+
+
+def _one(words: tuple[str, ...], number: int, variables: dict[str, str], at: int, sent: int) -> None:
     """One of the processes."""
-    torchrun = {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": 0, "RANK": number, "LOCAL_RANK": number}
-    torchrun |= {
-        "WORLD_SIZE": processes,
-        "LOCAL_WORLD_SIZE": processes,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
-    os.environ |= {name: str(value) for name, value in torchrun.items()} if processes > 1 else {}
+    os.environ |= variables
     sys.stderr = Path(f"said{number}").open("w", buffering=1)
     told = Path(f"told{number}").open("w", buffering=1)
     trainers: list[torch.nn.Module] = []
@@ -110,7 +126,7 @@ def _one(words: tuple[str, ...], number: int, processes: int, port: int, at: int
     def judged(self: StyleTrainer, loss: float) -> None:
         told.write(f"{self.global_step} {loss!r}\n")
         trainers[:] = [self]
-        if self.global_step == at and number == to:
+        if self.global_step == at:
             os.kill(os.getpid(), sent)
 
     StyleTrainer._refuse_divergence = judged  # type: ignore[method-assign]
@@ -130,13 +146,13 @@ def close(first: dict[int, float], second: dict[int, float]) -> bool:
 def test_processes_train_as_one_does_stop_together_and_another_number_goes_on() -> None:
     [alone] = run(FOUR)
     assert alone.code == 0 and list(alone.losses) == list(range(STEPS)), alone.said
-    first, second = run((*TWO_OF_FOUR, "--name", "two"), 2, at=2, sent=signal.SIGTERM)
+    first, second = run((*TWO_OF_FOUR, "--num-nodes", "2"), 2, TORCHRUN, at=2, sent=signal.SIGTERM)
     assert (first.code, second.code) == (130, 130), (first.said, second.said)
-    assert "saved after step 3; go on with: fastnst train --resume --devices 2 --name two" in first.said
+    assert "saved after step 3; go on with: fastnst train --resume --num-nodes 2 --name two" in first.said
     assert not second.said and first.losses == second.losses
     with pytest.raises(TrainingError, match="the run has 4 photos a step: expected at most so many devices, got 5"):
         check_train(TrainSettings(resume=True, name="two", devices=5))
-    three = run(("train", "--resume", "--devices", "3", "--name", "two"), 3)  # shares of 1, 1 and 2 photos
+    three = run(("train", "--resume", "--devices", "3", "--name", "two"), 3, SLURM)  # shares of 1, 1 and 2 photos
     assert [each.code for each in three] == [0, 0, 0], [each.said for each in three]
     for each in three:
         assert close(first.losses | each.losses, alone.losses)
@@ -145,7 +161,7 @@ def test_processes_train_as_one_does_stop_together_and_another_number_goes_on() 
 
 
 def test_when_one_is_killed_the_other_ends_with_a_line_and_the_run_goes_on() -> None:
-    first, second = run((*TWO_OF_FOUR, "--name", "two"), 2, at=3, sent=signal.SIGKILL)
+    first, second = run((*TWO_OF_FOUR, "--devices", "2"), 2, SLURM, at=3, sent=signal.SIGKILL)
     assert second.code == -signal.SIGKILL and first.code == 2, first.said
     assert first.at - Path("told1").stat().st_mtime < 60  # it was killed right after its last word
     assert first.said.count("\n") == 1 and "another process of this training has ended; the last good" in first.said
@@ -159,7 +175,8 @@ def test_when_one_is_killed_the_other_ends_with_a_line_and_the_run_goes_on() -> 
     ("found", "asked", "said"),
     [
         ({"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}, (8, 1), "--devices 4 --num-nodes 2"),
-        ({"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, (1, 1), "--devices 4 --num-nodes 1"),
+        ({**OF_SRUN, "SLURM_NTASKS_PER_NODE": "4"}, (1, 1), "--devices 4 --num-nodes 1"),
+        (OF_SRUN, (4, 1), "srun needs --ntasks-per-node"),
         ({}, (2, 4), "--num-nodes 4 needs torchrun or srun"),
     ],
 )
@@ -168,6 +185,14 @@ def test_other_processes_than_were_started_are_refused(found, asked, said, monke
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainingError, match=said):
         check_processes(*asked)
+
+
+def test_commands_that_train_in_one_process_are_not_one_of_several(monkeypatch) -> None:
+    check_alone()
+    for name, value in {"TORCHELASTIC_RUN_ID": "a", "WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(TrainingError, match="this command trains in one process, and torchrun started 8"):
+        check_network(BaseSettings(paintings=("photos",)))
 
 
 @pytest.mark.parametrize(
