@@ -123,9 +123,9 @@ def one_pass(machine: Machine, size: int) -> Iterator[Row]:
 
 
 def folder(machine: Machine) -> Iterator[Row]:
-    """`fastnst apply` on a folder of 1,000 photos of 640 x 480 px, with its start, reading and writing."""
+    """`fastnst apply` on a folder of 1,000 photos, with its start, reading and writing."""
     count = 3 if machine.small else 1000
-    photo = load_image(resolve_photo("sample:coffee"), size=640)[..., :416, :]
+    photo = load_image(resolve_photo("sample:coffee"), size=600)
     with tempfile.TemporaryDirectory() as place:
         source, target = Path(place, "photos"), Path(place, "painted")
         source.mkdir()
