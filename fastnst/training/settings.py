@@ -67,8 +67,8 @@ class TrainSettings(ObjectiveSettings):
     """Highest of Adam; of Muon ten times as high [0.001]."""
     seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
-    device: Annotated[Device, TRAINING] = "auto"
-    """Where to train."""
+    device: Annotated[Device, TRAINING, BRIEF] = "auto"
+    """Where to train: `auto`, `cpu`, `cuda`, `mps` [auto]."""
     devices: Annotated[PositiveInt, TRAINING] = 1
     """Devices of this machine to share the work."""
     num_nodes: Annotated[PositiveInt, TRAINING] = 1
