@@ -134,10 +134,10 @@ def competent_step(name: NetworkName, style: Tensor, *, bfloat16: bool = False) 
 
 
 def usual_step(name: NetworkName, style: Tensor, *, padding: Padding = "zeros") -> Loop:
-    """The pytorch/examples loop: the whole VGG for both pictures; the style's Gram matrices are computed once."""
-    network = plain_network(name)
+    """The pytorch/examples loop: the whole VGG for both pictures, on the style image's device; its Grams are kept."""
+    network = plain_network(name).to(style.device)
     optimizer = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
-    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG), padding=padding)
+    loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS, WHOLE_VGG), padding=padding).to(style.device)
     with torch.no_grad():
         grams = {name: plain_gram_matrix(maps) for name, maps in loss_network(style, STYLE_LAYERS).items()}
 

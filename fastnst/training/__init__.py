@@ -14,6 +14,8 @@ monitor.py        progress bar, previews, checkpoints, an orderly stop
 checkpoint.py     the checkpoint of a run, looked at before it is loaded
 run.py            a run's folder: its name, and whether the run may start or be resumed
 claim.py          the lock on a run's name
+processes.py      the processes of a distributed run: which one this is, whether as many were started
+together.py       Together: data-parallel training, whose processes end when one of them is lost
 checks.py         checks of settings and files, before torch is loaded
 network_run.py    train_network: the run of the two below
 universal.py      train_universal: trains the autoencoder for any painting

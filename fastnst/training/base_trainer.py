@@ -79,7 +79,7 @@ class BaseTrainer(TimedModule):
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> Tensor:
         """Loss of one batch, each photo in the style of a painting drawn for it."""
         photos, count = batch.photos, len(batch.photos)
-        first = (self.global_step * self.trainer.world_size + self.global_rank) * count
+        first = self.global_step * batch.photos_of_step + batch.first
         drawn = np.random.default_rng([self.seed, first]).integers(self.paintings.num_training, size=count)
         styles = drawn.tolist()
         numbers = self.predicted(styles)

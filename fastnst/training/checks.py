@@ -17,6 +17,7 @@ from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, re
 from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
+from fastnst.training.processes import check_alone, check_processes
 from fastnst.training.run import Run
 from fastnst.training.settings import (
     LEARNING_RATE,
@@ -39,6 +40,7 @@ class Plan(NamedTuple):
     settings: TrainSettings  # of a resumed run: those it was started with
     start: Path | None  # the style file to start from
     sizes: dict[str, int]  # arguments of the network
+    photos: int  # of a step, over all processes
 
 
 def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
@@ -55,6 +57,7 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     run = Run.of(settings, folder)
     check_unclaimed(run.folder)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
+    photos = _photos_a_step(run, settings)
     check_places(run)
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
@@ -65,7 +68,21 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     if settings.loss_weights is not None and not settings.loss_weights.exists():
         raise TrainingError(f"{settings.loss_weights}: no such file")
     find_source(settings.data, settings.max_photos)
-    return Plan(run, settings, start, sizes)
+    return Plan(run, settings, start, sizes, photos)
+
+
+def _photos_a_step(run: Run, settings: TrainSettings) -> int:
+    """Photos of a step over all processes; a resumed run keeps its number, whatever it is resumed on.
+
+    Raises:
+        TrainingError: Fewer photos than processes, or processes that were not started.
+    """
+    check_processes(settings.devices, settings.num_nodes)
+    processes = settings.devices * settings.num_nodes
+    photos = run.photos_a_step() if settings.resume else settings.batch_size * processes
+    if photos < processes:
+        raise TrainingError(f"the run has {photos} photos a step: expected at most so many devices, got {processes}")
+    return photos
 
 
 def check_places(run: Run) -> None:
@@ -85,6 +102,7 @@ def check_network(settings: S, folder: Path = Path()) -> tuple[Run, S]:
     """
     if settings.name != usable_name(settings.name):
         raise TrainingError(f'a name has none of / \\ : , * ? " < > |, got {settings.name!r}')
+    check_alone()
     run = Run(settings.name, folder)
     check_unclaimed(run.folder)
     check_places(run)
@@ -175,6 +193,7 @@ def check_probe(settings: ProbeSettings) -> Path:
     Raises:
         UserError: Settings or files that cannot be used.
     """
+    check_alone()
     style = existing_photo(str(settings.style))
     folder = settings.output or Path(f"probe-{usable_name(style.stem)}")
     check_folder(folder, force=settings.force)

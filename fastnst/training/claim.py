@@ -16,14 +16,10 @@ from filelock import FileLock
 
 from fastnst.base.errors import TrainingError, told_of
 from fastnst.base.files import make_folder, write_json
+from fastnst.training.processes import is_first_process
 
 CLAIM, LOCK = "claim.json", ".lock"
 CLOCK_SET = 60.0  # seconds
-
-
-def is_first_process() -> bool:
-    """Whether this is the first process of a run; Lightning starts the others itself, and numbers them."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
 def check_unclaimed(folder: Path) -> None:

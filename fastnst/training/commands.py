@@ -8,8 +8,10 @@ import logging
 import shlex
 from typing import Annotated, Any
 
-from fastnst.base.commands import DONE, STARTED, Flat, quieten, tell
+from fastnst.base.commands import DONE, INTERRUPTED, STARTED, Flat, quieten, tell
+from fastnst.base.errors import Interrupted
 from fastnst.base.options import WHAT
+from fastnst.training.processes import is_first_process
 from fastnst.training.settings import BaseSettings, ProbeSettings, TrainSettings, UniversalSettings
 
 log = logging.getLogger("fastnst")
@@ -28,11 +30,16 @@ def train(
     """
     from fastnst.training.checks import check_train
 
-    quieten(settings.quiet)
+    quieten(settings.quiet or not is_first_process())
     check_train(settings)  # before torch is loaded, so that a mistake is told at once
     from fastnst.training.train import train as run
 
-    result = run(settings, started=STARTED)
+    try:
+        result = run(settings, started=STARTED)
+    except Interrupted:
+        if is_first_process():
+            raise
+        return INTERRUPTED
     if result is None:  # another process of a distributed run reports it
         return DONE
     if settings.json:

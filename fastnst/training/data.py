@@ -1,8 +1,8 @@
 """Photos as training batches: a folder, a data set of the Hugging Face Hub, COCO or the sample photos.
 
 Sample i of step k is a pure function of (seed, k, i), whatever the number of workers or processes and wherever
-a run was interrupted. A crop may come in several steps, so that its content features are computed once. Knows nothing
-of networks and losses.
+a run was interrupted; processes share the samples of a step. A crop may come in several steps, so that its content
+features are computed once. Knows nothing of networks and losses.
 """
 
 import functools
@@ -48,11 +48,20 @@ class PhotoBatch(NamedTuple):
         photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
         skipped: Names of unreadable photos that were replaced by others.
         draws: Identifies the samples, if they come again; equal draws are equal photos.
+        first: Number of the first of the photos among those of the step.
+        of_step: Number of photos of the step, over all processes; 0 if these are all.
     """
 
     photos: Tensor
     skipped: tuple[str, ...]
     draws: tuple[Draw, ...] = ()
+    first: int = 0
+    of_step: int = 0
+
+    @property
+    def photos_of_step(self) -> int:
+        """Number of photos of the step, over all processes."""
+        return self.of_step or len(self.photos)
 
 
 class PhotoDataModule(pl.LightningDataModule):
@@ -63,7 +72,7 @@ class PhotoDataModule(pl.LightningDataModule):
     Args:
         source: A folder (with its subfolders), "coco", "hub:owner/name" or "hub:owner/name:split"; None for
             the sample photos of scikit-image.
-        batch_size: Photos per step and process.
+        batch_size: Photos per step; several processes share them, as evenly as they divide.
         crop_size: From a step to the side of its crops in pixels; called in the main process, a few steps ahead.
         seed: At least 0; decides which photo and which crop comes when, not which photos are held out.
         workers: Processes that decode; 0 decodes in the main process.
@@ -166,13 +175,15 @@ class PhotoDataModule(pl.LightningDataModule):
         """Endless batches from `start_step` on."""
         rank, processes = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         samples = TrainingSamples(
-            self.photos, self.training, self.seed, self.batch_size * processes, self.source, margin=self.margin
+            self.photos, self.training, self.seed, self.batch_size, self.source, margin=self.margin
         )
-        first = rank * self.batch_size
-        share = range(first, first + self.batch_size)
+        share = range(rank * self.batch_size // processes, (rank + 1) * self.batch_size // processes)
+        if self.batch_size < processes:
+            raise DataError(f"{processes} processes need as many photos a step at least, got {self.batch_size}")
+        known = functools.partial(visited, visits=self.visits, batch_size=self.batch_size)
         return DataLoader(
             samples,
-            sampler=StepSampler(share, self.crop_size, start=lambda: self.start_step, visits=self.visits),
+            sampler=StepSampler(share, self.crop_size, known, start=lambda: self.start_step),
             batch_size=None,  # the sampler's items are batches already
             collate_fn=_as_it_is,
             num_workers=self.workers,
@@ -189,7 +200,7 @@ class PhotoDataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
         """Convert uint8 to [0, 1] on the device, which is a quarter of the bytes to transfer."""
         draws = tuple(batch.draws) if self.visits > 1 else ()
-        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped), draws)
+        return PhotoBatch(from_levels(batch.photos), tuple(batch.skipped), draws, *batch[3:])
 
 
 def visited(step: int, visits: int, batch_size: int) -> int:
@@ -203,15 +214,23 @@ class StepSampler(Sampler[list[Draw]]):
     """The draws of one process, a list per step; endless, so it has no length."""
 
     def __init__(
-        self, share: range, crop_size: Callable[[int], int], *, start: Callable[[], int], visits: int = 1
+        self,
+        share: range,
+        crop_size: Callable[[int], int],
+        known: Callable[[int], int],
+        *,
+        start: Callable[[], int],
     ) -> None:
-        """Takes the sample numbers of the process; `start` is called when the iteration begins."""
-        self.share, self.crop_size, self.start, self.visits = share, crop_size, start, visits
+        """Takes the sample numbers of the process, and from steps to sides and to the steps whose crops they reuse.
+
+        `start` is called when the iteration begins.
+        """
+        self.share, self.crop_size, self.known, self.start = share, crop_size, known, start
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Iterate from the start step."""
         for step in itertools.count(self.start()):
-            crop, known = self.crop_size(step), visited(step, self.visits, len(self.share))
+            crop, known = self.crop_size(step), self.known(step)
             yield [Draw(known, index, crop) for index in self.share]
 
 
@@ -227,7 +246,8 @@ class TrainingSamples(Dataset[PhotoBatch]):
 
     def __getitem__(self, draws: list[Draw]) -> PhotoBatch:
         """The batch of several draws of one size."""
-        return _collate([self.sample(draw) for draw in draws])._replace(draws=tuple(draws))
+        batch = _collate([self.sample(draw) for draw in draws])
+        return batch._replace(draws=tuple(draws), first=draws[0].number, of_step=self.global_batch)
 
     def sample(self, draw: Draw) -> tuple[Bytes, tuple[str, ...]]:
         """A crop with its margin, `(S, S, 3)`, and the names of unreadable photos that it replaces.

@@ -89,11 +89,22 @@ class GracefulStop(Callback):
     """A checkpoint when a signal ends the run, and at the end of every run, so that nothing is lost.
 
     Lightning raises `SIGTERMException` at the end of the step after SIGTERM; `ctrl_c_as_sigterm` makes Ctrl-C do the
-    same.
+    same. Where there are several processes, Lightning would broadcast from within the signal handler, amid whatever the
+    others send; there the handler only sets `stop_asked`, on which a `TimedModule` agrees after every step.
     """
 
     def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take SIGTERM over from Lightning, which gives it back at the end."""
+        module: Any = pl_module
+
+        def handle(*_: object) -> None:
+            module.stop_asked = True
+
+        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handle)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the final weights, in case the style file cannot be written; that is tried in any case."""
@@ -101,6 +112,7 @@ class GracefulStop(Callback):
             trainer.save_checkpoint(self._checkpoint)
         except OSError as error:
             log.error("%s; the training is over, and its result is written next", error)
+            trainer.strategy.barrier()  # at which the other processes wait
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Save a run that a signal stopped; after any other error the last good checkpoint stays as it is."""

@@ -12,9 +12,10 @@ from pytorch_lightning import seed_everything
 from fastnst.base.devices import choose_device, describe_device
 from fastnst.base.versions import installed_version
 from fastnst.training.checks import check_network
-from fastnst.training.claim import claimed, is_first_process
+from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import Previews
+from fastnst.training.processes import is_first_process
 from fastnst.training.run import Run
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import NetworkSettings

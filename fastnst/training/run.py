@@ -17,7 +17,7 @@ from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName, fewe
 from fastnst.training.settings import EARLIER, TrainSettings
 
 # What a resumed run takes from the new command line; of the second line, only what is not the default.
-NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device")
+NEW_ALWAYS = ("resume", "quiet", "json", "force", "name", "workers", "device", "devices", "num_nodes")
 NEW_IF_GIVEN = ("data", "style", "loss_weights", "learning_rate", "save_every", "eval_every", "preview_every")
 
 
@@ -148,6 +148,11 @@ class Run:
             wrong = self.settings if zipfile.is_zipfile(self.checkpoint) else self.checkpoint
             raise TrainingError(f"{wrong} is damaged: start anew with --force")
         return dict(saved)
+
+    def photos_a_step(self) -> int:
+        """Photos of a step over all processes, as the run was started; `check_resumed` comes before."""
+        saved: dict[str, int] = {**to_json(TrainSettings()), **json.loads(self.settings.read_text())}
+        return saved["batch_size"] * saved["devices"] * saved["num_nodes"]
 
     def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
         """Make the folders, remove an unfinished run's files, write the settings and the hashes of the style images.

@@ -70,10 +70,12 @@ class TrainSettings(ObjectiveSettings):
     """Of Adam; 0.001 from nothing, else 0.003."""
     seed: Annotated[int, TRAINING, Parameter(validator=Number(gte=0, lt=2**32))] = 0
     """Same seed, same numbers (--steps, CPU)."""
-    device: Annotated[Device, TRAINING] = "auto"
-    """Where to train."""
+    device: Annotated[Device, TRAINING, BRIEF] = "auto"
+    """Where to train: `auto`, `cpu`, `cuda`, `mps` [auto]."""
     devices: Annotated[PositiveInt, TRAINING] = 1
-    """Devices to share the work (data parallel)."""
+    """Devices of this machine to share the work."""
+    num_nodes: Annotated[PositiveInt, TRAINING] = 1
+    """Machines to share it (torchrun or SLURM)."""
     workers: Annotated[Workers | None, TRAINING] = None
     """Processes that decode photos [1; 8 with a GPU]."""
     eval_every: Annotated[PositiveInt, TRAINING] = 1000

@@ -101,24 +101,38 @@ class StyleTrainer(TimedModule):
         return make_optimizer(self.network, learning_rate=self.schedule.learning_rate, name=self.optimizer_name)
 
     def training_step(self, batch: PhotoBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Loss of one batch, whose photos take the styles in turn, with each photo's style and style loss."""
-        photos = batch.photos
-        first = (self.global_step * self.trainer.world_size + self.global_rank) * len(photos)
-        styles = (torch.arange(len(photos), device=self.device) + first) % self.network.num_styles
-        each, border = self.losses(photos, styles, margin=self.margin, draws=batch.draws)
-        losses = each.mean()
-        self._refuse_divergence(losses.total.item())
+        """Loss of one batch, whose photos take the styles in turn, with the style and style loss of all photos.
+
+        Several processes share the photos of a step. What is logged and decided is of all of them.
+        """
+        count = batch.photos_of_step
+        styles = (torch.arange(count, device=self.device) + self.global_step * count) % self.network.num_styles
+        own = slice(batch.first, batch.first + len(batch.photos))
+        each, border = self.losses(batch.photos, styles[own], margin=self.margin, draws=batch.draws)
+        everyone = self.of_all_processes(each, own, count)
+        mean = everyone.mean()
+        self._refuse_divergence(mean.total.item())
         if self.global_step % LOG_EVERY == 0:
-            self.log_dict({f"train/{name}": value.detach() for name, value in losses._asdict().items()})
+            self.log_dict({f"train/{name}": value for name, value in mean._asdict().items()})
         if self.balance is not None:
-            self._rebalance(self.balance, losses)
-        loss = losses.total if border is None else losses.total + BORDER_WEIGHT * border.mean()
-        return {"loss": loss, "styles": styles, "style_losses": each.style.detach()}
+            self._rebalance(self.balance, mean)
+        loss = each.total.mean() if border is None else each.total.mean() + BORDER_WEIGHT * border.mean()
+        # The mean over processes, which DDP takes of gradients, is then that over photos, also of unequal shares.
+        loss = loss * (len(batch.photos) * self.trainer.world_size / count)
+        return {"loss": loss, "styles": styles, "style_losses": everyone.style}
+
+    def of_all_processes(self, each: Losses, own: slice, count: int) -> Losses:
+        """The losses of all `count` photos of a step, without gradients, from those `(B,)` of a process's own."""
+        values = torch.stack([value.detach() for value in each])  # (4, B)
+        if self.trainer.world_size > 1:
+            values, mine = values.new_zeros(len(each), count), values
+            values[:, own] = mine
+            values = self.trainer.strategy.reduce(values, reduce_op="sum")
+        return Losses(*values)
 
     def _rebalance(self, balance: Balance, losses: Losses) -> None:
-        """Update the style weight from the errors of all devices."""
-        mean = torch.stack([losses.content.detach(), losses.style.detach()])
-        content, style = self.trainer.strategy.reduce(mean, reduce_op="mean").tolist()
+        """Update the style weight from the errors of a step."""
+        content, style = losses.content.item(), losses.style.item()
         self._set_style_weight(balance.update(content, style, self.progress))
         if self.global_step % LOG_EVERY == 0:
             self.log("style_weight", balance.weight)

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import torch
 from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from fastnst.base.errors import TrainingError
 from fastnst.training.data import TOGETHER, Draw, PhotoBatch, PhotoDataModule
@@ -17,7 +18,7 @@ WRITING_SECONDS = 0.5  # the last checkpoint, the file and its preview
 
 
 class TimedModule(LightningModule):
-    """Ends a run when its clock says so, on every device at once; a resumed run goes on with the time that is left.
+    """Ends a run when its clock says so, in all processes at once; a resumed run goes on with the time that is left.
 
     Args:
         clock: Progress of the run.
@@ -30,16 +31,16 @@ class TimedModule(LightningModule):
         super().__init__()
         self.clock, self.schedule, self.margin = clock, schedule, margin
         self.progress = 0.0
+        self.stop_asked = False  # of this process, by a signal; looked at where there are several
         self.skipped: set[str] = set()  # names of unreadable photos
         self._kept: dict[tuple[Draw, ...], Any] = {}
         self._logged: tuple[int, float] | None = None  # step and time
         self._evaluation_started = 0.0
 
     def on_train_batch_start(self, batch: PhotoBatch, batch_idx: int) -> None:
-        """Set the learning rate of this step, the same on every device."""
+        """Set the learning rate of this step."""
         step = self.global_step
         self.skipped.update(batch.skipped)
-        self.progress = self.trainer.strategy.broadcast(self.clock.progress(step))
         rate = self.schedule.learning_rate_at(self.progress, step)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group.get("times", 1.0)
@@ -48,7 +49,7 @@ class TimedModule(LightningModule):
             crop_size = float(batch.photos.shape[-1] - 2 * self.margin)
             state = {"progress": self.progress, "learning_rate": rate, "crop_size": crop_size}
             if self._logged:
-                images = (step - self._logged[0]) * len(batch.photos) * self.trainer.world_size
+                images = (step - self._logged[0]) * batch.photos_of_step
                 state["images_per_second"] = images / (now - self._logged[1])
             self._logged = (step, now)
             self.log_dict(state)
@@ -79,14 +80,23 @@ class TimedModule(LightningModule):
 
     def on_train_start(self) -> None:
         """End at once a run that was stopped after its last step."""
-        self._stop_if_over()
+        self._agree()
 
     def on_train_batch_end(self, outputs: Any, batch: PhotoBatch, batch_idx: int) -> None:
         """End the run if its time is over."""
-        self._stop_if_over()
+        self._agree()
 
-    def _stop_if_over(self) -> None:
-        if self.trainer.strategy.broadcast(self.clock.is_over(self.global_step)):
+    def _agree(self) -> None:
+        """Take over the progress of the first process; end the run if that says so or any process was told to stop."""
+        step, stopped = self.global_step, 0.0
+        self.progress, over = self.clock.progress(step), float(self.clock.is_over(step))
+        if self.trainer.world_size > 1:
+            said = (self.progress, over) if self.trainer.is_global_zero else (0.0, 0.0)
+            sums = torch.tensor([*said, self.stop_asked], dtype=torch.float64, device=self.device)
+            self.progress, over, stopped = self.trainer.strategy.reduce(sums, reduce_op="sum").tolist()
+        if stopped:
+            raise SIGTERMException
+        if over:
             self.trainer.should_stop = True
 
     def on_validation_batch_start(self, batch: PhotoBatch, batch_idx: int, dataloader_idx: int = 0) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -21,7 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from fastnst.base.devices import choose_device, describe_device, multiplies_bfloat16
+from fastnst.base.devices import choose_device, describe_device, has_bfloat16_units, multiplies_bfloat16
 from fastnst.base.errors import Interrupted, TrainingError, UserError
 from fastnst.base.files import sha256
 from fastnst.base.versions import installed_version
@@ -37,14 +38,16 @@ from fastnst.training.alarms import Alarms, saturation
 from fastnst.training.balance import Balance
 from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
-from fastnst.training.claim import claimed, is_first_process
+from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
 from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
+from fastnst.training.processes import by_slurm, is_first_process
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import LEARNING_RATE, NetworkSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.timed_module import LOG_EVERY
+from fastnst.training.together import LOST, Together, is_lost_connection
 from fastnst.training.warm_start import load_start, warm_start
 
 DEFAULT_BUDGET = 20 * 60.0  # seconds
@@ -102,7 +105,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     )
     photos = PhotoDataModule(
         settings.data,
-        batch_size=settings.batch_size,
+        batch_size=plan.photos,
         crop_size=lambda step: settings.crop_size,
         margin=settings.margin,
         seed=settings.seed,
@@ -143,7 +146,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         "began_at": module.began_at,
         "data": counts,
         "steps": module.global_step,
-        "images": module.global_step * settings.batch_size * trainer.world_size,
+        "images": module.global_step * plan.photos,
         "seconds": round(clock.spent(), 1),
         "held_out": {
             name.removeprefix("held_out/"): round(float(value), 6)
@@ -203,19 +206,28 @@ def fit(
         with ctrl_c_as_sigterm():
             trainer.fit(module, photos, ckpt_path=checkpoint, weights_only=True)
     except SIGTERMException:
-        how = f"fastnst {command} --resume --name {shlex.quote(run.name)}"
+        several = [("devices", trainer.num_devices), ("num-nodes", trainer.num_nodes)]
+        flags = "".join(f" --{name} {number}" for name, number in several if number > 1)
+        how = f"fastnst {command} --resume{flags} --name {shlex.quote(run.name)}"
         raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
     except SystemExit:  # Lightning exits so after Ctrl-C during its set-up
         raise Interrupted("stopped before the first step") from None
     except (UserError, OSError) as error:  # the loss diverged, photos are gone, the disk is full
-        kept = f"; the last good state is {run.checkpoint}, --resume goes on from it" if run.checkpoint.exists() else ""
-        raise TrainingError(f"{error}{kept}") from None
+        raise TrainingError(f"{error}{_kept(run)}") from None
     except MisconfigurationException as error:  # devices that are not there, above all
         raise TrainingError(str(error)) from None
     except Exception as error:
+        if trainer.world_size > 1 and is_lost_connection(error):
+            raise TrainingError(f"{LOST}{_kept(run)}") from None
         if checkpoint is None or begun.is_so:
             raise
         raise TrainingError(f"{checkpoint} is not of this run, or damaged: start anew with --force") from error
+
+
+def _kept(run: Run) -> str:
+    """What is left after an error, for its line."""
+    there = run.checkpoint.exists()
+    return f"; the last good state is {run.checkpoint}, --resume goes on from it" if there else ""
 
 
 def _style_image(path: Path, settings: TrainSettings) -> Tensor:
@@ -245,36 +257,59 @@ def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintin
         Previews(few, every=settings.preview_every, folder=run.folder),
         Alarms(few, names, [saturation(image) for image in paintings]),
     ]
-    return endless(settings, run, watchers, devices=settings.devices, precision=_precision(settings))
+    devices, nodes = settings.devices, settings.num_nodes
+    return endless(settings, run, watchers, devices=devices, num_nodes=nodes, precision=_precision(settings))
 
 
 def endless(
-    settings: TrainSettings | NetworkSettings, run: Run, watchers: Sequence[Callback], **options: Any
+    settings: TrainSettings | NetworkSettings,
+    run: Run,
+    watchers: Sequence[Callback],
+    *,
+    devices: int = 1,
+    num_nodes: int = 1,
+    **options: Any,
 ) -> Trainer:
-    """Lightning's loop over endless batches, with resumable checkpoints and a progress bar; a `TimedModule` ends it."""
+    """Lightning's loop over endless batches, with resumable checkpoints and a progress bar; a `TimedModule` ends it.
+
+    Raises:
+        TrainingError: Devices that are not there.
+    """
     interval = timedelta(seconds=settings.save_every)
     checkpoints = ModelCheckpoint(run.folder, "last", train_time_interval=interval, enable_version_counter=False)
     callbacks: list[Callback] = [checkpoints, GracefulStop(run.checkpoint), *watchers]
-    return Trainer(
-        accelerator=settings.device,
-        max_epochs=-1,
-        callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
-        logger=TensorBoardLogger(run.folder, name="", version=""),
-        plugins=[WholeCheckpoints()],
-        log_every_n_steps=LOG_EVERY,
-        val_check_interval=settings.eval_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,  # the data module gives every process its share
-        **options,
-    )
+    by_its_signals = [SLURMEnvironment(auto_requeue=False)] if by_slurm() else []  # SIGTERM saves: see GracefulStop
+    try:
+        return Trainer(
+            accelerator=settings.device,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy=Together() if devices * num_nodes > 1 else "auto",
+            max_epochs=-1,
+            callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
+            logger=TensorBoardLogger(run.folder, name="", version=""),
+            plugins=[WholeCheckpoints(), *by_its_signals],
+            log_every_n_steps=LOG_EVERY,
+            val_check_interval=settings.eval_every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=1,  # times an evaluation, so that a budget can reserve the last one's time
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,  # the data module gives every process its share
+            **options,
+        )
+    except MisconfigurationException as error:
+        raise TrainingError(str(error)) from None
 
 
 def _precision(settings: TrainSettings) -> Literal["bf16-mixed", "32-true"]:
-    """Lightning's name of the precision: bfloat16 by autocast with float32 weights, or float32 throughout."""
-    return "bf16-mixed" if multiplies_bfloat16(choose_device(settings.device)) else "32-true"
+    """Lightning's name of the precision: bfloat16 by autocast with float32 weights, or float32 throughout.
+
+    Processes on CPUs must not measure for themselves which is the faster one: they could find different answers.
+    """
+    device = choose_device(settings.device)
+    measured = device.type != "cpu" or settings.devices * settings.num_nodes == 1
+    return "bf16-mixed" if (multiplies_bfloat16 if measured else has_bfloat16_units)(device) else "32-true"
 
 
 def _announce(

@@ -92,14 +92,32 @@ def test_workers_change_nothing(folder: Path) -> None:
     assert torch.equal(torch.cat(alone), torch.cat(helped))
 
 
-def test_two_processes_share_what_one_would_draw(folder: Path) -> None:
+@pytest.mark.parametrize("batch_size", [4, 5])
+@pytest.mark.parametrize("visits", [1, 3])
+def test_two_processes_share_what_one_would_draw(folder: Path, batch_size: int, visits: int) -> None:
     shares = []
     for rank in range(2):
-        module = photos_of(folder, batch_size=2)
+        module = photos_of(folder, batch_size=batch_size, visits=visits)
         module.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
-        shares.append(training_batches(module, 5))
+        shares.append(training_batches(module, 30))
     together = [torch.cat(step) for step in zip(*shares, strict=True)]
-    assert torch.equal(torch.stack(together), torch.stack(training_batches(photos_of(folder), 5)))
+    alone = training_batches(photos_of(folder, batch_size=batch_size, visits=visits), 30)
+    assert torch.equal(torch.stack(together), torch.stack(alone))
+
+
+def test_a_batch_says_which_of_the_photos_of_its_step_it_has(folder: Path) -> None:
+    module = photos_of(folder, batch_size=5)
+    module.trainer = SimpleNamespace(global_rank=1, world_size=2)  # type: ignore[assignment]
+    batch = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    assert (batch.first, len(batch.photos), batch.photos_of_step) == (2, 3, 5)
+    assert next(iter(module.val_dataloader())).photos_of_step == 1
+
+
+def test_more_processes_than_photos_a_step_are_refused(folder: Path) -> None:
+    module = photos_of(folder, batch_size=1)
+    module.trainer = SimpleNamespace(global_rank=0, world_size=2)  # type: ignore[assignment]
+    with pytest.raises(DataError, match="2 processes need as many photos a step at least, got 1"):
+        module.train_dataloader()
 
 
 def test_every_training_photo_comes_once_before_any_comes_twice(folder: Path) -> None:
