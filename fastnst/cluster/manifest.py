@@ -78,7 +78,7 @@ def _in_table(places: Places, address: str, column: str) -> Iterator[tuple[str, 
     with places.open(address) as file:
         try:
             if address.lower().endswith(".csv"):
-                names = pa.csv.read_csv(file).column_names
+                names = pa.csv.open_csv(file).schema.names
                 file.seek(0)
                 text = pa.csv.ConvertOptions(include_columns=[column], column_types={column: pa.string()})
                 table = pa.csv.read_csv(file, convert_options=text) if column in names else None

@@ -135,7 +135,11 @@ def _told_of(address: str) -> Iterator[None]:
     """Turn the errors of all stores into an OSError of one line; each store has its own."""
     try:
         yield
-    except (OSError, UserError):
+    except UserError:
         raise
+    except OSError as error:
+        if not is_remote(address):
+            raise
+        raise type(error)(f"{address}: {' '.join(str(error).split())}") from error
     except Exception as error:
         raise OSError(f"{address}: {' '.join(str(error).split())}") from error

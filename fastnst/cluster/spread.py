@@ -72,7 +72,7 @@ def spread(
     number = actors.number or _room(actors)
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
-    context.raise_original_map_exception = True  # a UserError stays one
+    context.raise_original_map_exception = True  # as the cause of what is raised here
     context.execution_no_progress_timeout_s = -1  # a task of large pictures, or a cluster that is lent, may take hours
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     columns = [[entry.path for entry in entries], [entry.output for entry in entries]]
@@ -90,7 +90,12 @@ def spread(
         num_gpus=actors.gpus,
         memory=actors.memory,
     )
-    yield from painted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    try:
+        yield from painted.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):  # else its text is the traceback on the other machine
+            raise error.cause from None
+        raise
 
 
 def _begun(sent: "ray.ObjectRef[Callable[[], Make]]") -> Make:

@@ -56,7 +56,7 @@ def paint_collection(photos: Sequence[str], settings: ApplySettings) -> int:
     todo, there = _missing(places, entries, results, force=settings.force)
     if len(todo) < len(entries):
         log.info("%d of %d are there already", len(entries) - len(todo), len(entries))
-    failures = _paint(todo, there, results, settings) if todo else 0
+    failures = _paint(todo, there, results, settings, total=len(entries)) if todo else 0
     places.sweep(entry.output for entry in entries)
     if failures and failures == len(entries):
         raise ImageError(f"none of {failures} photos could be painted: {output}/{FOLDER} has their errors")
@@ -70,7 +70,7 @@ def _missing(
 ) -> tuple[list[Entry], set[str]]:
     """The photos without a result or without its row, and the results that are there."""
     output = {entry.output for entry in entries}
-    there = set() if force else output & _found(places, results.output)
+    there = set() if force else output & places.find(results.output).keys()
     known = results.known()
     good = set(known.filter(pc.not_equal(known["status"], FAILED))["path"].to_pylist())
     todo = [entry for entry in entries if not (entry.output in there and entry.path in good)]
@@ -78,15 +78,8 @@ def _missing(
     return todo, there
 
 
-def _found(places: Places, output: str) -> set[str]:
-    try:
-        return set(places.find(output))
-    except FileNotFoundError:
-        return set()
-
-
-def _paint(todo: Sequence[Entry], there: set[str], results: Results, settings: ApplySettings) -> int:
-    """Paint on the cluster and keep the rows; the number of failures."""
+def _paint(todo: Sequence[Entry], there: set[str], results: Results, settings: ApplySettings, *, total: int) -> int:
+    """Paint on the cluster and keep the rows; the number of failures. `total` also counts what is done already."""
     path, mix = find_chosen(settings.style)
     painter = Painter(settings, path.read_bytes(), mix)
     actors = Actors(settings.actors, settings.gpus, int(settings.memory * 2**30), settings.in_flight)
@@ -107,9 +100,9 @@ def _paint(todo: Sequence[Entry], there: set[str], results: Results, settings: A
                     done += len(rows)
                     state = f"{done / (time.perf_counter() - started):.1f}/s, {failed} failed"
                     progress.update(task, completed=done, state=state)
-                    if failed > settings.max_failures * max(done, min(len(todo), EARLY)):
+                    if failed > settings.max_failures * max(total - len(todo) + done, min(total, EARLY)):
                         raise UserError(
-                            f"stopped: {failed} of {done} photos failed, more than --max-failures "
+                            f"stopped: {failed} photos failed, more than --max-failures "
                             f"{settings.max_failures:g} allows; {results.folder} has their errors"
                         )
         except KeyboardInterrupt:

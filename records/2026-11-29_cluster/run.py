@@ -161,7 +161,7 @@ def look(store: str, expected: dict[str, str], broken: set[str]) -> dict[str, ob
     if other := [name for name in results if found[name] != expected.get(name)]:
         faults.append(f"{len(other)} with other bytes, such as {other[0]}")
     written = seen(store)["written"]
-    if twice := [name for name in results if written[f"/bucket/out/{name}"] != 1]:
+    if twice := [name for name in results if written.get(f"/bucket/out/{name}") != 1]:
         faults.append(f"{len(twice)} written more than once, such as {twice[0]}")
     if any(not name.endswith((".jpg", ".png", ".parquet")) for name in files):
         faults.append("files that are no results")
@@ -187,7 +187,8 @@ def main() -> None:
     arguments = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "AWS_DEFAULT_REGION": "us-east-1"}
     os.environ |= {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        os.environ["RAY_TMPDIR"] = name  # so that no other cluster of this machine is touched
         place = Path(name)
         broken = make_photos(place / "in", arguments.photos)
         if fastnst("apply", str(place / "in"), "-o", str(place / "plain"), *LOOK, "--quiet").wait() != 3:
@@ -208,6 +209,10 @@ def main() -> None:
             os.environ["RAY_ADDRESS"] = machines.address
             found = paint_and_kill(store, machines, len(expected), arguments)
             found |= look(store, expected, broken)
+            if found["exit_code"] != 3:
+                found["faults"].append(
+                    f"the last driver ended with {found['exit_code']}, not 3"
+                )
             before = painted(store)
             again = fastnst("apply", "s3://bucket/in/", "-o", "s3://bucket/out/", "--cluster", *LOOK).wait()
             if again != 3 or painted(store) != before:
