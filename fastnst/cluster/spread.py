@@ -9,6 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
+
+# What a driver that was killed has asked for is kept for it, 180 seconds by default, and the next one waits meanwhile.
+# Requests are repeated every 10 seconds. Read when ray.data is imported.
+os.environ["RAY_DATA_AUTOSCALING_REQUEST_EXPIRE_TIME_S"] = "30"
+
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 

@@ -210,9 +210,7 @@ def main() -> None:
             found = paint_and_kill(store, machines, len(expected), arguments)
             found |= look(store, expected, broken)
             if found["exit_code"] != 3:
-                found["faults"].append(
-                    f"the last driver ended with {found['exit_code']}, not 3"
-                )
+                found["faults"].append(f"the last driver ended with {found['exit_code']}, not 3")
             before = painted(store)
             again = fastnst("apply", "s3://bucket/in/", "-o", "s3://bucket/out/", "--cluster", *LOOK).wait()
             if again != 3 or painted(store) != before:
