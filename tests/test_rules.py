@@ -11,7 +11,7 @@ import fastnst
 PACKAGE = Path(fastnst.__file__).parent
 # From the ground up: a wing imports from itself and from wings before it in this list, and nothing else of the package.
 WINGS = (
-    *("base", "images", "networks", "perception", "universal", "video"),
+    *("base", "images", "networks", "perception", "universal", "video", "cluster"),
     *("painting", "training", "exporting", "baseline", "serving", "bench"),
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "samples" not in path.parts)

@@ -11,12 +11,21 @@ PROC = Path("/proc/self")
 _LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}  # above `high` a process is slowed down
 _USED = {1: "memory.usage_in_bytes", 2: "memory.current"}
 _CACHED = {1: "total_inactive_file", 2: "inactive_file"}  # files that are dropped when memory is needed
+_own_limit: int | None = None
 
 
 def free_memory() -> int:
-    """Bytes of main memory that can still be allocated: what the system calls available, or groups leave if less."""
-    available, left = int(psutil.virtual_memory().available), left_in_groups()
-    return available if left is None else min(available, left)
+    """Bytes of main memory that can still be allocated: what the system calls available, or limits leave if less."""
+    left = [int(psutil.virtual_memory().available), left_in_groups()]
+    if _own_limit is not None:
+        left.append(max(0, _own_limit - int(psutil.Process().memory_info().rss)))
+    return min(each for each in left if each is not None)
+
+
+def limit_memory(size: int) -> None:
+    """Let `free_memory` count so many bytes as this process's own, where several processes share a machine."""
+    global _own_limit
+    _own_limit = size
 
 
 def left_in_groups() -> int | None:

@@ -13,8 +13,9 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT = (
-    Parameter(group=Group.create_ordered(name)) for name in ("What", "How long", "Look", "Training", "Files", "Output")
+WHAT, LENGTH, LOOK, TRAINING, FILES, OUTPUT, CLUSTER = (
+    Parameter(group=Group.create_ordered(name))
+    for name in ("What", "How long", "Look", "Training", "Files", "Output", "Cluster")
 )
 SWITCH = Parameter(negative=(), show_default=False)
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}

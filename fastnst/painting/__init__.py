@@ -9,6 +9,7 @@ Knows nothing of losses and training.
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side
     watch.py      folders into which photos come
+    collection.py millions of photos, on a cluster
     raw.py        raw frames from standard input to standard output
     animation.py  GIF, WebP, APNG and AVIF, frame by frame
     texture.py    textures: noise painted like a painting

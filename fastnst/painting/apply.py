@@ -136,6 +136,8 @@ class Work:
     """A job on its way through the stages, with the result of the last stage.
 
     Attributes:
+        source: Where the photo is read from.
+        target: Where its stylized image is written to.
         picture: The photo, then its stylized image; None for videos and animations, and when the job is finished.
         size: Width and height in pixels, once they are known.
         error: Why the job failed.
@@ -144,6 +146,7 @@ class Work:
 
     job: Job
     source: Path | BytesIO
+    target: Path | BytesIO
     picture: Picture | None = None
     size: tuple[int, int] | None = None
     error: str | None = None
@@ -194,10 +197,14 @@ class Studio:
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The finished or failed jobs, in their order; few pictures are in memory at a time."""
+        return self.finish(map(_begun, jobs))
+
+    def finish(self, works: Iterable[Work]) -> Generator[Work, None, None]:
+        """The works after all stages, in their order; one with an error is left as it is."""
         # A GPU stylizes faster than one thread decodes. Stylizing stays in this thread, where Ctrl-C can stop it.
         threads = 1 if self.regions.device.type == "cpu" else GPU_READERS
         with (
-            closing(in_threads(partial(self._stage, Studio._read), map(_begun, jobs), threads=threads)) as read,
+            closing(in_threads(partial(self._stage, Studio._read), works, threads=threads)) as read,
             closing(
                 in_threads(
                     partial(self._stage, Studio._write), map(partial(self._stage, Studio._paint), read), complete=True
@@ -250,12 +257,11 @@ class Studio:
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
             if isinstance(work.source, BytesIO):
                 work.source.seek(0)
-            target = BytesIO() if job.output == STDIO else job.output
             quality = quality or picture.quality or 95
             look = self.moving(work)
             paint_animation(
                 work.source,
-                target,
+                work.target,
                 look,
                 size=size,
                 max_pixels=self._max_pixels,
@@ -265,7 +271,7 @@ class Studio:
                 replace=self._replace,
             )
             work.picture = None
-            _flush(target)
+            _flush(work)
             return
         if self.settings.steady and not self.told:
             self.told.append("--steady is for videos and animations: photos are painted without")
@@ -280,13 +286,12 @@ class Studio:
 
     def _write(self, work: Work) -> None:
         if work.picture is not None:
-            target = BytesIO() if work.job.output == STDIO else work.job.output
             keep, profile = self.settings.profile == "keep", work.picture.profile
             if keep and profile and profile_kind(profile) != "RGB":
                 log.warning("%s: its profile is not one for RGB pixels: the result is sRGB", work.job.photo)
             save_image(
                 work.picture,
-                target,
+                work.target,
                 quality=self.settings.quality,
                 format=self._format(work.job),
                 stylized=True,
@@ -294,7 +299,7 @@ class Studio:
                 replace=self._replace,
             )
             work.picture = None
-            _flush(target)
+            _flush(work)
 
     @property
     def _replace(self) -> bool:
@@ -351,13 +356,14 @@ def _named(job: Job) -> Iterator[None]:
 
 def _begun(job: Job) -> Work:
     """Start a job. Standard input is read here, in the main thread, where Ctrl-C ends the wait for it."""
-    return Work(job, BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo, error=job.error)
+    source = BytesIO(sys.stdin.buffer.read()) if job.photo == STDIO else job.photo
+    return Work(job, source, BytesIO() if job.output == STDIO else job.output, error=job.error)
 
 
-def _flush(target: Path | BytesIO) -> None:
+def _flush(work: Work) -> None:
     """Write a picture for standard output, in one piece."""
-    if isinstance(target, BytesIO):
-        sys.stdout.buffer.write(target.getvalue())
+    if work.job.output == STDIO and isinstance(work.target, BytesIO):
+        sys.stdout.buffer.write(work.target.getvalue())
         sys.stdout.buffer.flush()
 
 

@@ -40,7 +40,7 @@ def apply(
 
         paint_live(photo, settings)
         return DONE
-    from fastnst.painting.jobs import check_raw, check_watch, plan
+    from fastnst.painting.jobs import check_cluster, check_raw, check_watch, plan
 
     if settings.frame_size is not None:
         check_raw(photo, settings)
@@ -54,6 +54,11 @@ def apply(
 
         watch(photo, settings)
         return DONE
+    if settings.cluster:
+        check_cluster(photo, settings)
+        from fastnst.painting.collection import paint_collection
+
+        return SOME_FAILED if paint_collection(photo, settings) else DONE
     jobs = plan(photo, settings)  # before torch is loaded, so that a mistake is told at once
     from fastnst.painting.apply import paint
 

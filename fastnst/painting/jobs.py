@@ -3,6 +3,7 @@
 Imports neither torch nor anything that does, so that bad input is answered at once.
 """
 
+import importlib.util
 import itertools
 import logging
 import os
@@ -16,7 +17,7 @@ from fastnst.base.files import check_place
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError, check_suffix
 from fastnst.images.metadata import has_mark
 from fastnst.images.photos import existing_photo, find_photos, resolve_photo
-from fastnst.networks.catalog import file_part, is_exported
+from fastnst.networks.catalog import file_part, find_chosen, is_exported
 from fastnst.painting.settings import ApplySettings
 from fastnst.universal.names import check_style, find_paintings, painted_name
 from fastnst.video.formats import (
@@ -146,6 +147,23 @@ def check_raw(photos: Sequence[str], settings: ApplySettings) -> None:
     for name in ("size", "format", "quality", "watch", "json"):
         if getattr(settings, name):
             raise ImageError(f"--{name} and --frame-size contradict each other: frames go out as they came in")
+
+
+def check_cluster(photos: Sequence[str], settings: ApplySettings) -> None:
+    """Check what `--cluster` needs: its packages, a trained style, and an output."""
+    for package in ("ray", "fsspec", "pyarrow"):
+        if importlib.util.find_spec(package) is None:
+            raise ImageError(f"--cluster needs {package}: pip install 'fastnst[cluster]'")
+    check_style(settings.style)
+    _check_settings(settings)
+    if find_paintings(settings.style) or is_exported(find_chosen(settings.style)[0]):
+        raise ImageError(f"--cluster paints in trained styles: fastnst train --style {settings.style} makes one")
+    if not photos or settings.output in (None, STDIO):
+        raise ImageError("--cluster needs photos and a folder: fastnst apply s3://bucket/photos -o s3://bucket/painted")
+    for name in ("mask", "region", "steady", "skip_existing"):
+        if getattr(settings, name):
+            why = "each start does only what is missing" if name == "skip_existing" else "it is for photos by hand"
+            raise ImageError(f"--{name.replace('_', '-')} and --cluster do not go together: {why}")
 
 
 class Found(NamedTuple):

@@ -25,7 +25,7 @@ def paint_raw(settings: ApplySettings) -> None:
     """
     assert settings.frame_size is not None
     with progress_bar(shown=False) as progress:
-        look = Studio.of(settings, progress).moving(Work(Job(STDIO, STDIO), STDIO))
+        look = Studio.of(settings, progress).moving(Work(Job(STDIO, STDIO), STDIO, STDIO))
         count = 0
         for frame in _frames(sys.stdin.buffer, *settings.frame_size):
             painted = look(as_channels(frame))

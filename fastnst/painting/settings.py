@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from cyclopts.types import NonNegativeFloat, PositiveInt
 from cyclopts.validators import Number
 
-from fastnst.base.options import BRIEF, FILES, LOOK, OUTPUT, OUTPUT_FILE, SWITCH, WHAT, Device, Settings, Size
+from fastnst.base.options import BRIEF, CLUSTER, FILES, LOOK, OUTPUT, OUTPUT_FILE, SWITCH, WHAT, Device, Settings, Size
 from fastnst.networks.presets import PrecisionName, RuntimeName
 
 SMALLEST_TILE = 64  # pixels; smaller tiles are mostly overlap
@@ -89,6 +89,20 @@ class ApplySettings(Settings):
     """Print nothing but errors."""
     json: Annotated[bool, OUTPUT, SWITCH] = False
     """Print one JSON object a photo."""
+    cluster: Annotated[bool, CLUSTER, SWITCH] = False
+    """On Ray; photos at addresses such as s3://bucket/photos/."""
+    column: Annotated[str, CLUSTER, BRIEF] = "path"
+    """Of a Parquet or CSV file of addresses [path]."""
+    actors: Annotated[PositiveInt | None, CLUSTER] = None
+    """Processes that paint, a core each [as many as fit]."""
+    gpus: Annotated[float, CLUSTER, BRIEF, Parameter(validator=Number(gte=0))] = 0.0
+    """Of each actor, such as 1 or 0.25 [0]."""
+    memory: Annotated[float, CLUSTER, BRIEF, Parameter(validator=Number(gte=1))] = 2.0
+    """Of each actor, in GB; what needs more is tiled [2]."""
+    in_flight: Annotated[PositiveInt, CLUSTER, BRIEF] = 4
+    """Photos each reads, and results each writes, at once [4]."""
+    max_failures: Annotated[float, CLUSTER, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = 0.05
+    """Stop when a larger share of photos failed [0.05]."""
 
 
 @dataclass(frozen=True, kw_only=True)
