@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import pyarrow as pa
 
@@ -83,10 +82,9 @@ def spread(
     columns = [[entry.path for entry in entries], [entry.output for entry in entries]]
     table = pa.table([*columns, [entry.output in there for entry in entries]], names=["path", "output", "there"])
     size = max(1, min(MOST, len(entries) // (SHARES * number)))
-    sent = ray.put(begin)  # held here: an actor that is started again may need what a large argument of it held
     painted = ray.data.from_arrow(table, override_num_blocks=math.ceil(len(entries) / size)).map_batches(
         Worker,
-        fn_constructor_args=[partial(_begun, sent)],
+        fn_constructor_args=[begin],
         fn_constructor_kwargs={"in_flight": actors.in_flight, "memory": actors.memory, "force": force},
         batch_size=None,
         batch_format="pyarrow",
@@ -101,10 +99,6 @@ def spread(
         if isinstance(error.cause, UserError):  # else its text is the traceback on the other machine
             raise error.cause from None
         raise
-
-
-def _begun(sent: "ray.ObjectRef[Callable[[], Make]]") -> Make:
-    return ray.get(sent)()
 
 
 def _room(actors: Actors) -> int:
