@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+import torch
 from project import ROOT
 
 from fastnst.base.cgroups import free_memory, limit_memory
@@ -21,6 +22,7 @@ from fastnst.cluster.places import Places, address_of
 from fastnst.cluster.results import FAILED, FOUND, MADE, SCHEMA, Results
 from fastnst.cluster.worker import Item, Worker
 from fastnst.images.formats import FORMATS, SUFFIXES
+from fastnst.images.write import save_image
 
 NO_RAY = "there is no ray: pip install 'fastnst[cluster]'"
 RECORD = ROOT / "records" / "2026-11-29_cluster"
@@ -175,6 +177,31 @@ def test_memory_of_an_actor_is_less_than_that_of_the_machine() -> None:
     assert free_memory() == 0 < free
 
 
+def test_a_collection_on_this_machine_has_the_bytes_of_apply_and_leaves_what_is_there(sky, tmp_path) -> None:
+    pytest.importorskip("ray", reason=NO_RAY)
+    for index, name in enumerate(("a.png", "deep/b.png", "there.png")):
+        save_image(torch.rand(1, 3, 40 + index, 50), tmp_path / "in" / name)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "there.png").write_bytes(b"painted by hand")
+
+    def apply(output: str, *words: str) -> int:
+        look = ("--style", f"{sky}:day", "--device", "cpu", "--runtime", "torch", "--precision", "float32", "--quiet")
+        command = (sys.executable, "-m", "fastnst", "apply", "in", "-o", output, *look, *words)
+        environment = {**os.environ, "TMPDIR": "/tmp"}  # Ray's sockets have names of at most 107 characters
+        return subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode
+
+    assert apply("alone") == 3
+    assert apply("out", "--cluster", "--actors", "1", "--max-failures", "1") == 3
+    for name in ("a.png", "deep/b.png"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    assert (tmp_path / "out" / "there.png").read_bytes() == b"painted by hand"
+    rows = Results(Places(), str(tmp_path / "out")).known().to_pylist()
+    status = {Path(row["path"]).name: row["status"] for row in rows}
+    assert status == {"a.png": MADE, "b.png": MADE, "there.png": FOUND, "broken.jpg": FAILED}
+
+
+@pytest.mark.slow
 def test_fifty_photos_while_a_node_and_the_driver_are_killed_and_the_store_refuses(tmp_path) -> None:
     """Bytes as by `fastnst apply`, each result written once, two broken photos told of; see the script."""
     pytest.importorskip("ray", reason=NO_RAY)
