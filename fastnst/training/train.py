@@ -54,6 +54,7 @@ DEFAULT_BUDGET = 20 * 60.0  # seconds
 SMALLEST_STYLE = 16  # pixels
 FEW_PHOTOS = 30  # fewer are warned of
 START_PHOTOS = 4  # by which a warm start chooses among the styles of its file
+DEAD_WORKER = "a process that decodes photos died, as when memory runs out: --workers 0 decodes without one"
 log = logging.getLogger("fastnst")
 
 
@@ -217,6 +218,8 @@ def fit(
     except MisconfigurationException as error:  # devices that are not there, above all
         raise TrainingError(str(error)) from None
     except Exception as error:
+        if "DataLoader worker" in str(error):  # torch has no class of its own for it
+            raise TrainingError(f"{DEAD_WORKER}{_kept(run)}") from None
         if trainer.world_size > 1 and is_lost_connection(error):
             raise TrainingError(f"{LOST}{_kept(run)}") from None
         if checkpoint is None or begun.is_so:

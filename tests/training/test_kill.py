@@ -1,9 +1,12 @@
 """A run that is killed, not stopped: SIGKILL at random moments, then `--resume`, ends with the same weights."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,18 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, kills, st
     finish(fastnst(tmp_path, "train", "--resume", "--name", "killed", "--quiet"))
     whole, resumed = (load_file(tmp_path / "checkpoints" / f"{name}.safetensors") for name in ("whole", "killed"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+def test_a_killed_process_that_decodes_photos_is_told_in_a_line_and_the_run_goes_on(tmp_path) -> None:
+    process = fastnst(tmp_path, *TRAIN, "--steps", "100000", "--name", "run")
+    checkpoint = tmp_path / "runs" / "run" / "last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.01)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    for child in children.read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
+    _, errors = process.communicate()
+    assert process.returncode == 2 and errors.decode().count("\n") == 1
+    assert "a process that decodes photos died" in errors.decode() and "--resume goes on" in errors.decode()

@@ -1,14 +1,12 @@
 """Several processes train as one does: the same losses, one end, one line when one is killed.
 
-They are started as torchrun and SLURM start them, but forked from the test, which has loaded torch already.
+They are started as torchrun and SLURM start them, but forked from a process that has only loaded torch.
 """
 
 import json
 import multiprocessing
-import os
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +15,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from several_processes import train_in_float64
 
 from fastnst.base.errors import TrainingError
-from fastnst.cli import main
 from fastnst.training import train as training
 from fastnst.training.checks import check_network, check_train
-from fastnst.training.data import PhotoDataModule
 from fastnst.training.processes import check_alone, check_processes, is_first_process
 from fastnst.training.run import Run
 from fastnst.training.settings import BaseSettings, TrainSettings
-from fastnst.training.style_trainer import StyleTrainer
 
 STEPS = 6
 TRAIN = (
@@ -37,26 +33,19 @@ TRAIN = (
 FOUR = (*TRAIN, "--batch-size", "4", "--name", "one")
 TWO_OF_FOUR = (*TRAIN, "--batch-size", "2", "--name", "two")
 TORCHRUN, SLURM = "torchrun", "srun"
+FORKED = multiprocessing.get_context("forkserver")  # of torch's threads, a fork of the tests' own process has none
+FORKED.set_forkserver_preload(["fastnst.training.train"])
 OF_SRUN = {"SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
-    """Two style images and five photos in an otherwise empty current folder; everything is computed in float64."""
+    """Two style images and five photos in an otherwise empty current folder."""
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for number, name in enumerate(("a.png", "b.png", *(f"photos/{number}.png" for number in range(5)))):
         pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(pixels).resize((64, 48), Image.Resampling.BICUBIC).save(name)
-    in_float32, preview = PhotoDataModule.on_after_batch_transfer, training._preview
-    monkeypatch.setattr(training, "StyleTrainer", lambda *given, **named: StyleTrainer(*given, **named).double())
-    monkeypatch.setattr(training, "_preview", lambda network: preview(network.float()))
-    monkeypatch.setattr(training, "_precision", lambda settings: "64-true")
-    monkeypatch.setattr(
-        PhotoDataModule,
-        "on_after_batch_transfer",
-        lambda self, batch, number: (found := in_float32(self, batch, number))._replace(photos=found.photos.double()),
-    )
     return tmp_path
 
 
@@ -76,11 +65,10 @@ def run(words: tuple[str, ...], processes: int = 1, by: str = "", *, at: int = -
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    forked = multiprocessing.get_context("fork")
     started = []
     for number in range(processes):
         variables, when = started_by(by, number, processes, port), at if number == processes - 1 else -1
-        started.append(forked.Process(target=_one, args=(words, number, variables, when, sent)))
+        started.append(FORKED.Process(target=train_in_float64, args=(words, number, variables, when, sent)))
     for process in started:
         process.start()
     times = []
@@ -114,29 +102,6 @@ def started_by(name: str, number: int, processes: int, port: int) -> dict[str, s
         }
         found |= {"SLURM_NTASKS_PER_NODE": processes, "SLURM_PROCID": number, "SLURM_LOCALID": number}
     return {key: str(value) for key, value in found.items()} if name else {}
-
-
-def _one(words: tuple[str, ...], number: int, variables: dict[str, str], at: int, sent: int) -> None:
-    """One of the processes."""
-    os.environ |= variables
-    sys.stderr = Path(f"said{number}").open("w", buffering=1)
-    told = Path(f"told{number}").open("w", buffering=1)
-    trainers: list[torch.nn.Module] = []
-
-    def judged(self: StyleTrainer, loss: float) -> None:
-        told.write(f"{self.global_step} {loss!r}\n")
-        trainers[:] = [self]
-        if self.global_step == at:
-            os.kill(os.getpid(), sent)
-
-    StyleTrainer._refuse_divergence = judged  # type: ignore[method-assign]
-    try:
-        main([*words, "--quiet"])
-    except SystemExit as end:
-        if end.code == 0:
-            found = {name: value.item() for name, value in trainers[0].trainer.callback_metrics.items()}
-            Path(f"held_out{number}").write_text(json.dumps({key: found[key] for key in found if "held_out" in key}))
-        sys.exit(end.code)
 
 
 def close(first: dict[int, float], second: dict[int, float]) -> bool:
