@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 from project import ROOT
@@ -11,7 +12,7 @@ from project import ROOT
 @pytest.mark.slow
 def test_the_script_for_a_gpu_measures_everything_on_a_cpu_in_small(tmp_path) -> None:
     command = [str(ROOT / "records/gpu/run.sh"), "--small", "--device", "cpu", "--output", str(tmp_path / "day")]
-    patient = os.environ | {"LIMIT": "3600"}  # a busy CPU
+    patient = os.environ | {"LIMIT": "3600", "PYTHON": sys.executable}  # a busy CPU
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=patient)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "day/gpu.json").read_text())
@@ -25,5 +26,6 @@ def test_the_script_for_a_gpu_measures_everything_on_a_cpu_in_small(tmp_path) ->
 
 def test_a_device_that_is_not_there_is_told(tmp_path) -> None:
     command = [str(ROOT / "records/gpu/run.sh"), "--device", "none", "--output", str(tmp_path / "day")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHON": sys.executable}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode != 0 and "device none is not there" in done.stderr
