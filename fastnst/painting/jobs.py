@@ -104,6 +104,9 @@ def _check_settings(settings: ApplySettings) -> None:
     styles = [settings.style, *(region.style for region in regions)]
     for style in styles[1:]:
         check_style(style, instant=settings.instant)
+    for name in () if settings.cluster else ("column", "actors", "gpus", "memory", "in_flight", "max_failures"):
+        if getattr(settings, name) != getattr(ApplySettings, name):
+            raise ImageError(f"--{name.replace('_', '-')} is for --cluster, which is not asked for")
     if settings.feather is not None and settings.mask is None and not regions:
         raise ImageError("--feather is the soft edge of a --mask, and there is none")
     if settings.mask is not None and not settings.mask.exists():

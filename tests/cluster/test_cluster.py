@@ -107,6 +107,13 @@ def test_bad_usage_is_one_line_before_ray_is_loaded(words, message, tmp_path, mo
     assert stop.value.code == 2 and message in said and said.count("\n") == 1
 
 
+def test_flags_of_a_cluster_without_one_are_refused(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["apply", "sample:astronaut", "--style", "great_wave", "-o", "out.png", "--in-flight", "2"])
+    said = capsys.readouterr().err
+    assert (stop.value.code, said) == (2, "fastnst: --in-flight is for --cluster, which is not asked for\n")
+
+
 def test_a_missing_package_is_named_with_the_line_that_installs_it(monkeypatch, capsys) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as stop:
