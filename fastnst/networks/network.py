@@ -67,20 +67,26 @@ class ConditionalInstanceNorm(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Reflection pad, convolution, conditional instance norm."""
+    """Reflection pad, convolution, conditional instance norm; the maps can be smoothed first."""
 
     # Differs from Johnson et al. (2016): reflection padding before every convolution instead of zeros, and
-    # instance norm instead of batch norm, after Ulyanov et al. (2016).
+    # instance norm instead of batch norm, after Ulyanov et al. (2016). Where it smooths: a stride of 2 folds waves of
+    # two or three places into long ones that the photo does not have (Zhang, 2019), and marks stuck to the grid.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, num_styles: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, smooth: bool = False, num_styles: int
+    ) -> None:
         super().__init__()
         # No bias: the norm would subtract it.
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
         self.norm = ConditionalInstanceNorm(outputs, num_styles)
         self.pad = kernel // 2
+        self.smooths = smooth
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, ceil(H / stride), ceil(W / stride))`."""
+        if self.smooths:
+            maps = smoothed(maps)
         normed: Tensor = self.norm(self.conv(F.pad(maps, [self.pad] * 4, mode="reflect")), style)
         return normed
 
@@ -198,9 +204,9 @@ class DeepBlock(nn.Module):
     # the maps can hold, a checkerboard: without them up to a third of their energy was in it, and flat regions were
     # hatched with it, every 16 px (records/LOG.md).
 
-    def __init__(self, channels: int, inner: int, num_blocks: int, *, num_styles: int) -> None:
+    def __init__(self, channels: int, inner: int, num_blocks: int, *, smooth: bool = False, num_styles: int) -> None:
         super().__init__()
-        self.down = ConvNorm(channels, inner, 3, stride=2, num_styles=num_styles)
+        self.down = ConvNorm(channels, inner, 3, stride=2, smooth=smooth, num_styles=num_styles)
         self.blocks = nn.ModuleList(ResidualBlock(inner, num_styles=num_styles) for _ in range(num_blocks))
         self.up = UpsampleConvNorm(inner, channels, num_styles=num_styles)
 
@@ -235,7 +241,8 @@ class TransformationNetwork(nn.Module):
             layer there.
         num_blocks: Residual blocks at a quarter of the resolution.
         num_deep_blocks: Residual blocks at an eighth, between the others.
-        smooth: Whether (1) or not (0) maps at a quarter of the resolution are smoothed before the decoder.
+        smooth: 1: maps at a quarter of the resolution are smoothed before the decoder. 2: so are those of which a
+            quarter and an eighth are made. 0: none are.
         skip: Whether (1) or not (0) the decoder sees the encoder's maps at half the resolution.
         num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
 
@@ -269,22 +276,24 @@ class TransformationNetwork(nn.Module):
                 "half, quarter and num_styles must be at least 1, full, eighth and the numbers of blocks at least 0, "
                 f"got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {num_blocks=}, {num_deep_blocks=}"
             )
-        if not {smooth, skip} <= {0, 1}:
-            raise ValueError(f"smooth and skip must be 0 or 1, got {smooth=}, {skip=}")
+        if smooth not in (0, 1, 2) or skip not in (0, 1):
+            raise ValueError(f"smooth must be 0, 1 or 2, and skip 0 or 1, got {smooth=}, {skip=}")
         self.num_styles = num_styles
         self.folds = full == 0
-        self.smooths, self.skips = smooth == 1, skip == 1
+        self.smooths, self.skips = smooth > 0, skip == 1
+        first = smooth > 1  # maps are smoothed before their resolution is halved
         self.stride = 8 if eighth else 4  # sides are made a multiple of it
-        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, num_styles=num_styles)])
+        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, smooth=first, num_styles=num_styles)])
         self.blocks = nn.ModuleList(ResidualBlock(quarter, num_styles=num_styles) for _ in range(num_blocks))
         if eighth:
-            self.blocks.insert(num_blocks // 2, DeepBlock(quarter, eighth, num_deep_blocks, num_styles=num_styles))
+            deep = DeepBlock(quarter, eighth, num_deep_blocks, smooth=first, num_styles=num_styles)
+            self.blocks.insert(num_blocks // 2, deep)
         self.decoder = nn.ModuleList([UpsampleConvNorm(quarter, half, skip=half * skip, num_styles=num_styles)])
         if self.folds:
             self.encoder.insert(0, ConvNorm(12, half, 3, num_styles=num_styles))
             self.painter = nn.Conv2d(half, 12, 3)
         else:
-            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, num_styles=num_styles))
+            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, smooth=first, num_styles=num_styles))
             self.encoder.insert(0, ConvNorm(3, full, 9, num_styles=num_styles))
             self.decoder.append(UpsampleConvNorm(half, full, num_styles=num_styles))
             self.painter = BlockConv2d(full, 3, 9)
@@ -367,6 +376,7 @@ class TransformationNetwork(nn.Module):
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
         layers += sum(SMOOTH_PAD * self.stride for block in self.blocks if isinstance(block, DeepBlock))
         layers += SMOOTH_PAD * 4 * self.smooths
+        layers += sum(SMOOTH_PAD * step for layer, step, _ in self._layers() if getattr(layer, "smooths", False))
         return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
 
     @property

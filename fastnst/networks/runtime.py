@@ -182,7 +182,7 @@ class _Graph:
                     upsampled = op.add(upsampled, self._conv(self._pad(skipped, 1), layer.skip.weight))
                 return self._norm(upsampled, layer)
             case ConvNorm():
-                padded = self._pad(maps, layer.pad)
+                padded = self._pad(self._smoothed(maps) if layer.smooths else maps, layer.pad)
                 return self._norm(self._conv(padded, layer.conv.weight, stride=layer.conv.stride[0]), layer)
             case ResidualBlock():
                 return op.add(maps, self._layer(layer.second, op.relu(self._layer(layer.first, maps))))

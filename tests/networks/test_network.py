@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from fastnst.networks.network import (
     BlockConv2d,
     ConditionalInstanceNorm,
+    ConvNorm,
     DeepBlock,
     TransformationNetwork,
     UpsampleConvNorm,
@@ -178,6 +179,22 @@ def test_the_finest_wave_at_a_quarter_of_the_resolution_is_painted_only_without_
         assert changed.abs().max() < 1e-5 if smooth else changed.abs().max() > 0.1
 
 
+def test_waves_that_half_the_resolution_cannot_hold_become_long_ones_only_without_smoothing() -> None:
+    wave = torch.cos(0.9 * torch.pi * torch.arange(40))  # of 2.2 places; every second place of it, one of 10
+    changed = []
+    for smooth in (1, 2):
+        torch.manual_seed(0)
+        sizes = {"full": 2, "half": 4, "quarter": 6, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1}
+        network = TransformationNetwork(**sizes, smooth=smooth)
+        layers = [m for m in network.modules() if isinstance(m, ConvNorm) and m.conv.stride == (2, 2)]
+        for layer in layers:
+            maps = torch.rand(1, layer.conv.in_channels, 40, 40)
+            difference = layer(maps + wave, torch.ones(1, 1)) - layer(maps, torch.ones(1, 1))
+            changed.append(difference.abs().mean().item())
+    assert len(changed) == 6  # three layers halve the resolution
+    assert max(changed[3:]) < 0.2 < 0.5 < min(changed[:3])
+
+
 @pytest.mark.parametrize("full", [0, 3])
 def test_with_a_skip_the_decoder_sees_what_the_encoder_saw_at_half_the_resolution(full) -> None:
     torch.manual_seed(0)
@@ -285,8 +302,9 @@ def test_styles_of_one_network_differ_once_their_norms_do() -> None:
 def test_impossible_networks_are_refused(settings) -> None:
     with pytest.raises(ValueError, match="at least"):
         TransformationNetwork(**settings)
-    with pytest.raises(ValueError, match="must be 0 or 1, got smooth=1, skip=2"):
-        TransformationNetwork(smooth=1, skip=2)
+    for values in ({"smooth": 1, "skip": 2}, {"smooth": 3, "skip": 1}):
+        with pytest.raises(ValueError, match=r"smooth must be 0, 1 or 2, and skip 0 or 1, got smooth=[13], skip=[21]"):
+            TransformationNetwork(**values)
 
 
 def test_input_is_not_changed(tiny_network) -> None:
