@@ -23,7 +23,10 @@ OF_THE_USER = ("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR_FORCE", 
 for variable in (*OF_THE_USER, "PYTHONIOENCODING", "PYTHONWARNINGS", "XDG_CACHE_HOME", "SDL_VIDEODRIVER"):
     os.environ.pop(variable, None)
 os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is first imported: nothing is downloaded
-torch.set_num_threads(1)  # tiny tensors: threads only wait for each other, and hinder whoever else uses the cores
+# Tiny tensors: threads only wait for each other, and hinder whoever else uses the cores. Also of the processes that
+# tests start: 40 steps of a training took 46 s on a busy machine, with one thread 23 s.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(autouse=True)
