@@ -66,8 +66,8 @@ def photo() -> torch.Tensor:
 def sky(tmp_path_factory) -> Path:
     """A style file with the styles day and night; the network has every kind of layer of the preset `small`."""
     torch.manual_seed(0)
-    settings = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 0, "smooth": 1, "skip": 1}
-    settings["num_styles"] = 2
+    sizes = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 0}
+    settings = {**sizes, "smooth": 2, "skip": 1, "fine": 1, "num_styles": 2}
     network = TransformationNetwork(**settings)
     for norm in network.modules():
         if isinstance(norm, ConditionalInstanceNorm):

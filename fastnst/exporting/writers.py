@@ -91,7 +91,7 @@ class BakedUpsampleConvNorm(UpsampleConvNorm):
     def __init__(self, layer: UpsampleConvNorm, style: Tensor | None) -> None:
         nn.Module.__init__(self)
         self.baked = nn.Parameter(layer.kernels())
-        self.skip = layer.skip
+        self.skip, self.smooth = layer.skip, layer.smooth
         self.norm = layer.norm if style is None else BakedNorm(layer.norm, style)  # type: ignore[assignment]
 
     def kernels(self) -> Tensor:

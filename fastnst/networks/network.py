@@ -11,7 +11,6 @@ from torch.nn import functional as F
 # Variance of a picture's values: up to a deviation of 0.002 (half a level of 8 bits) there is nothing to paint, from
 # 0.02 everything. Of 3,128 squares of 256 px cut from photos, the calmest has seven times that variance.
 FLAT, CLEAR = 0.002**2, 0.02**2
-SMOOTH_PAD = 1  # two means take a place from each side
 
 
 class ConditionalInstanceNorm(nn.Module):
@@ -66,6 +65,23 @@ class ConditionalInstanceNorm(nn.Module):
         return torch.cat(normed) if len(normed) > 1 else normed[0]
 
 
+class Smooth(nn.Module):
+    """Means of 3x3 places with weights 1 2 1: maps `(B, C, H, W)` without the finest wave that they can hold."""
+
+    pad = 1
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        row = torch.tensor([0.25, 0.5, 0.25])
+        self.register_buffer("kernel", (row[:, None] * row).repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Keep the shape `(B, C, H, W)`."""
+        # A convolution of each channel by itself takes a quarter of the time of two poolings (records/LOG.md).
+        return F.conv2d(F.pad(maps, [self.pad] * 4, mode="reflect"), self.kernel, groups=len(self.kernel))
+
+
 class ConvNorm(nn.Module):
     """Reflection pad, convolution, conditional instance norm; the maps can be smoothed first."""
 
@@ -81,28 +97,42 @@ class ConvNorm(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=False)
         self.norm = ConditionalInstanceNorm(outputs, num_styles)
         self.pad = kernel // 2
-        self.smooths = smooth
+        self.smooth = Smooth(inputs) if smooth else None
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
         """Map `(B, inputs, H, W)` to `(B, outputs, ceil(H / stride), ceil(W / stride))`."""
-        if self.smooths:
-            maps = smoothed(maps)
+        if self.smooth is not None:
+            maps = self.smooth(maps)
         normed: Tensor = self.norm(self.conv(F.pad(maps, [self.pad] * 4, mode="reflect")), style)
         return normed
 
 
+class ResidualConvNorm(ConvNorm):
+    """A layer that is added to what it reads, `(B, C, H, W)`; it begins as nothing."""
+
+    def __init__(self, channels: int, *, num_styles: int) -> None:
+        super().__init__(channels, channels, 3, num_styles=num_styles)
+        nn.init.zeros_(self.norm.scale)
+
+    def forward(self, maps: Tensor, style: Tensor) -> Tensor:
+        """Keep the shape `(B, C, H, W)`."""
+        return maps + super().forward(maps, style)
+
+
 class UpsampleConvNorm(nn.Module):
-    """Nearest upsampling to twice the size, reflection pad, 3x3 convolution, conditional instance norm."""
+    """Upsampling to twice the size, nearest or smooth, reflection pad, 3x3 convolution, conditional instance norm."""
 
     # Differs from Johnson et al. (2016): upsampling and a convolution instead of a transposed convolution, which
-    # leaves a checkerboard (Odena et al., 2016).
+    # leaves a checkerboard (Odena et al., 2016). Nearest and smoothed is bilinear: copies of a pixel are a grid that
+    # marks stick to.
 
     pad = 1  # a pixel of the result needs 2x2 of those below it
     taps: Tensor
 
-    def __init__(self, inputs: int, outputs: int, *, skip: int = 0, num_styles: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, skip: int = 0, smooth: bool = False, num_styles: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, 3, bias=False)
+        self.smooth = Smooth(outputs) if smooth else None
         self.skip = nn.Conv2d(skip, outputs, 3, bias=False) if skip else None
         self.norm = ConditionalInstanceNorm(outputs, num_styles)
         # Of the three taps of a kernel, two lie on copies of one pixel: for an odd place (first row) the first and
@@ -113,6 +143,8 @@ class UpsampleConvNorm(nn.Module):
     def forward(self, maps: Tensor, style: Tensor, skipped: Tensor | None = None) -> Tensor:
         """Map `(B, inputs, H, W)`, and those of the encoder `(B, skip, 2 H, 2 W)`, to `(B, outputs, 2 H, 2 W)`."""
         upsampled = self.upsampled(maps)
+        if self.smooth is not None:
+            upsampled = self.smooth(upsampled)
         if self.skip is not None and skipped is not None:
             upsampled = upsampled + self.skip(F.pad(skipped, [1] * 4, mode="reflect"))
         normed: Tensor = self.norm(upsampled, style)
@@ -183,11 +215,6 @@ def mean_2x2(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, 2, stride=1)
 
 
-def smoothed(maps: Tensor) -> Tensor:
-    """Maps `(B, C, H, W)` without the finest wave that they can hold: means of 3x3 places with weights 1 2 1."""
-    return mean_2x2(mean_2x2(F.pad(maps, [SMOOTH_PAD] * 4, mode="reflect")))
-
-
 def mean_of_pixels(pixels: Tensor) -> Tensor:
     """As `mean_2x2`, but faster for few large maps; what is exported keeps the one operation that runtimes know."""
     if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
@@ -200,14 +227,15 @@ class DeepBlock(nn.Module):
     """x + up(smooth(blocks(down(x)))): residual blocks at half the resolution, as a residual of their own."""
 
     # Differs from Johnson et al. (2016), who have all blocks at a quarter of the photo's resolution: here some see
-    # twice as far, and have four times the weights, for the same work. The two means take out the finest wave that
-    # the maps can hold, a checkerboard: without them up to a third of their energy was in it, and flat regions were
+    # twice as far, and have four times the weights, for the same work. Smoothing takes out the finest wave that the
+    # maps can hold, a checkerboard: without it up to a third of their energy was in it, and flat regions were
     # hatched with it, every 16 px (records/LOG.md).
 
     def __init__(self, channels: int, inner: int, num_blocks: int, *, smooth: bool = False, num_styles: int) -> None:
         super().__init__()
         self.down = ConvNorm(channels, inner, 3, stride=2, smooth=smooth, num_styles=num_styles)
         self.blocks = nn.ModuleList(ResidualBlock(inner, num_styles=num_styles) for _ in range(num_blocks))
+        self.smooth = Smooth(inner)
         self.up = UpsampleConvNorm(inner, channels, num_styles=num_styles)
 
     def forward(self, maps: Tensor, style: Tensor) -> Tensor:
@@ -215,7 +243,7 @@ class DeepBlock(nn.Module):
         inner = F.relu(self.down(maps, style))
         for block in self.blocks:
             inner = block(inner, style)
-        residual: Tensor = self.up(smoothed(inner), style)
+        residual: Tensor = self.up(self.smooth(inner), style)
         return maps + residual
 
 
@@ -241,9 +269,10 @@ class TransformationNetwork(nn.Module):
             layer there.
         num_blocks: Residual blocks at a quarter of the resolution.
         num_deep_blocks: Residual blocks at an eighth, between the others.
-        smooth: 1: maps at a quarter of the resolution are smoothed before the decoder. 2: so are those of which a
-            quarter and an eighth are made. 0: none are.
+        smooth: 1: maps at a quarter of the resolution are smoothed before the decoder. 2: in place of these, all maps
+            before their resolution is halved, and in the decoder after it was doubled. 0: none.
         skip: Whether (1) or not (0) the decoder sees the encoder's maps at half the resolution.
+        fine: Residual layers at half the resolution in the decoder.
         num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
 
     Attributes:
@@ -254,7 +283,8 @@ class TransformationNetwork(nn.Module):
 
     # Differs from Johnson et al. (2016) where `full` is 0: layers of few channels at full resolution take more than
     # half of the time of a pass on a CPU and hold few of the weights. Where `smooth` is 1: flat regions were hatched
-    # with the finest wave of the maps at a quarter of the resolution, every 8 px. Where `skip` is 1, as in a U-Net
+    # with the finest wave of the maps at a quarter of the resolution, every 8 px. Where it is 2: such waves come from
+    # a grid that strokes stuck to, wherever the photo lay (Karras et al., 2021). Where `skip` is 1, as in a U-Net
     # (Ronneberger et al., 2015): lines of the photo need not pass through these maps (records/LOG.md).
 
     def __init__(
@@ -268,34 +298,37 @@ class TransformationNetwork(nn.Module):
         num_deep_blocks: int = 0,
         smooth: int = 0,
         skip: int = 0,
+        fine: int = 0,
         num_styles: int = 1,
     ) -> None:
         super().__init__()
-        if min(half, quarter, num_styles) < 1 or min(full, eighth, num_blocks, num_deep_blocks) < 0:
+        if min(half, quarter, num_styles) < 1 or min(full, eighth, num_blocks, num_deep_blocks, fine) < 0:
             raise ValueError(
-                "half, quarter and num_styles must be at least 1, full, eighth and the numbers of blocks at least 0, "
-                f"got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {num_blocks=}, {num_deep_blocks=}"
+                "half, quarter and num_styles must be at least 1, full, eighth, fine and the numbers of blocks at "
+                f"least 0, got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {fine=}, {num_blocks=}, "
+                f"{num_deep_blocks=}"
             )
         if smooth not in (0, 1, 2) or skip not in (0, 1):
             raise ValueError(f"smooth must be 0, 1 or 2, and skip 0 or 1, got {smooth=}, {skip=}")
         self.num_styles = num_styles
         self.folds = full == 0
-        self.smooths, self.skips = smooth > 0, skip == 1
-        first = smooth > 1  # maps are smoothed before their resolution is halved
+        self.smooth = Smooth(quarter) if smooth == 1 else None
+        either = smooth == 2  # maps are smoothed before their resolution is halved and after it was doubled
         self.stride = 8 if eighth else 4  # sides are made a multiple of it
-        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, smooth=first, num_styles=num_styles)])
+        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, smooth=either, num_styles=num_styles)])
         self.blocks = nn.ModuleList(ResidualBlock(quarter, num_styles=num_styles) for _ in range(num_blocks))
         if eighth:
-            deep = DeepBlock(quarter, eighth, num_deep_blocks, smooth=first, num_styles=num_styles)
+            deep = DeepBlock(quarter, eighth, num_deep_blocks, smooth=either, num_styles=num_styles)
             self.blocks.insert(num_blocks // 2, deep)
-        self.decoder = nn.ModuleList([UpsampleConvNorm(quarter, half, skip=half * skip, num_styles=num_styles)])
+        up = UpsampleConvNorm(quarter, half, skip=half * skip, smooth=either, num_styles=num_styles)
+        self.decoder = nn.ModuleList([up, *(ResidualConvNorm(half, num_styles=num_styles) for _ in range(fine))])
         if self.folds:
             self.encoder.insert(0, ConvNorm(12, half, 3, num_styles=num_styles))
             self.painter = nn.Conv2d(half, 12, 3)
         else:
-            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, smooth=first, num_styles=num_styles))
+            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, smooth=either, num_styles=num_styles))
             self.encoder.insert(0, ConvNorm(3, full, 9, num_styles=num_styles))
-            self.decoder.append(UpsampleConvNorm(half, full, num_styles=num_styles))
+            self.decoder.append(UpsampleConvNorm(half, full, smooth=either, num_styles=num_styles))
             self.painter = BlockConv2d(full, 3, 9)
 
     def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
@@ -335,8 +368,8 @@ class TransformationNetwork(nn.Module):
             before, maps = maps, F.relu(layer(maps, style))
         for block in self.blocks:
             maps = block(maps, style)
-        if self.smooths:
-            maps = smoothed(maps)
+        if self.smooth is not None:
+            maps = self.smooth(maps)
         maps = F.relu(self.decoder[0](maps, style, before))  # those at half the resolution, which the encoder ends with
         for layer in self.decoder[1:]:
             maps = F.relu(layer(maps, style))
@@ -374,9 +407,9 @@ class TransformationNetwork(nn.Module):
         """Reach of the receptive field to each side in pixels; what is further away acts only through the norms."""
         folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
-        layers += sum(SMOOTH_PAD * self.stride for block in self.blocks if isinstance(block, DeepBlock))
-        layers += SMOOTH_PAD * 4 * self.smooths
-        layers += sum(SMOOTH_PAD * step for layer, step, _ in self._layers() if getattr(layer, "smooths", False))
+        layers += sum(min(steps) for layer, *steps in self._layers() if layer.smooth is not None)
+        layers += sum(self.stride for block in self.blocks if isinstance(block, DeepBlock))
+        layers += 4 * (self.smooth is not None)
         return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
 
     @property

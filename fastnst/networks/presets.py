@@ -6,8 +6,8 @@ NetworkName = Literal["small", "live", "johnson"]
 RuntimeName = Literal["auto", "torch", "openvino"]
 PrecisionName = Literal["auto", "float32"]
 
-#: Fields that files of fastnst 0.2 lack: their networks have neither.
-CALM = {"smooth": 1, "skip": 1}
+#: Fields that earlier files lack: their networks have nothing of it.
+CALM = {"smooth": 1, "skip": 1, "fine": 0}
 #: Named sizes. `johnson` is the paper's network; `small` and `live` have no layer at full resolution.
 PRESETS: dict[str, dict[str, int]] = {
     "small": {"full": 0, "half": 32, "quarter": 64, "eighth": 96, "num_blocks": 2, "num_deep_blocks": 2, **CALM},
@@ -37,5 +37,6 @@ def fewest_weights(sizes: dict[str, int]) -> int:
         626688
     """
     half, quarter, eighth = sizes["half"], sizes["quarter"], sizes["eighth"]
+    fine = sizes.get("fine", 0) * half**2
     blocks = sizes["num_blocks"] * quarter**2 + sizes["num_deep_blocks"] * eighth**2 + eighth * quarter
-    return 9 * (2 * blocks + 2 * quarter * half + sizes["full"] * half)
+    return 9 * (2 * blocks + 2 * quarter * half + sizes["full"] * half + fine)

@@ -20,11 +20,12 @@ from fastnst.base.errors import UserError
 from fastnst.networks.exported import compile_openvino
 from fastnst.networks.exported_formats import require
 from fastnst.networks.network import (
-    SMOOTH_PAD,
     BlockConv2d,
     ConvNorm,
     DeepBlock,
     ResidualBlock,
+    ResidualConvNorm,
+    Smooth,
     TransformationNetwork,
     UpsampleConvNorm,
 )
@@ -158,8 +159,7 @@ class _Graph:
             before, maps = maps, op.relu(self._layer(layer, maps))
         for block in network.blocks:
             maps = self._layer(block, maps)
-        if network.smooths:
-            maps = self._smoothed(maps)
+        maps = self._smoothed(maps, network.smooth)
         for layer in network.decoder:
             maps = op.relu(self._layer(layer, maps, before))
         maps = self._pad(maps, network.painter.kernel_size[0] // 2)
@@ -178,19 +178,21 @@ class _Graph:
                 places = self._unfold(self._conv(self._pad(maps, 1, mode="edge"), layer.kernels()))
                 start, stop, step, axes = (np.array(each) for each in ([1, 1], [-1, -1], [1, 1], [2, 3]))
                 upsampled = op.slice(places, start, stop, step, axes)
+                upsampled = self._smoothed(upsampled, layer.smooth)
                 if layer.skip is not None:
                     upsampled = op.add(upsampled, self._conv(self._pad(skipped, 1), layer.skip.weight))
                 return self._norm(upsampled, layer)
             case ConvNorm():
-                padded = self._pad(self._smoothed(maps) if layer.smooths else maps, layer.pad)
-                return self._norm(self._conv(padded, layer.conv.weight, stride=layer.conv.stride[0]), layer)
+                padded = self._pad(self._smoothed(maps, layer.smooth), layer.pad)
+                normed = self._norm(self._conv(padded, layer.conv.weight, stride=layer.conv.stride[0]), layer)
+                return op.add(maps, normed) if isinstance(layer, ResidualConvNorm) else normed
             case ResidualBlock():
                 return op.add(maps, self._layer(layer.second, op.relu(self._layer(layer.first, maps))))
             case DeepBlock():
                 inner = op.relu(self._layer(layer.down, maps))
                 for block in layer.blocks:
                     inner = self._layer(block, inner)
-                return op.add(maps, self._layer(layer.up, self._smoothed(inner)))
+                return op.add(maps, self._layer(layer.up, self._smoothed(inner, layer.smooth)))
         raise TypeError(f"no operations of OpenVINO for {type(layer).__name__}")
 
     def _norm(self, maps: Any, layer: ConvNorm | UpsampleConvNorm) -> Any:
@@ -212,8 +214,11 @@ class _Graph:
     def _mean_2x2(self, maps: Any) -> Any:
         return self._op.avg_pool(maps, [1, 1], [0, 0], [0, 0], [2, 2], True)
 
-    def _smoothed(self, maps: Any) -> Any:
-        return self._mean_2x2(self._mean_2x2(self._pad(maps, SMOOTH_PAD)))
+    def _smoothed(self, maps: Any, layer: Smooth | None) -> Any:
+        if layer is None:
+            return maps
+        op, kernels = self._op, self._constant(layer.kernel[:, :, None])  # one group for each channel
+        return op.group_convolution(self._pad(maps, layer.pad), kernels, [1, 1], [0, 0], [0, 0], [1, 1])
 
     def _unfold(self, maps: Any) -> Any:
         return self._op.depth_to_space(maps, "depth_first", 2)

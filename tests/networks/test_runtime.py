@@ -18,7 +18,16 @@ CPU, MIX = torch.device("cpu"), torch.tensor([[0.25, 0.75]])
 NETWORKS = {
     "folded": {"half": 4, "quarter": 8, "num_blocks": 1},
     "deep": {"half": 4, "quarter": 8, "eighth": 6, "num_blocks": 2, "num_deep_blocks": 1},
-    "calm": {"half": 8, "quarter": 8, "eighth": 6, "num_blocks": 1, "num_deep_blocks": 1, "smooth": 2, "skip": 1},
+    "calm": {
+        "half": 8,
+        "quarter": 8,
+        "eighth": 6,
+        "num_blocks": 1,
+        "num_deep_blocks": 1,
+        "smooth": 2,
+        "skip": 1,
+        "fine": 1,
+    },
     "full": {"full": 3, "half": 4, "quarter": 8, "num_blocks": 2},
 }
 
