@@ -61,13 +61,13 @@ def test_an_onnx_graph_has_free_sizes_and_one_operation_a_norm(dusk) -> None:
         assert sizes == ["batch", 3, "height", "width"]
     operations = [node.op_type for node in graph.node]
     assert not {"Einsum", "Gather"} & set(operations)  # OpenVINO gets a Gather before a convolution wrong
-    assert operations.count("InstanceNormalization") == 7
+    assert operations.count("InstanceNormalization") == 8
 
 
 def test_a_recorded_graph_computes_nothing_from_weights_alone(dusk) -> None:
     program = dusk[2].program
     weights = {node.name for node in program.graph.nodes if node.name.startswith(("p_", "b_", "c_"))}
-    assert len(weights) == 7 * 3 + 1 + 2  # kernels, scale and shift of each norm's layer; the skip; the painter
+    assert len(weights) == 8 * 3 + 1 + 2 + 4  # kernels, scale and shift of each norm's layer; skip; painter; smoothings
     for node in program.graph.nodes:
         inputs = {each.name for each in node.all_input_nodes}
         assert not inputs or not inputs <= weights, node
