@@ -9,6 +9,7 @@ from fastnst.networks.network import (
     ConditionalInstanceNorm,
     ConvNorm,
     DeepBlock,
+    ResidualConvNorm,
     TransformationNetwork,
     UpsampleConvNorm,
     contrast,
@@ -312,6 +313,26 @@ def test_input_is_not_changed(tiny_network) -> None:
     before = photo.clone()
     tiny_network(photo)
     assert torch.equal(photo, before)
+
+
+@pytest.mark.parametrize("full", [0, 3])
+def test_a_fine_layer_begins_as_nothing_and_then_draws_at_half_the_resolution(full) -> None:
+    torch.manual_seed(0)
+    sizes = {"full": full, "half": 4, "quarter": 6, "num_blocks": 1}
+    plain, fine = TransformationNetwork(**sizes), TransformationNetwork(**sizes, fine=1)
+    names = dict(zip(("decoder.1", "decoder.2"), ("decoder.2", "decoder.1"), strict=True))  # it comes before the last
+    state = {names.get(name[:9], name[:9]) + name[9:]: value for name, value in plain.state_dict().items()}
+    layer = fine.decoder[1]
+    assert isinstance(layer, ResidualConvNorm)
+    assert fine.load_state_dict(state, strict=False).missing_keys == [
+        f"decoder.1.{name}" for name in layer.state_dict()
+    ]
+    photo, seen = images(32, 40), []
+    assert torch.equal(fine(photo), plain(photo))
+    layer.register_forward_hook(lambda _, inputs, output: seen.append(output.shape[2:]))
+    nn.init.ones_(layer.norm.scale)
+    assert not torch.allclose(fine(photo), plain(photo), atol=1e-3)
+    assert [tuple(shape) for shape in seen] == [(18, 22)]  # of 36 x 44 px
 
 
 def test_compiled_network_agrees_and_keeps_its_names(tiny_network) -> None:
