@@ -67,7 +67,7 @@ def sky(tmp_path_factory) -> Path:
     """A style file with the styles day and night; the network has every kind of layer of the preset `small`."""
     torch.manual_seed(0)
     sizes = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 0}
-    settings = {**sizes, "smooth": 2, "skip": 1, "fine": 1, "num_styles": 2}
+    settings = {**sizes, "antialias": 1, "skip": 1, "fine": 1, "num_styles": 2}
     network = TransformationNetwork(**settings)
     for norm in network.modules():
         if isinstance(norm, ConditionalInstanceNorm):

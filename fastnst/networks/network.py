@@ -269,8 +269,8 @@ class TransformationNetwork(nn.Module):
             layer there.
         num_blocks: Residual blocks at a quarter of the resolution.
         num_deep_blocks: Residual blocks at an eighth, between the others.
-        smooth: 1: maps at a quarter of the resolution are smoothed before the decoder. 2: in place of these, all maps
-            before their resolution is halved, and in the decoder after it was doubled. 0: none.
+        antialias: Whether (1) or not (0) maps are smoothed before their resolution is halved, and in the decoder after
+            it was doubled.
         skip: Whether (1) or not (0) the decoder sees the encoder's maps at half the resolution.
         fine: Residual layers at half the resolution in the decoder.
         num_styles: Styles that share the convolutions; each has its own scale and shift in every norm.
@@ -282,10 +282,10 @@ class TransformationNetwork(nn.Module):
     contrast: Tensor | None = None
 
     # Differs from Johnson et al. (2016) where `full` is 0: layers of few channels at full resolution take more than
-    # half of the time of a pass on a CPU and hold few of the weights. Where `smooth` is 1: flat regions were hatched
-    # with the finest wave of the maps at a quarter of the resolution, every 8 px. Where it is 2: such waves come from
-    # a grid that strokes stuck to, wherever the photo lay (Karras et al., 2021). Where `skip` is 1, as in a U-Net
-    # (Ronneberger et al., 2015): lines of the photo need not pass through these maps (records/LOG.md).
+    # half of the time of a pass on a CPU and hold few of the weights. Where `antialias` is 1: strokes
+    # stuck to a grid of 4 px, wherever the photo lay (as in Karras et al., 2021), and flat regions were hatched with
+    # waves that fit it. Where `skip` is 1, as in a U-Net (Ronneberger et al., 2015): lines of the photo need not pass
+    # through maps at a quarter of the resolution, and `fine` layers draw on them (records/LOG.md).
 
     def __init__(
         self,
@@ -296,7 +296,7 @@ class TransformationNetwork(nn.Module):
         eighth: int = 0,
         num_blocks: int = 4,
         num_deep_blocks: int = 0,
-        smooth: int = 0,
+        antialias: int = 0,
         skip: int = 0,
         fine: int = 0,
         num_styles: int = 1,
@@ -308,27 +308,26 @@ class TransformationNetwork(nn.Module):
                 f"least 0, got {half=}, {quarter=}, {num_styles=}, {full=}, {eighth=}, {fine=}, {num_blocks=}, "
                 f"{num_deep_blocks=}"
             )
-        if smooth not in (0, 1, 2) or skip not in (0, 1):
-            raise ValueError(f"smooth must be 0, 1 or 2, and skip 0 or 1, got {smooth=}, {skip=}")
+        if not {antialias, skip} <= {0, 1}:
+            raise ValueError(f"antialias and skip must be 0 or 1, got {antialias=}, {skip=}")
         self.num_styles = num_styles
         self.folds = full == 0
-        self.smooth = Smooth(quarter) if smooth == 1 else None
-        either = smooth == 2  # maps are smoothed before their resolution is halved and after it was doubled
+        smooth = antialias == 1
         self.stride = 8 if eighth else 4  # sides are made a multiple of it
-        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, smooth=either, num_styles=num_styles)])
+        self.encoder = nn.ModuleList([ConvNorm(half, quarter, 3, stride=2, smooth=smooth, num_styles=num_styles)])
         self.blocks = nn.ModuleList(ResidualBlock(quarter, num_styles=num_styles) for _ in range(num_blocks))
         if eighth:
-            deep = DeepBlock(quarter, eighth, num_deep_blocks, smooth=either, num_styles=num_styles)
+            deep = DeepBlock(quarter, eighth, num_deep_blocks, smooth=smooth, num_styles=num_styles)
             self.blocks.insert(num_blocks // 2, deep)
-        up = UpsampleConvNorm(quarter, half, skip=half * skip, smooth=either, num_styles=num_styles)
+        up = UpsampleConvNorm(quarter, half, skip=half * skip, smooth=smooth, num_styles=num_styles)
         self.decoder = nn.ModuleList([up, *(ResidualConvNorm(half, num_styles=num_styles) for _ in range(fine))])
         if self.folds:
             self.encoder.insert(0, ConvNorm(12, half, 3, num_styles=num_styles))
             self.painter = nn.Conv2d(half, 12, 3)
         else:
-            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, smooth=either, num_styles=num_styles))
+            self.encoder.insert(0, ConvNorm(full, half, 3, stride=2, smooth=smooth, num_styles=num_styles))
             self.encoder.insert(0, ConvNorm(3, full, 9, num_styles=num_styles))
-            self.decoder.append(UpsampleConvNorm(half, full, smooth=either, num_styles=num_styles))
+            self.decoder.append(UpsampleConvNorm(half, full, smooth=smooth, num_styles=num_styles))
             self.painter = BlockConv2d(full, 3, 9)
 
     def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
@@ -368,8 +367,6 @@ class TransformationNetwork(nn.Module):
             before, maps = maps, F.relu(layer(maps, style))
         for block in self.blocks:
             maps = block(maps, style)
-        if self.smooth is not None:
-            maps = self.smooth(maps)
         maps = F.relu(self.decoder[0](maps, style, before))  # those at half the resolution, which the encoder ends with
         for layer in self.decoder[1:]:
             maps = F.relu(layer(maps, style))
@@ -409,7 +406,6 @@ class TransformationNetwork(nn.Module):
         layers = sum(layer.pad * step for layer, step, _ in self._layers())
         layers += sum(min(steps) for layer, *steps in self._layers() if layer.smooth is not None)
         layers += sum(self.stride for block in self.blocks if isinstance(block, DeepBlock))
-        layers += 4 * (self.smooth is not None)
         return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
 
     @property

@@ -159,7 +159,6 @@ class _Graph:
             before, maps = maps, op.relu(self._layer(layer, maps))
         for block in network.blocks:
             maps = self._layer(block, maps)
-        maps = self._smoothed(maps, network.smooth)
         for layer in network.decoder:
             maps = op.relu(self._layer(layer, maps, before))
         maps = self._pad(maps, network.painter.kernel_size[0] // 2)

@@ -55,8 +55,8 @@ class TrainSettings(ObjectiveSettings):
     resume: Annotated[bool, LENGTH, SWITCH] = False
     """Resume the unfinished run of this name."""
 
-    margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 88
-    """Pixels around crops, for the network only [88]."""
+    margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 92
+    """Pixels around crops, for the network only [92]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""

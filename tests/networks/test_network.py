@@ -165,28 +165,13 @@ def test_a_checkerboard_in_the_deepest_maps_is_not_painted() -> None:
         assert (changed.abs().max() > 0.1) == (wave[0, 0] == wave[0, 1])
 
 
-@pytest.mark.parametrize("smooth", [0, 1])
-def test_the_finest_wave_at_a_quarter_of_the_resolution_is_painted_only_without_smoothing(smooth) -> None:
-    torch.manual_seed(0)
-    network = TransformationNetwork(half=4, quarter=6, num_blocks=1, smooth=smooth)
-    rows, columns, maps = torch.arange(9)[:, None], torch.arange(9), torch.rand(1, 6, 9, 9)  # of 36 x 36 px
-
-    def painted(wave: torch.Tensor) -> torch.Tensor:
-        network.blocks = nn.ModuleList([Given(maps + wave)])
-        return network(images(32, 32))
-
-    for wave in ((-1.0) ** (rows + columns), (-1.0) ** (rows + 0 * columns)):  # a checker, a hatch
-        changed = painted(5.0 * wave) - painted(torch.zeros(()))
-        assert changed.abs().max() < 1e-5 if smooth else changed.abs().max() > 0.1
-
-
 def test_waves_that_half_the_resolution_cannot_hold_become_long_ones_only_without_smoothing() -> None:
     wave = torch.cos(0.9 * torch.pi * torch.arange(40))  # of 2.2 places; every second place of it, one of 10
     changed = []
-    for smooth in (1, 2):
+    for antialias in (0, 1):
         torch.manual_seed(0)
         sizes = {"full": 2, "half": 4, "quarter": 6, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1}
-        network = TransformationNetwork(**sizes, smooth=smooth)
+        network = TransformationNetwork(**sizes, antialias=antialias)
         layers = [m for m in network.modules() if isinstance(m, ConvNorm) and m.conv.stride == (2, 2)]
         for layer in layers:
             maps = torch.rand(1, layer.conv.in_channels, 40, 40)
@@ -303,8 +288,8 @@ def test_styles_of_one_network_differ_once_their_norms_do() -> None:
 def test_impossible_networks_are_refused(settings) -> None:
     with pytest.raises(ValueError, match="at least"):
         TransformationNetwork(**settings)
-    for values in ({"smooth": 1, "skip": 2}, {"smooth": 3, "skip": 1}):
-        with pytest.raises(ValueError, match=r"smooth must be 0, 1 or 2, and skip 0 or 1, got smooth=[13], skip=[21]"):
+    for values in ({"antialias": 1, "skip": 2}, {"antialias": 3, "skip": 1}):
+        with pytest.raises(ValueError, match=r"antialias and skip must be 0 or 1, got antialias=[13], skip=[21]"):
             TransformationNetwork(**values)
 
 

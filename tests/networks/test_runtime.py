@@ -24,7 +24,7 @@ NETWORKS = {
         "eighth": 6,
         "num_blocks": 1,
         "num_deep_blocks": 1,
-        "smooth": 2,
+        "antialias": 1,
         "skip": 1,
         "fine": 1,
     },

@@ -27,9 +27,11 @@ STYLE = torch.ones(1, 1)
 NETWORKS = {
     "folded": {"half": 4, "quarter": 4, "num_blocks": 1},
     "folded, deep": {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1},
-    "folded, smooth, with a skip": {"half": 8, "quarter": 4, "num_blocks": 1, "smooth": 2, "skip": 1},
+    "folded, smooth, with a skip": {"half": 8, "quarter": 4, "num_blocks": 1, "antialias": 1, "skip": 1},
     "full": {"full": 4, "half": 4, "quarter": 4, "num_blocks": 1},
-    "full, deep, smooth": dict(full=2, half=4, quarter=4, eighth=4, num_blocks=1, num_deep_blocks=1, smooth=2, fine=1),
+    "full, deep, smooth": dict(
+        full=2, half=4, quarter=4, eighth=4, num_blocks=1, num_deep_blocks=1, antialias=1, fine=1
+    ),
 }
 
 

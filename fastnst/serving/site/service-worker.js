@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-e56e7e5d9fa83b77";
+const cacheName = "fastnst-d2e0af91d5c7bb9f";
 const files = [
  "./",
  "THIRD_PARTY.txt",
