@@ -3,6 +3,7 @@
 A command is imported when it is called, and imports torch after its arguments are checked.
 """
 
+import _thread
 import logging
 import os
 import signal
@@ -100,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 bad usage, 3 some failed, 130 interrupted; a bug shows its traceback."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     _log_to_stderr()
+    if arguments is None:
+        _ask_again_for_lost_interrupts()
     try:
         code = app(_protected(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -115,6 +118,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the work is done: nothing to break off but the end in order
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _ask_again_for_lost_interrupts() -> None:
+    """Python prints and drops a Ctrl-C that falls into a destructor or a callback of its garbage collector."""
+    others = sys.unraisablehook
+
+    def ask() -> None:
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)  # wakes it from what it waits for
+        else:
+            _thread.interrupt_main()
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            later = threading.Timer(0.01, ask)  # at once it would fall into this hook, and be lost again
+            later.daemon = True
+            later.start()
+        else:
+            others(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _protected(words: list[str]) -> list[str]:

@@ -65,6 +65,31 @@ def help_of(command: str, capsys) -> str:
     return capsys.readouterr().out
 
 
+LOST = """
+import signal, sys, time
+from fastnst import cli
+
+
+class Falls:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def work(words, **options):
+    Falls()  # Python itself drops what is raised in there
+    time.sleep(60)
+
+
+cli.app = work
+cli.main()
+"""
+
+
+def test_a_ctrl_c_that_falls_into_a_destructor_is_not_lost() -> None:
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (130, "fastnst: stopped before any work was done\n")
+
+
 def test_help_imports_nothing_heavy_and_answers_in_half_a_second() -> None:
     code = (
         "import sys, time; t = time.perf_counter(); from fastnst.cli import main\n"

@@ -195,7 +195,9 @@ def plain_network(name: NetworkName) -> nn.Module:
     network = _network(name)
     for layer in network.modules():
         if isinstance(layer, ConvNorm | UpsampleConvNorm):
-            layer.norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)  # type: ignore[assignment]
+            norm = PlainInstanceNorm(layer.conv.out_channels, affine=True)
+            norm.load_state_dict({"weight": layer.norm.scale[0], "bias": layer.norm.shift[0]})
+            layer.norm = norm  # type: ignore[assignment]
         if isinstance(layer, UpsampleConvNorm):
             layer.__class__ = PlainUpsampleConvNorm
         if isinstance(layer, BlockConv2d):

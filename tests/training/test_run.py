@@ -37,7 +37,7 @@ def test_settings_survive_json() -> None:
 
 
 def test_a_style_file_from_before_the_choice_had_zeros_and_no_margin() -> None:
-    assert (TrainSettings().padding, TrainSettings().margin) == ("replicate", 88)
+    assert (TrainSettings().padding, TrainSettings().margin) == ("replicate", 92)
     config = from_json(from_before())
     assert (config.padding, config.margin) == ("zeros", 0)
 

@@ -425,7 +425,7 @@ def test_adam_alone_can_be_asked_for(monkeypatch) -> None:
     assert [type(optimizer).__name__ for optimizer in made] == ["Adam", "Muon"]
     assert not same(weights("adam"), weights("muon"))
     filters = [len(parameter.shape) for parameter in made[1].param_groups[0]["params"]]
-    assert set(filters) == {4} and len(filters) == 14  # all convolutions, the skip among them, but the painter
+    assert set(filters) == {4} and len(filters) == 15  # all convolutions, the skip among them, but the painter
 
 
 def test_style_weight_auto_finds_a_weight_and_says_it_in_the_file() -> None:
