@@ -20,7 +20,7 @@ from fastnst.base.terminal import COMMANDING, shown
 from fastnst.networks.description import LONGEST_HEADER, PREDICTOR, UNIVERSAL, check, parsed
 from fastnst.networks.exported_formats import EXPORTED
 
-FORMAT_VERSION, OLDEST_READ = 3, 2  # from 3 on networks may have what fastnst 0.2 does not know: `CALM`
+FORMAT_VERSION, OLDEST_READ = 3, 2  # from 3 on networks may have what fastnst 0.2 does not know: `SINCE_3`
 SUFFIX = ".safetensors"
 LONGEST_PART = 100  # characters of a style in the name of a file
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel

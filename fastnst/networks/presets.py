@@ -6,12 +6,12 @@ NetworkName = Literal["small", "live", "johnson"]
 RuntimeName = Literal["auto", "torch", "openvino"]
 PrecisionName = Literal["auto", "float32"]
 
-#: Fields that files of fastnst 0.2 lack: their networks have none of it.
-CALM = {"antialias": 1, "skip": 1, "fine": 1}
+#: Fields that style files have since format 3; networks of earlier files have none of it.
+SINCE_3 = {"antialias": 1, "skip": 1, "fine": 1}
 #: Named sizes. `johnson` is the paper's network; `small` and `live` have no layer at full resolution.
 PRESETS: dict[str, dict[str, int]] = {
-    "small": {"full": 0, "half": 32, "quarter": 64, "eighth": 96, "num_blocks": 2, "num_deep_blocks": 2, **CALM},
-    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2, **CALM},
+    "small": {"full": 0, "half": 32, "quarter": 64, "eighth": 96, "num_blocks": 2, "num_deep_blocks": 2, **SINCE_3},
+    "live": {"full": 0, "half": 16, "quarter": 32, "eighth": 64, "num_blocks": 2, "num_deep_blocks": 2, **SINCE_3},
     "johnson": {"full": 32, "half": 64, "quarter": 128, "eighth": 0, "num_blocks": 5, "num_deep_blocks": 0},
 }
 
@@ -24,7 +24,7 @@ EARLIER_PRESETS = {
 
 def is_network(sizes: object) -> bool:
     """Whether a value from a file can be the arguments of a network, but for the number of styles."""
-    if not isinstance(sizes, dict) or sizes.keys() | CALM.keys() != PRESETS["small"].keys():
+    if not isinstance(sizes, dict) or sizes.keys() | SINCE_3.keys() != PRESETS["small"].keys():
         return False
     return all(type(size) is int and size >= 0 for size in sizes.values())
 
