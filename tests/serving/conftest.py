@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from PIL import Image
@@ -80,6 +81,16 @@ class Running:
     def measured(self, name: str) -> float:
         lines = self.ask("/metrics").body.decode().splitlines()
         return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
+
+    def log_of(self, answer: Answer) -> dict[str, Any]:
+        """The line of the log about a request, which may be written after its answer was read."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for line in map(json.loads, list(self.lines)):
+                if line.get("request_id") == answer.headers["x-request-id"]:
+                    return dict(line)
+            time.sleep(0.01)
+        raise AssertionError(f"no line about {answer.headers}: {self.lines}")
 
     def open_files(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
