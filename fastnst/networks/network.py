@@ -73,8 +73,11 @@ class Smooth(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        row = torch.tensor([0.25, 0.5, 0.25])
-        self.register_buffer("kernel", (row[:, None] * row).repeat(channels, 1, 1, 1), persistent=False)
+        row = (0.25, 0.5, 0.25)
+        # From numbers, not from tensors: on the device `meta`, where files are checked, products and copies of tensors
+        # import torch's compiler, which takes seconds.
+        kernel = [[[above * beside for beside in row] for above in row]]
+        self.register_buffer("kernel", torch.tensor([kernel] * channels), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Keep the shape `(B, C, H, W)`."""

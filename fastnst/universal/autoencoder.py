@@ -130,6 +130,7 @@ def _bias(layer: nn.Conv2d) -> Tensor:
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if not layer.weight.is_meta:  # for which torch would import its compiler, for seconds
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(_bias(layer))
     return layer

@@ -1,7 +1,10 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from project import ROOT
 from torch.testing import assert_close
 
 from fastnst.base.devices import choose_device
@@ -9,6 +12,8 @@ from fastnst.networks.catalog import StyleFileError, find_mix
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import StyleFile, save_style
 from fastnst.painting.stylizer import Stylizer
+
+WAVE = str(ROOT / "fastnst" / "samples" / "wave.jpg")
 
 
 def style_file(*names: str, seed: int = 0) -> StyleFile:
@@ -111,3 +116,15 @@ def test_strength_may_be_any_number_or_a_map_of_any_type_for_one_or_all() -> Non
 def test_terms_of_a_mix_that_mean_the_same_style_are_added_up(two_files) -> None:
     assert find_mix("wave:0.5,checkpoints/wave.safetensors:0.5")[1] == {"wave": 1.0}
     assert find_mix("day:1,night:1,day:2")[1] == {"day": 0.75, "night": 0.25}
+
+
+@pytest.mark.parametrize(("style", "instant"), [("great_wave", False), (WAVE, True), (WAVE, False)])
+def test_a_photo_is_painted_without_compilers_that_take_seconds_to_import(style, instant) -> None:
+    script = (
+        "import sys, numpy as np; from fastnst import Stylizer\n"
+        f"paint = Stylizer({style!r}, instant={instant}, device='cpu', runtime='torch')\n"
+        "paint(np.zeros((32, 32, 3), np.uint8))\n"
+        "print(sorted({'torch._dynamo', 'torch._inductor', 'sympy', 'lightning', 'torchvision'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
