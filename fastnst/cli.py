@@ -6,6 +6,7 @@ A command is imported when it is called, and imports torch after its arguments a
 import _thread
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -104,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         _ask_again_for_lost_interrupts()
     try:
+        _refuse_addresses(words)
         code = app(_protected(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _exit(_told(error, words), BAD_USAGE)
@@ -139,6 +141,18 @@ def _ask_again_for_lost_interrupts() -> None:
             others(unraisable)
 
     sys.unraisablehook = hook
+
+
+def _refuse_addresses(words: Sequence[str]) -> None:
+    """Addresses would be taken for files, and `-o s3://bucket/out.jpg` would write into a folder `s3:` here."""
+    if "--cluster" in words:
+        return
+    for word in words:
+        if found := re.fullmatch(r"(?:--?[\w-]+=?)?([A-Za-z][\w+.-]+://.*)", word):
+            raise UserError(
+                f"{found[1]} is no file of this machine: download it first, or give the folder where it is mounted "
+                "(whole collections: fastnst apply ... --cluster)"
+            )
 
 
 def _protected(words: list[str]) -> list[str]:

@@ -193,6 +193,9 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["apply", "sample:coffee", "--style", "great_wave", "-o", "out.xyz"], "expected a name ending in"),
         (["train", "painting.jpg"], "train does not take 'painting.jpg'"),
         (["optimize"], "PHOTO is missing: for example fastnst optimize"),
+        (["apply", "s3://bucket/a.jpg", "--style", "great_wave"], "s3://bucket/a.jpg is no file of this machine"),
+        (["apply", "sample:coffee", "--style", "great_wave", "-o", "s3://bucket/b.jpg"], "s3://bucket/b.jpg is no file"),
+        (["train", "--style=https://example.com/a.jpg"], "https://example.com/a.jpg is no file of this machine"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(words, message, capsys, tmp_path, monkeypatch) -> None:

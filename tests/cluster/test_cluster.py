@@ -184,6 +184,14 @@ def test_memory_of_an_actor_is_less_than_that_of_the_machine() -> None:
     assert free_memory() == 0 < free
 
 
+def apply(folder: Path, style: Path, output: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """`fastnst apply` over the folder `in` of a folder."""
+    look = ("--style", f"{style}:day", "--device", "cpu", "--runtime", "torch", "--precision", "float32", "--quiet")
+    command = (sys.executable, "-m", "fastnst", "apply", "in", "-o", output, *look, *words)
+    environment = {**os.environ, "TMPDIR": "/tmp"}  # Ray's sockets have names of at most 107 characters
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
 def test_a_collection_on_this_machine_has_the_bytes_of_apply_and_leaves_what_is_there(sky, tmp_path) -> None:
     pytest.importorskip("ray", reason=NO_RAY)
     for index, name in enumerate(("a.png", "deep/b.png", "there.png")):
@@ -191,21 +199,33 @@ def test_a_collection_on_this_machine_has_the_bytes_of_apply_and_leaves_what_is_
     (tmp_path / "in" / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "there.png").write_bytes(b"painted by hand")
-
-    def apply(output: str, *words: str) -> int:
-        look = ("--style", f"{sky}:day", "--device", "cpu", "--runtime", "torch", "--precision", "float32", "--quiet")
-        command = (sys.executable, "-m", "fastnst", "apply", "in", "-o", output, *look, *words)
-        environment = {**os.environ, "TMPDIR": "/tmp"}  # Ray's sockets have names of at most 107 characters
-        return subprocess.run(command, cwd=tmp_path, env=environment, check=False).returncode
-
-    assert apply("alone") == 3
-    assert apply("out", "--cluster", "--actors", "1", "--max-failures", "1") == 3
+    assert apply(tmp_path, sky, "alone").returncode == 3
+    assert apply(tmp_path, sky, "out", "--cluster", "--actors", "1", "--max-failures", "1").returncode == 3
     for name in ("a.png", "deep/b.png"):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
     assert (tmp_path / "out" / "there.png").read_bytes() == b"painted by hand"
     rows = Results(Places(), str(tmp_path / "out")).known().to_pylist()
     status = {Path(row["path"]).name: row["status"] for row in rows}
     assert status == {"a.png": MADE, "b.png": MADE, "there.png": FOUND, "broken.jpg": FAILED}
+
+
+@pytest.mark.slow
+def test_too_many_failures_stop_the_job_and_keep_what_is_painted(sky, tmp_path) -> None:
+    pytest.importorskip("ray", reason=NO_RAY)
+    for index in range(20):
+        save_image(torch.rand(1, 3, 40, 50), tmp_path / "in" / f"{index:02}.png")
+    for name in ("98.jpg", "99.jpg"):
+        (tmp_path / "in" / name).write_bytes(b"no picture")
+    stopped = apply(tmp_path, sky, "out", "--cluster", "--actors", "1")
+    assert stopped.returncode == 2
+    last = stopped.stderr.splitlines()[-1]
+    assert "failed, more than --max-failures 0.05 allows; " in last and last.endswith("out/_results has their errors")
+    rows = {Path(row["path"]).name: row for row in Results(Places(), str(tmp_path / "out")).known().to_pylist()}
+    painted = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    assert {"98.jpg", "99.jpg"} <= rows.keys() and all(rows[name]["status"] == MADE for name in painted.keys() & rows)
+    assert apply(tmp_path, sky, "out", "--cluster", "--actors", "1", "--max-failures", "0.1").returncode == 3
+    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
+    assert len(after) == 20 and painted.items() <= after.items()
 
 
 @pytest.mark.slow
