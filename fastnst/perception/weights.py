@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from http.client import HTTPException
 from pathlib import Path
 from typing import Literal
@@ -44,7 +44,7 @@ def load_weights(
     if weights == "default" and source is not None:
         return _torchvision_keys(_download(name, source))
     path = _wheel_file() if weights == "default" else Path(weights)
-    state = _torchvision_keys(_read(path))
+    state = _torchvision_keys(_read(path), shapes if weights == "default" else None)
     _check_fit(state, shapes, name, path)
     return state
 
@@ -85,13 +85,13 @@ def _read(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _torchvision_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under torchvision's current names: old DenseNet names are updated, 8-bit tables looked up."""
+def _torchvision_keys(state: Mapping[str, Tensor], needed: Container[str] | None = None) -> dict[str, Tensor]:
+    """Tensors under torchvision's current names: old DenseNet names are updated, 8-bit tables looked up, if needed."""
     if "block1_conv1_W_q" not in state:
         return {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", key): value for key, value in state.items()}
     unpacked = {}
     for step in NETWORKS["vgg19"].plan():
-        if step.key:
+        if step.key and (needed is None or f"{step.key}.weight" in needed):
             packed = step.name.replace("conv", "block").replace("_", "_conv")  # conv1_2: block1_conv2
             indices, table = state[f"{packed}_W_q"], state[f"{packed}_W_table"]
             values = table.index_select(0, indices.flatten().int())
