@@ -193,8 +193,16 @@ def test_every_shipped_recipe_loads_by_its_name(path) -> None:
         (["apply", "sample:coffee", "--style", "great_wave", "-o", "out.xyz"], "expected a name ending in"),
         (["train", "painting.jpg"], "train does not take 'painting.jpg'"),
         (["optimize"], "PHOTO is missing: for example fastnst optimize"),
+        (
+            ["train", "--style", "starry_night"],
+            "starry_night is a trained style: fastnst apply photo.jpg --style starry",
+        ),
+        (["train", "--style", "a.jpg", "--budget", "5"], "with s, m or h, such as 90s, 20m or 1.5h; got '5'"),
         (["apply", "s3://bucket/a.jpg", "--style", "great_wave"], "s3://bucket/a.jpg is no file of this machine"),
-        (["apply", "sample:coffee", "--style", "great_wave", "-o", "s3://bucket/b.jpg"], "s3://bucket/b.jpg is no file"),
+        (
+            ["apply", "sample:coffee", "--style", "great_wave", "-o", "s3://bucket/b.jpg"],
+            "s3://bucket/b.jpg is no file",
+        ),
         (["train", "--style=https://example.com/a.jpg"], "https://example.com/a.jpg is no file of this machine"),
     ],
 )
@@ -205,6 +213,19 @@ def test_bad_usage_is_one_line_and_exit_code_2(words, message, capsys, tmp_path,
     assert captured.out == ""
     assert captured.err.count("\n") == 1 and message in captured.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_or_a_document_that_is_taken_for_a_style_is_told_apart(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("painting.jpg").touch()
+    Path("paper.pdf").write_bytes(b"%PDF-1.4 and so on")
+    for style, message in (
+        ("painting", "no style named 'painting', but a picture: --style painting.jpg paints like it at once"),
+        ("paper.pdf", "paper.pdf is neither a picture nor a style file: give a JPEG or PNG"),
+    ):
+        assert run("apply", "sample:coffee", "--style", style) == 2
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and message in told
 
 
 def test_the_list_of_commands_says_what_each_does(capsys) -> None:
@@ -242,12 +263,12 @@ def test_a_bug_shows_its_traceback(monkeypatch, tmp_path) -> None:
         main(["info"])
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("45", 45)])
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("0.5s", 0.5)])
 def test_durations(text, seconds) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "-3m", "0", "inf", "3 weeks"])
+@pytest.mark.parametrize("text", ["", "m", "-3m", "0", "0m", "5", "inf", "infs", "nans", "3 weeks"])
 def test_durations_that_are_none(text) -> None:
     with pytest.raises(ValueError, match="such as 90s, 20m or 1.5h".replace(".", r"\.")):
         parse_duration(text)

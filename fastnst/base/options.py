@@ -22,15 +22,14 @@ SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds of `90s`, `20m`, `1.5h` or a plain number of seconds.
+    """Seconds of `90s`, `20m` or `1.5h`. A unit is needed: five seconds of training are no training.
 
     Example:
         >>> parse_duration("20m")
         1200.0
     """
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in SECONDS else (text, "s")
     try:
-        seconds = float(number) * SECONDS[unit]
+        seconds = float(text[:-1]) * SECONDS.get(text[-1:], 0.0)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
@@ -42,7 +41,11 @@ def _duration(_: Any, tokens: Sequence[Any]) -> float:
     return parse_duration(tokens[0].value)
 
 
-Duration = Annotated[float, Parameter(converter=_duration)]
+def _in_seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:g}s"
+
+
+Duration = Annotated[float, Parameter(converter=_duration, metavar="TIME", show_default=_in_seconds)]
 Size = Annotated[int, Parameter(validator=Number(gte=16))]
 PATHS = Parameter(consume_multiple=True, negative=(), show_default=False)
 WORDS = Parameter(consume_multiple=True, negative=())

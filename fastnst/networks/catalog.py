@@ -22,6 +22,7 @@ from fastnst.networks.exported_formats import EXPORTED
 
 FORMAT_VERSION, OLDEST_READ = 3, 2  # from 3 on networks may have what fastnst 0.2 does not know: `SINCE_3`
 SUFFIX = ".safetensors"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 LONGEST_PART = 100  # characters of a style in the name of a file
 SHIPPED = PACKAGE / "checkpoints"  # in an installed wheel
 # In names of files on Windows, in mixes, or anywhere: bytes that are not UTF-8 are lone surrogates in Python.
@@ -42,6 +43,9 @@ def read_info(path: Path) -> dict[str, Any]:
     try:
         with open_file(path) as start:  # not a pipe, which would be waited for
             if int.from_bytes(start.read(8), "little") > LONGEST_HEADER:
+                if path.suffix != SUFFIX:
+                    known = "give a JPEG or PNG of a painting, or a name from `fastnst styles`"
+                    raise StyleFileError(f"{path} is neither a picture nor a style file: {known}")
                 raise StyleFileError(f"{path} is not a style file: a header has up to {LONGEST_HEADER:,} bytes")
         with safe_open(path, framework="np") as file:
             header = (file.metadata() or {}).get("fastnst")
@@ -122,6 +126,12 @@ def find_style_file(name: str) -> Path:
             return path
         if path.suffix == SUFFIX:
             raise StyleFileError(f"{path}: no such file")
+        pictures = (path.with_name(path.name + suffix) for suffix in PICTURES) if path.name else ()
+        if picture := next(filter(os.path.isfile, pictures), None):
+            raise StyleFileError(
+                f"no style named {name!r}, but a picture: --style {pasted(picture)} paints like it at once, and "
+                f"fastnst train --style {pasted(picture)} trains the style"
+            )
         names = sorted({name for path in known.values() for name in names_in(path)})
         there = f"there are: {', '.join(names)}" if names else "there is none yet: train one with `fastnst train`"
         close = difflib.get_close_matches(name, [*known, *names], n=1)
@@ -148,7 +158,7 @@ def file_part(style: str) -> str:
 
 
 def _refuse_pictures(path: Path) -> None:
-    if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}:
+    if path.suffix.lower() in PICTURES:
         raise StyleFileError(
             f"{path} is a picture, not a trained style. Train it first: fastnst train --style {pasted(path)}"
         )
@@ -274,7 +284,7 @@ def _find_style(name: str) -> tuple[Path, dict[str, float] | None]:
         if path_of_style := _file_with({name}):
             return path_of_style, {name: 1.0}
         raise
-    if path.suffix == SUFFIX and (kind := read_info(path).get("kind")) in (UNIVERSAL, PREDICTOR):
+    if path.suffix not in EXPORTED and (kind := read_info(path).get("kind")) in (UNIVERSAL, PREDICTOR):
         instant = " --instant" if kind == PREDICTOR else ""
         raise StyleFileError(
             f"{name} is a network that paints like any picture: give one, --style painting.jpg{instant}"

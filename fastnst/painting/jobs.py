@@ -67,7 +67,7 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     places = _once(_find_all(photos))
     found = list(places.values())
     if not found:
-        raise ImageError("no photo given: fastnst apply photo.jpg --style wave")
+        raise ImageError("no photo given: fastnst apply photo.jpg --style great_wave")
     jobs = _told_apart(_with_outputs(found, settings))
     _check_outputs(jobs, settings, places.keys() - {"-"})
     if settings.format and any(is_video(job.photo) for job in jobs):

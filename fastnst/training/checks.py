@@ -13,7 +13,7 @@ from fastnst.base.errors import TrainingError
 from fastnst.base.files import check_folder, check_place
 from fastnst.base.options import check_values
 from fastnst.images.photos import existing_photo, resolve_photo
-from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, read_info, usable_name
+from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, is_known, read_info, usable_name
 from fastnst.networks.description import PREDICTOR
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.training.claim import check_unclaimed
@@ -64,6 +64,11 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     if settings.learning_rate is None:
         settings = replace(settings, learning_rate=LEARNING_RATE_FROM_START if start else LEARNING_RATE)
     for path in settings.style:
+        if not path.exists() and is_known(str(path)):
+            raise TrainingError(
+                f"{path} is a trained style: fastnst apply photo.jpg --style {path}; a training wants a picture of a "
+                "painting: --style painting.jpg"
+            )
         existing_photo(str(path))
     if settings.loss_weights is not None and not settings.loss_weights.exists():
         raise TrainingError(f"{settings.loss_weights}: no such file")

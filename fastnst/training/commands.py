@@ -54,6 +54,10 @@ def _summary(result: dict[str, Any]) -> str:
     names = [style["name"] for style in result["styles"]]
     style = result["name"] if len(names) == 1 else ",".join(f"{name}:{1 / len(names):.2g}" for name in names)
     parts = ", ".join(f"{name} {value:.3f}" for name, value in result["held_out"].items())
+    if not result["steps"]:
+        return (
+            f"{result['path']} is not trained: no step fitted into the budget; give it more time: --budget 20m --force"
+        )
     return (
         f"{result['path']}: {result['steps']} steps in {result['seconds']:.0f} s; validation loss: {parts}\n"
         f"use it: fastnst apply photo.jpg --style {shlex.quote(style)}"
