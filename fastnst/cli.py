@@ -95,7 +95,12 @@ for rank, (name, command) in enumerate(COMMANDS.items()):
         sort_key=rank,
     )
 app.register_install_completion_command()
-app.command("fastnst.bench.commands:bench", name="bench", help="Measure ratios and looks.", sort_key=len(COMMANDS))
+app.command(
+    "fastnst.bench.commands:bench",
+    name="bench",
+    help="Measure speed and looks, for developers.",
+    sort_key=len(COMMANDS),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from project import ROOT
 
 import fastnst
 
@@ -105,6 +107,11 @@ def test_departures_from_the_papers_are_declared_in_the_same_words() -> None:
     declared = [line for path in MODULES for line in path.read_text().splitlines() if "Differs from" in line]
     assert len(declared) >= 5
     assert all(re.search(r"Differs from \w+ et al\. \(20\d\d\)", line) for line in declared), declared
+
+
+def test_what_is_to_be_cited_is_the_version_that_is_here() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == fastnst.__version__
 
 
 def test_the_public_names_are_these_and_each_is_there() -> None:

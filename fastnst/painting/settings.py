@@ -27,7 +27,9 @@ def _frame_size(_: Any, tokens: Sequence[Any]) -> tuple[int, int]:
     return int(width), int(height)
 
 
-FrameSize = Annotated[tuple[int, int], Parameter(converter=_frame_size, n_tokens=1)]
+FrameSize = Annotated[
+    tuple[int, int], Parameter(converter=_frame_size, n_tokens=1, negative=(), metavar="WIDTHxHEIGHT")
+]
 TileSide = Annotated[int, Parameter(validator=_tile)]
 
 
@@ -48,7 +50,7 @@ class ApplySettings(Settings):
     strength: Annotated[float, LOOK, Parameter(validator=Number(gte=0, lte=1))] = 1.0
     """From 0, the photo, to 1, the full style."""
     alpha: Annotated[float | None, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = None
-    """The paper's, for paintings; strength 1 is 0.6."""
+    """For paintings, as Li et al. (2017): strength 1 is 0.6."""
     instant: Annotated[bool, LOOK, SWITCH] = False
     """Predict a trained style from a painting: faster, fit for videos."""
     keep_colors: Annotated[bool, LOOK, SWITCH] = False

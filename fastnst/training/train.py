@@ -340,7 +340,7 @@ def _announce(
         settings.crop_size,
         settings.normalization,
         settings.loss_network,
-        _precision(settings),
+        {"bf16-mixed": "bfloat16", "32-true": "float32"}[_precision(settings)],
         settings.seed,
     )
     if module.began_at:
