@@ -5,11 +5,9 @@ No wing above knows of 255, EXIF, ICC profiles, opacity or 16 bit.
     formats.py    suffixes, and what each format can hold
     photos.py     photos in folders, and the sample photos by name
     decode.py     files opened by libvips or Pillow, and their errors in one line
-    scans.py      how many times a JPEG file goes over its pixels
     stored.py     pixels computed strip by strip, kept in memory or in a temporary file
     srgb.py       pixels of every kind as RGB or RGBA, sRGB, 8 or 16 bit
     metadata.py   marks of stylized files, the quality of a JPEG file, EXIF and IPTC of TIFF files
-    marks.py      the mark of a stylized file in its metadata
     picture.py    Picture: an image and what its file said beside the pixels
     read.py       load_image, read_picture: a file to a tensor
     write.py      save_image: a tensor or a picture to a file

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from fastnst.base.cgroups import free_memory
 from fastnst.base.errors import NoFileError, UserError
 from fastnst.base.files import open_file
 from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
-from fastnst.images.scans import check_scans
 
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
@@ -32,8 +32,13 @@ WHOLE = ("GIF", "WEBP", "AVIF")  # formats that libvips decodes as a whole, as P
 WHOLE_BYTES = {"JPEG2000": 20}  # that each pixel takes then (measured: 4 to 10, 19 of JPEG 2000); 12 of the others
 LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
 LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
+MOST_SCANS = 100  # of a JPEG file; progressive ones have about 10, and each goes over all pixels again
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in compressed data, others follow a 255
+_SCAN, _END = 0xDA, 0xD9
 
-# How the files begin that libvips reads. It has other loaders, which are not meant for files of strangers.
+# What libvips reads, and calls so. It has other loaders, which are not meant for files of strangers.
+LOADERS = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "GIF": "gif", "WEBP": "webp", "AVIF": "heif"}
+# How the files begin.
 _BEGINNINGS = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -42,7 +47,16 @@ _BEGINNINGS = {
 }
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 _BRANDS = {b"WEBP": "WEBP", b"avif": "AVIF", b"avis": "AVIF", **dict.fromkeys(_HEIF, "HEIF")}  # at byte 8
-_LOADERS = {"JPEG": "jpeg", "PNG": "png", "TIFF": "tiff", "GIF": "gif", "WEBP": "webp", "AVIF": "heif"}
+_REASONS = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "expected an image file, got a folder",
+    NoFileError: "a pipe or a device, and no file",
+    PermissionError: "not allowed to read it",
+    UnidentifiedImageError: "not an image, or of a kind that is not known",
+    MemoryError: "not enough memory to decode it",
+}
+_lock, _restore = threading.Lock(), ExitStack()  # what `pillow_aside` has to put back
+_readers: list[int] = []  # the threads for which it is set aside
 
 
 class Opened(NamedTuple):
@@ -85,13 +99,13 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         format, header, image = format_in(file), header_of(file), None
         load = partial(_load, file, format)
         with suppress(pyvips.Error):
-            image = load() if format in _LOADERS else None
+            image = load() if format in LOADERS else None
         if format and image:
             whole = format in WHOLE or field(image, "interlaced")
             check_pixels((image.width, image.height), max_pixels, whole=format if whole else None)
             _check_screen(file, header)
             if format == "JPEG":
-                check_scans(file)
+                _check_scans(file)
             yield Opened(image, format, header, load, file)
         else:  # libvips does not know it, or less of it than Pillow
             file.seek(0)
@@ -116,7 +130,7 @@ def _load(file: BinaryIO, format: str | None, **options: Any) -> pyvips.Image:
     else:
         with open(file.name, "rb") as again:  # with a place of its own, which libvips keeps a copy of
             connection = pyvips.Source.new_from_descriptor(again.fileno())
-    load = getattr(pyvips.Image, f"{_LOADERS[str(format)]}load_source")
+    load = getattr(pyvips.Image, f"{LOADERS[str(format)]}load_source")
     return load(connection, access="sequential", fail_on="error", **options)
 
 
@@ -125,10 +139,8 @@ def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int
     limit = limit or MAX_PIXELS
     if (pixels := size[0] * size[1] * frames) > limit:
         each = f"{frames} frames of " if frames > 1 else ""
-        most = f"{limit / 1e6:,.0f} megapixels"
-        raise PixelLimitError(
-            f"{each}{size[0]} x {size[1]} are {pixels / 1e6:,.0f} megapixels, and the limit is {most}"
-        )
+        told = f"{pixels / 1e6:,.0f} megapixels, and the limit is {limit / 1e6:,.0f} megapixels"
+        raise PixelLimitError(f"{each}{size[0]} x {size[1]} are {told}")
     if whole and pixels > LARGE_SCREEN:
         if (needed := WHOLE_BYTES.get(whole, 12) * pixels) > (left := free_memory()):
             told = f"{needed / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left"
@@ -155,6 +167,20 @@ def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
         raise ImageError(f"a screen of {header.width} x {header.height} pixels, and a picture of {covered} on it")
 
 
+def _check_scans(file: BinaryIO) -> None:
+    """Refuse a JPEG file of more scans than any program writes, which take hours of a small one; nothing is decoded."""
+    file.seek(2)
+    data, place, scans = file.read(), 0, 0
+    while found := _MARKER.search(data, place):
+        marker, place = data[found.start() + 1], found.end()
+        if marker == _END:
+            break
+        scans += marker == _SCAN
+        if scans > MOST_SCANS:
+            raise ImageError(f"more than {MOST_SCANS} scans, which no program writes")
+        place += int.from_bytes(data[place : place + 2], "big")
+
+
 @contextmanager
 def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
     """Any error inside becomes an ImageError of one line: the file's name, what failed, and why."""
@@ -177,26 +203,19 @@ def field(image: pyvips.Image, name: str) -> Any:
 def from_pillow(image: Image.Image) -> pyvips.Image:
     """A PIL image for libvips, with its profile, metadata and orientation; it is decoded."""
     image.load()
-    names = {"icc-profile-data": "icc_profile", "xmp-data": "xmp", "exif-data": "exif"}
-    about = {name: image.info.get(known) for name, known in names.items()}
-    orientation = 1
+    about, orientation = image.info, 1
     with suppress(Exception):  # broken EXIF raises any error, and the photo is good without it
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if image.mode in ("La", "RGBa"):
-        image = image.convert(image.mode.upper())
-    elif image.mode.startswith("I;16"):
-        image = Image.fromarray(np.array(image, np.uint16))
-    elif image.mode not in ("LA", "RGBA", "I", "F", "CMYK", "LAB"):
-        plain = ("L" if image.mode in ("1", "L") else "RGB") + "A" * image.has_transparency_data
-        image = image if image.mode == plain else image.convert(plain)  # which is a copy
-    vips = pyvips.Image.new_from_array(np.asarray(image))
-    kind = {"CMYK": "cmyk", "RGB": "srgb", "RGBA": "srgb"}.get(image.mode, "b-w")
-    vips = vips.copy(interpretation="grey16" if vips.format == "ushort" else kind)
-    if image.mode == "LAB":
-        colors = [vips[0] * (100 / 255), *((vips[band] + 128) % 256 - 128 for band in (1, 2))]  # those have signs
-        vips = colors[0].bandjoin(colors[1:]).cast("float").copy(interpretation="lab")
-    for name, value in about.items():
-        if isinstance(value, bytes) and value:
+    deep = image.mode.startswith("I;16")  # of any order of bytes
+    plain = ("L" if image.mode in ("1", "L", "LA", "La") else "RGB") + "A" * image.has_transparency_data
+    if not deep and image.mode not in ("I", "F", "CMYK", "LAB", plain):
+        image = image.convert(plain)
+    kind = {"CMYK": "cmyk", "RGB": "srgb", "RGBA": "srgb"}.get(image.mode, "grey16" if deep else "b-w")
+    vips = pyvips.Image.new_from_array(np.asarray(image, np.uint16 if deep else None), interpretation=kind)
+    if image.mode == "LAB":  # whose colours have signs
+        vips = (vips[0] * (100 / 255)).bandjoin(vips[1:].copy(format="char")).copy(interpretation="lab")
+    for name, known in {"icc-profile-data": "icc_profile", "xmp-data": "xmp", "exif-data": "exif"}.items():
+        if isinstance(value := about.get(known), bytes) and value:
             vips.set_type(pyvips.GValue.blob_type, name, value)
     vips.set_type(pyvips.GValue.gint_type, "orientation", orientation if orientation in range(1, 9) else 1)
     return vips
@@ -204,28 +223,17 @@ def from_pillow(image: Image.Image) -> pyvips.Image:
 
 def _reason(error: Exception, failed: str) -> str:
     """Why a file could not be read or written, in a few words."""
-    match error:
-        case FileNotFoundError():
-            return "no such file"
-        case IsADirectoryError():
-            return "expected an image file, got a folder"
-        case NoFileError():
-            return "a pipe or a device, and no file"
-        case PermissionError():
-            return "not allowed to read it"
-        case ModuleNotFoundError() | NotImplementedError():
-            return str(error)
-        case UnidentifiedImageError():
-            return "not an image, or of a kind that is not known"
-        case MemoryError():
-            return "not enough memory to decode it"
-        case pyvips.Error():  # "unable to call", then a line for each thing that went wrong
-            error = ValueError(str(error).strip().split("\n")[-1])
-            # libvips does not always say why: PNG and JPEG
-            words = ("unable to write to target", "Unknown error -1", "No space left on device")
-            if any(each in str(error) for each in words):
-                return f"{failed} (the disk is full, or does not take it: make room, or choose another place)"
-    return f"{failed} ({' '.join(str(error).split()) or type(error).__name__})"
+    if isinstance(error, ModuleNotFoundError | NotImplementedError):
+        return str(error)
+    if known := next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), None):
+        return known
+    told = str(error)
+    if isinstance(error, pyvips.Error):  # "unable to call", then a line for each thing that went wrong
+        told = told.strip().split("\n")[-1]
+        # libvips does not always say why: PNG and JPEG
+        if any(each in told for each in ("unable to write to target", "Unknown error -1", "No space left on device")):
+            told = "the disk is full, or does not take it: make room, or choose another place"
+    return f"{failed} ({' '.join(told.split()) or type(error).__name__})"
 
 
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
@@ -237,31 +245,23 @@ def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     return None
 
 
-class _Aside:
-    """Warnings and Pillow's pixel limit, which are process-wide: the first reader disables, the last restores them."""
+@contextmanager
+def pillow_aside() -> Iterator[None]:
+    """Disable Pillow's warnings about readable files and its limit for large ones.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        self._restore = ExitStack()
-
-    @contextmanager
-    def __call__(self) -> Iterator[None]:
-        """Disable Pillow's warnings about readable files and its limit for large ones."""
-        with self._lock:
-            self._readers += 1
-            if self._readers == 1:
-                self._restore.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")
-                self._restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
-                Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._readers -= 1
-                if not self._readers:
-                    self._restore.close()
-
-
-pillow_aside = _Aside()
+    Both are process-wide: the first reader disables, the last restores them.
+    """
+    with _lock:
+        if not _readers:
+            _restore.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            _restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
+            Image.MAX_IMAGE_PIXELS = None
+        _readers.append(threading.get_ident())
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers.pop()
+            if not _readers:
+                _restore.close()

@@ -51,7 +51,7 @@ def register_heif() -> None:
 def format_of(target: Path | BinaryIO, format: str | None) -> str:
     """Pillow's name of the format asked for, or else of the format of the file's suffix."""
     if format is not None:
-        return check_suffix(Path(f"image.{format.lower()}"))
+        target = Path(f"image.{format.lower()}")
     if isinstance(target, Path):
         return check_suffix(target)
     raise ImageError(f"a stream needs a format: {', '.join(dict.fromkeys(FORMATS.values()))}")

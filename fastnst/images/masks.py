@@ -13,7 +13,7 @@ from fastnst.images.stored import IN_MEMORY, stored
 
 DEFAULT_FEATHER = 0.01  # of the photo's long side
 SHAPE_TOLERANCE = 0.02  # of the width: masks are drawn on copies of other sizes
-BLUR = 4.0  # pixels of standard deviation; softer edges are blurred at a smaller size
+BLUR = 4.0  # pixels of the Gaussian's standard deviation; softer edges are blurred at a size at which it is about that
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,14 @@ class Mask:
                 f"mask {self.name} is {columns}x{rows} and the photo {width}x{height}: "
                 "draw the mask on the photo, or crop it to the same shape"
             )
-        feather = DEFAULT_FEATHER * max(height, width) if self.feather is None else self.feather
-        return Picture(_feathered(self.values, (height, width), feather / 2), self.name).part
+        deviation = (DEFAULT_FEATHER * max(height, width) if self.feather is None else self.feather) / 2
+        scale = max(1, int(deviation / BLUR))
+        small = max(1, round(height / scale)), max(1, round(width / scale))
+        soft = _resized(self.values, small)
+        if deviation > 0:
+            soft = soft.gaussblur(deviation / scale, precision="float", min_ampl=0.01)
+        soft = stored(soft) if small[0] * small[1] <= IN_MEMORY else soft
+        return Picture(_resized(soft, (height, width)), self.name).part
 
 
 def read_mask(path: Path, *, feather: float | None = None) -> Mask:
@@ -60,16 +66,6 @@ def read_mask(path: Path, *, feather: float | None = None) -> Mask:
         if values.max() == 0:
             raise ImageError("black everywhere; white is what is painted")
     return Mask(str(path), values, feather)
-
-
-def _feathered(mask: pyvips.Image, size: Size, deviation: float) -> pyvips.Image:
-    """Resized and blurred with a Gaussian; a wide one at a size at which it is about `BLUR` pixels."""
-    scale = max(1, int(deviation / BLUR))
-    height, width = (max(1, round(side / scale)) for side in size)
-    soft = _resized(mask, (height, width))
-    if deviation > 0:
-        soft = soft.gaussblur(deviation / scale, precision="float", min_ampl=0.01)
-    return _resized(stored(soft) if height * width <= IN_MEMORY else soft, size)
 
 
 def _resized(mask: pyvips.Image, size: Size) -> pyvips.Image:

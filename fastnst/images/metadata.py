@@ -23,12 +23,11 @@ _BY = "stylized by fastnst"
 MARK = f"{_BY} {__version__}"
 _FIELD = "exif-ifd0-Software"
 _TAGS = ExifTags.Base
-_SUBDIRECTORIES = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 # Of a TIFF file's directory, in which tags of the photo and of the layout of its pixels stand side by side.
 _OF_THE_PHOTO = {
     *(_TAGS.ImageDescription, _TAGS.Make, _TAGS.Model, _TAGS.Software, _TAGS.DateTime, _TAGS.Artist, _TAGS.Copyright),
     *(_TAGS.HostComputer, _TAGS.XPTitle, _TAGS.XPComment, _TAGS.XPAuthor, _TAGS.XPKeywords, _TAGS.XPSubject),
-    *_SUBDIRECTORIES,
+    *(ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo),  # which are directories of their own
 }
 _PHOTOSHOP = b"Photoshop 3.0\0"  # begins what a JPEG file holds in its APP13
 _IPTC = b"8BIM\x04\x04\0\0"  # begins IPTC in it; then comes the length
@@ -45,10 +44,8 @@ def jpeg_quality(header: Image.Image | None) -> int | None:
 @functools.cache
 def _coarseness(quality: int) -> int:
     """The sum of libjpeg's table for brightness, read from a JPEG file made for it."""
-    buffer = io.BytesIO()
-    Image.new("L", (8, 8)).save(buffer, "JPEG", quality=quality)
-    with Image.open(buffer) as image:
-        return sum(image.quantization[0])  # type: ignore[attr-defined]
+    Image.new("L", (8, 8)).save(buffer := io.BytesIO(), "JPEG", quality=quality)
+    return sum(Image.open(buffer).quantization[0])  # type: ignore[attr-defined]
 
 
 def exif_bytes(image: pyvips.Image) -> bytes:
@@ -79,21 +76,15 @@ def read_tiff_metadata(image: pyvips.Image, file: BinaryIO) -> pyvips.Image:
     return image
 
 
-def for_tiff(image: pyvips.Image) -> pyvips.Image:
-    """An image with its IPTC where a TIFF file has it; libvips would cut it off."""
-    image = image.copy()
-    if data := field(image, "iptc-data"):
-        image.set_type(pyvips.GValue.blob_type, "photoshop-data", data.removeprefix(_PHOTOSHOP))
-        image.remove("iptc-data")
-    return image
-
-
-def add_exif(tiff: BinaryIO, exif: bytes, target: BinaryIO) -> None:
-    """Copy a TIFF file and add EXIF on the way."""
-    added = tifftools.read_tiff(io.BytesIO(exif))["ifds"][0]["tags"]
+def add_metadata(tiff: BinaryIO, image: pyvips.Image, target: BinaryIO) -> None:
+    """Copy a TIFF file and add an image's EXIF and IPTC on the way, which libvips leaves out or cuts off."""
+    added = tifftools.read_tiff(io.BytesIO(exif_bytes(image)))["ifds"][0]["tags"]
     info = tifftools.read_tiff(tiff)
     tags = info["ifds"][0]["tags"]
     tags |= {tag: entry for tag, entry in added.items() if tag in _OF_THE_PHOTO}
+    if data := field(image, "iptc-data"):
+        tags.pop(_TAGS.IPTCNAA, None)
+        tags[int(_TAGS.ImageResources)] = {"datatype": tifftools.Datatype.BYTE, "data": data.removeprefix(_PHOTOSHOP)}
     tifftools.write_tiff(info, target)
 
 

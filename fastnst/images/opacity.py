@@ -1,18 +1,14 @@
 """Opacity: what cannot be seen must not decide what is seen. Knows nothing of files."""
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastnst.base.boxes import Reader, Size, cut, everything, scaled
+from fastnst.base.boxes import Box, Reader, Size, cut, everything, scaled
 
 CELL = 16  # pixels a side, over which visible colours are averaged first
-
-
-def on_white(channels: Tensor) -> Tensor:
-    """An image `(1, 3 or 4, H, W)` in [0, 1] on white, `(1, 3, H, W)`."""
-    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
-    return channels[:, :3] * alpha + (1 - alpha)
 
 
 def visible(picture: Reader, size: Size) -> Reader:
@@ -24,17 +20,12 @@ def visible(picture: Reader, size: Size) -> Reader:
         picture: Reads `(B, 3 or 4, H, W)` in [0, 1]; without opacity it is read as it is.
         size: Size of the picture in pixels.
     """
-    around: Reader | None = None
+    around = functools.cache(lambda: _around(picture, size))
 
-    def read(box: tuple[slice, slice]) -> Tensor:
-        nonlocal around
+    def read(box: Box) -> Tensor:
         channels = picture(box)
         colors, hidden = channels[:, :3], channels[:, 3:] == 0
-        if not hidden.any():
-            return colors
-        if around is None:
-            around = _around(picture, size)
-        return torch.where(hidden, around(box), colors)
+        return torch.where(hidden, around()(box), colors) if hidden.any() else colors
 
     return read
 
@@ -47,17 +38,14 @@ def filled(channels: Tensor) -> Tensor:
 
 def _around(picture: Reader, size: Size) -> Reader:
     """Visible colours, averaged over cells, and where a cell has none, over as large an area as has."""
-    rows = {box[0].start: box for box in cut((size[0], 1), CELL)}
-    means = [_means(picture((box[0], slice(0, size[1])))) for box in rows.values()]
+    means = []  # of visible colours times their share, and that share, `(B, 4, 1, W / CELL)` for each row of cells
+    for rows, _ in cut((size[0], 1), CELL):
+        channels = picture((rows, slice(0, size[1])))
+        shown = (channels[:, 3:] > 0).to(channels)
+        band = torch.cat((channels[:, :3] * shown, shown), dim=1).mean(2, keepdim=True)
+        means.append(F.avg_pool2d(band, (1, CELL), ceil_mode=True))
     cells = _without_holes(torch.cat(means, dim=2))
     return scaled(lambda box: cells[..., *box], (cells.shape[-2], cells.shape[-1]), size)
-
-
-def _means(channels: Tensor) -> Tensor:
-    """Means of the visible colours times their share, and that share, of cells side by side, `(B, 4, 1, W / CELL)`."""
-    shown = (channels[:, 3:] > 0).to(channels)
-    band = torch.cat((channels[:, :3] * shown, shown), dim=1).mean(2, keepdim=True)
-    return F.avg_pool2d(band, (1, CELL), ceil_mode=True)
 
 
 def _without_holes(cells: Tensor) -> Tensor:

@@ -102,11 +102,10 @@ class Picture:
 
 
 def _bands(parts: Iterable[tuple[Box, Tensor]], width: int) -> Iterator[Levels]:
-    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom; it is used again."""
-    band = np.empty((0, width, 3), np.uint8)
+    """The parts that stand side by side as one array `(H, width, 3)`, from top to bottom."""
     for (_, columns), levels in parts:
         array = levels[0].permute(1, 2, 0).numpy()
-        if columns.start == 0 and (len(band) != len(array) or band.dtype != array.dtype):
+        if columns.start == 0:
             band = np.empty((len(array), width, 3), array.dtype)
         band[:, columns] = array
         if columns.stop == width:

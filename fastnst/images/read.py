@@ -17,7 +17,6 @@ from fastnst.images.decode import field, opened
 from fastnst.images.formats import ImageError, name_of
 from fastnst.images.levels import Bytes, from_levels, to_array
 from fastnst.images.metadata import jpeg_quality, read_tiff_metadata
-from fastnst.images.opacity import on_white
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import stored
@@ -30,7 +29,9 @@ def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
 
 def load_on_white(source: Path | BinaryIO, *, size: int | None = None, edge: Callable[..., int] = max) -> Tensor:
     """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks."""
-    return on_white(from_levels(read_picture(source, size=size, edge=edge).levels))
+    channels = from_levels(read_picture(source, size=size, edge=edge).levels)
+    alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
+    return channels[:, :3] * alpha + (1 - alpha)
 
 
 def read_picture(

@@ -46,24 +46,25 @@ def contact_sheet(
     whole = num_columns * (width + margin) - margin
     size = max(11, side // 15)  # of the letters
 
-    bands: list[tuple[Image.Image, int]] = []  # each with the space above it
+    bands: list[tuple[int, list[Image.Image]]] = []  # the space above, and what stands side by side
     if title:
-        bands.append((_text(title, whole, size * 3 // 2), margin))
+        bands.append((margin, [_text(title, whole, size * 3 // 2)]))
     if columns:
-        captions = [_text(caption, width, size, centred=True) for caption in columns]
-        bands.append((_side_by_side(captions, width, margin), margin))
+        bands.append((margin, [_text(caption, width, size, centred=True) for caption in columns]))
     for index, row in enumerate(cells):
         if labels:
-            bands.append((_text(labels[index], whole, size), margin))
+            bands.append((margin, [_text(labels[index], whole, size)]))
         captioned = labels or (columns and index == 0)
-        bands.append((_side_by_side(row, width, margin), margin // 3 if captioned else margin))
+        bands.append((margin // 3 if captioned else margin, row))
 
-    height = sum(space + band.height for band, space in bands) + margin
-    sheet = Image.new("RGB", (whole + 2 * margin, height), _PAPER)
+    heights = [max(piece.height for piece in pieces) for _, pieces in bands]
+    sheet = Image.new("RGB", (whole + 2 * margin, sum(heights) + sum(space for space, _ in bands) + margin), _PAPER)
     top = 0
-    for band, space in bands:
-        sheet.paste(band, (margin, top + space))
-        top += space + band.height
+    for height, (space, pieces) in zip(heights, bands, strict=True):
+        for index, piece in enumerate(pieces):  # in the middle of its place, or across all of them
+            left = margin + index * (width + margin) + max(0, width - piece.width) // 2
+            sheet.paste(piece, (left, top + space + (height - piece.height) // 2))
+        top += space + height
     return to_tensor(np.array(sheet))
 
 
@@ -86,15 +87,6 @@ def _cell(image: Tensor, side: int) -> Image.Image:
     scale = side / max(image.shape[-2:])
     size = [max(1, round(length * scale)) for length in image.shape[-2:]]
     return Image.fromarray(to_array(F.interpolate(image.detach().float(), size, mode="bicubic", antialias=True))[0])
-
-
-def _side_by_side(pieces: Sequence[Image.Image], width: int, gap: int) -> Image.Image:
-    """One band: each piece in the middle of a place of this width."""
-    height = max(piece.height for piece in pieces)
-    band = Image.new("RGB", (len(pieces) * (width + gap) - gap, height), _PAPER)
-    for index, piece in enumerate(pieces):
-        band.paste(piece, (index * (width + gap) + (width - piece.width) // 2, (height - piece.height) // 2))
-    return band
 
 
 def _text(text: str, width: int, size: int, *, centred: bool = False) -> Image.Image:

@@ -39,11 +39,11 @@ def upright_srgb(image: pyvips.Image, scale: float = 1.0) -> pyvips.Image:
         image = stored(image).autorot()
     colors, alpha = _parts(image)
     profile = field(image, "icc-profile-data")
-    result = None
-    if profile and profile != srgb_profile() and profile_kind(profile) == _kind(colors):
+    kind = "GRAY" if colors.bands == 1 else "CMYK" if colors.interpretation == "cmyk" else "RGB"
+    if profile and profile != srgb_profile() and profile_kind(profile) == kind:
         with suppress(pyvips.Error):
-            result = _by_profile(colors)
-    return _joined(result or _plain_rgb(colors), alpha)
+            return _joined(_by_profile(colors), alpha)
+    return _joined(_plain_rgb(colors), alpha)
 
 
 def in_profile(image: pyvips.Image, profile: bytes | None) -> pyvips.Image:
@@ -63,10 +63,6 @@ def profile_kind(profile: bytes) -> str | None:
     with suppress(ImageCms.PyCMSError, OSError):
         return ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space.strip()
     return None
-
-
-def _kind(colors: pyvips.Image) -> str:
-    return "GRAY" if colors.bands == 1 else "CMYK" if colors.interpretation == "cmyk" else "RGB"
 
 
 def _by_profile(colors: pyvips.Image) -> pyvips.Image:

@@ -8,23 +8,21 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnst.images.decode import field, pyvips
 
-if TYPE_CHECKING:
-    from fastnst.base.boxes import Box
-
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
 _STRIP = 2**20  # pixels that are computed at once
+_TYPES: dict[str, str] = pyvips.vimage.FORMAT_TO_TYPESTR  # NumPy's names of libvips's types of numbers
 _files: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()  # temporary ones that are in use
 
 
-def pixels_of(image: pyvips.Image, box: "Box | None" = None) -> NDArray[Any]:
-    """The pixels of an image or a box of it, `(H, W, C)`."""
+def pixels_of(image: pyvips.Image, box: tuple[slice, slice] | None = None) -> NDArray[Any]:
+    """The pixels of an image or a box of it, rows and columns, `(H, W, C)`."""
     rows, columns = box or (slice(0, image.height), slice(0, image.width))
     return _filled(image, (rows.stop - rows.start, columns.stop - columns.start), _strips(image, rows, columns))
 
@@ -40,7 +38,7 @@ def with_pixels(image: pyvips.Image, strips: Iterable[NDArray[Any]]) -> pyvips.I
 
     Args:
         image: The other image.
-        strips: The pixels from top to bottom, `(H, W, C)`; each may be the same array with other numbers.
+        strips: The pixels from top to bottom, `(H, W, C)`.
     """
     if image.width * image.height <= IN_MEMORY:
         return pyvips.Image.new_from_array(_filled(image, (image.height, image.width), strips))
@@ -70,23 +68,17 @@ def like(other: pyvips.Image, image: pyvips.Image, fields: Iterable[str]) -> pyv
     return image
 
 
-def _kind(image: pyvips.Image) -> np.dtype[Any]:
-    kind: np.dtype[Any] = np.dtype(pyvips.vimage.FORMAT_TO_TYPESTR[image.format])
-    return kind
-
-
 def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArray[Any]]:
     width, region = columns.stop - columns.start, pyvips.Region.new(image)
     at_once = max(16, _STRIP // width)
     for top in range(rows.start, rows.stop, at_once):
-        height = min(at_once, rows.stop - top)
-        data = region.fetch(columns.start, top, width, height)
+        data = region.fetch(columns.start, top, width, min(at_once, rows.stop - top))
         let_go()
-        yield np.frombuffer(data, _kind(image)).reshape(height, width, image.bands)
+        yield np.frombuffer(data, _TYPES[image.format]).reshape(-1, width, image.bands)
 
 
 def _filled(image: pyvips.Image, size: tuple[int, int], strips: Iterable[NDArray[Any]]) -> NDArray[Any]:
-    pixels, top = np.empty((*size, image.bands), _kind(image)), 0
+    pixels, top = np.empty((*size, image.bands), _TYPES[image.format]), 0
     for strip in strips:
         pixels[top : top + len(strip)] = strip
         top += len(strip)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -20,7 +19,7 @@ TAKEN = (
     "Numbers are floats from 0 to 1, uint8 or uint16"
 )
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")  # others come back as RGB or RGBA
-ARRAY_TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
+KEPT_TYPES = ("uint8", "uint16", "float16", "float32", "float64", "bfloat16")
 MOST = 1.5  # floats above it are not meant to be from 0 to 1, those a little above 1 come from resizing
 Back = Callable[[Tensor], Any]
 
@@ -42,9 +41,12 @@ def to_channels(image: object) -> tuple[Tensor, Back]:
     if isinstance(image, Image.Image):
         return _from_pillow(image)
     if isinstance(image, np.ndarray):
-        return _from_array(image)
+        _check(image, "an array", "(H, W, 3) or (B, H, W, 3)", axis=-1)
+        channels = _in_range(as_channels(image))
+        return channels, lambda painted: painted.permute(0, 2, 3, 1).reshape(image.shape).contiguous().numpy()
     if isinstance(image, Tensor):
-        return _from_tensor(image)
+        _check(image, "a tensor", "(3, H, W) or (B, 3, H, W)", axis=-3)
+        return _in_range(image).reshape(-1, *image.shape[-3:]), lambda painted: painted.reshape(image.shape)
     hint = "; open files first: PIL.Image.open(path)" if isinstance(image, str | Path) else ""
     raise TypeError(f"expected {TAKEN}; got {type(image).__name__}{hint}")
 
@@ -53,9 +55,8 @@ def _from_pillow(image: Image.Image) -> tuple[Tensor, Back]:
     """A PIL image, turned as its EXIF says; the function back keeps mode, EXIF and dots per inch."""
     if 0 in image.size:
         raise ValueError(f"expected an image with pixels, got {image.width} x {image.height}")
-    upright = image.copy()
-    array = pixels_of(eight_bit(upright_srgb(from_pillow(upright))))
-    ImageOps.exif_transpose(upright, in_place=True)  # takes the orientation out of its EXIF
+    array = pixels_of(eight_bit(upright_srgb(from_pillow(image))))
+    upright = ImageOps.exif_transpose(image)  # which has no orientation in its EXIF
     about = {name: value for name, value in upright.info.items() if name != "transparency"}
     if "icc_profile" in about:
         about["icc_profile"] = srgb_profile()
@@ -70,28 +71,17 @@ def _from_pillow(image: Image.Image) -> tuple[Tensor, Back]:
     return as_channels(array), back
 
 
-def _from_array(array: NDArray[Any]) -> tuple[Tensor, Back]:
-    if array.ndim not in (3, 4) or array.shape[-1] not in (3, 4) or 0 in array.shape:
-        raise ValueError(f"expected an array (H, W, 3) or (B, H, W, 3), got {array.shape}")
-    if array.dtype not in ARRAY_TYPES:
-        raise TypeError(f"expected {TAKEN}; got an array of {array.dtype}")
-    channels = as_channels(array)
-    _check_range(channels)
-    return channels, lambda painted: painted.permute(0, 2, 3, 1).reshape(array.shape).contiguous().numpy()
+def _check(image: NDArray[Any] | Tensor, kind: str, layout: str, *, axis: int) -> None:
+    """Refuse another shape or type of numbers; `axis` is that of the channels."""
+    if image.ndim not in (3, 4) or image.shape[axis] not in (3, 4) or 0 in image.shape:
+        raise ValueError(f"expected {kind} {layout}, got {tuple(image.shape)}")
+    if (dtype := str(image.dtype).removeprefix("torch.")) not in KEPT_TYPES:
+        raise TypeError(f"expected {TAKEN}; got {kind} of {dtype}")
 
 
-def _from_tensor(tensor: Tensor) -> tuple[Tensor, Back]:
-    if tensor.ndim not in (3, 4) or tensor.shape[-3] not in (3, 4) or 0 in tensor.shape:
-        raise ValueError(f"expected a tensor (3, H, W) or (B, 3, H, W), got {tuple(tensor.shape)}")
-    if tensor.dtype not in (torch.uint8, torch.uint16) and not tensor.is_floating_point():
-        raise TypeError(f"expected {TAKEN}; got a tensor of {str(tensor.dtype).removeprefix('torch.')}")
-    _check_range(tensor)
-    return tensor.reshape(-1, *tensor.shape[-3:]), lambda painted: painted.reshape(tensor.shape)
-
-
-def _check_range(channels: Tensor) -> None:
-    if not channels.is_floating_point():
-        return
-    least, most = (each.item() for each in channels.aminmax())
-    if not (1 - MOST <= least and most <= MOST):
-        raise ValueError(f"floats are from 0 to 1, got {least:.4g} to {most:.4g}")
+def _in_range(channels: Tensor) -> Tensor:
+    if channels.is_floating_point():
+        least, most = (each.item() for each in channels.aminmax())
+        if not (1 - MOST <= least and most <= MOST):
+            raise ValueError(f"floats are from 0 to 1, got {least:.4g} to {most:.4g}")
+    return channels

@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import field, one_line, pyvips
+from fastnst.images.decode import LOADERS, field, one_line, pyvips
 from fastnst.images.formats import check_sides, format_of, name_of
 from fastnst.images.levels import Bytes
-from fastnst.images.metadata import MARK, add_exif, exif_bytes, for_tiff, marked
+from fastnst.images.metadata import MARK, add_metadata, exif_bytes, marked
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import FLOATS, eight_bit, in_profile, srgb_profile
 from fastnst.images.stored import let_go, pixels_of
@@ -21,12 +21,12 @@ NUM_COLORS = 256  # of a palette
 SMALL_TIFF = 2**32 - 2**28  # bytes; a larger file is a BigTIFF
 DEEP = ("PNG", "TIFF", "AVIF")  # formats that hold more than 8 bit
 _LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
-_SAVERS: dict[str, tuple[str, dict[str, Any]]] = {  # libvips's; the other formats are written by Pillow
-    "JPEG": ("jpegsave_target", {"background": 255}),
-    "PNG": ("pngsave_target", {"filter": "all"}),
-    "WEBP": ("webpsave_target", {}),
-    "TIFF": ("tiffsave_target", {"compression": "deflate", "predictor": "horizontal"}),
-    "AVIF": ("heifsave_target", {"compression": "av1", "subsample_mode": "off", "effort": 3}),
+_OPTIONS: dict[str, dict[str, Any]] = {  # of what libvips writes; the other formats are written by Pillow
+    "JPEG": {"background": 255},
+    "PNG": {"filter": "all"},
+    "WEBP": {},
+    "TIFF": {"compression": "deflate", "predictor": "horizontal"},
+    "AVIF": {"compression": "av1", "subsample_mode": "off", "effort": 3},
 }
 
 
@@ -56,7 +56,7 @@ def save_image(
         target: A file, or a stream open for writing bytes (which needs `format`).
         quality: Of JPEG, AVIF, HEIC and WebP, 1 to 100 [the picture's, else 95].
         format: "PNG", "JPEG", "WEBP", "TIFF", "GIF" or "AVIF"; by default what the suffix says.
-        stylized: Mark it as stylized in its metadata; see `marks.py`.
+        stylized: Mark it as stylized in its metadata; see `metadata.py`.
         keep_profile: Write it in the colour space of the photo's own profile, if that is one for RGB.
         replace: Whether to replace an existing file.
 
@@ -69,14 +69,17 @@ def save_image(
     check_sides(target, name, picture.size)
     quality = quality or picture.quality or 95
     with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
-        profile = picture.profile if keep_profile else None
-        held = _as_held_by(name, picture.image, profile, stylized=stylized)
+        held = picture.image if name in DEEP else eight_bit(picture.image)
+        held = in_profile(held, picture.profile if keep_profile else None)
+        for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):  # not true of what is written
+            held.remove(stale)
+        held = marked(held) if stylized else held
         if name == "TIFF":
             with tempfile.TemporaryFile() as plain:
-                _save(for_tiff(held), plain, name, quality)
+                _save(held, plain, name, quality)
                 plain.seek(0)
-                add_exif(plain, exif_bytes(held), file)
-        elif name in _SAVERS:
+                add_metadata(plain, held, file)
+        elif name in _OPTIONS:
             _save(held, file, name, quality)
         else:
             options = pillow_options(name, held, quality=quality, stylized=stylized)
@@ -107,33 +110,23 @@ def to_pillow(array: Bytes, name: str) -> Image.Image:
     return indices
 
 
-def _as_held_by(name: str, image: pyvips.Image, profile: bytes | None, *, stylized: bool) -> pyvips.Image:
-    """An image as a file of this format holds it, with metadata that is true of it."""
-    image = in_profile(image if name in DEEP else eight_bit(image), profile)
-    for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):
-        image.remove(stale)
-    return marked(image) if stylized else image
-
-
 def _save(image: pyvips.Image, file: BinaryIO, name: str, quality: int) -> None:
     """Write with libvips."""
-    saver, options = _SAVERS[name]
-    options = options | ({"Q": quality} if name in _LOSSY else {})
+    options = _OPTIONS[name] | ({"Q": quality} if name in _LOSSY else {})
     if name == "JPEG":
         small = image.width * image.height <= LARGE
         halved = field(image, "jpeg-chroma-subsample") not in (None, "4:4:4")
         options |= {"subsample_mode": "on" if halved else "off", "optimize_coding": small}
         options |= {"interlace": small and bool(field(image, "interlaced"))}
     elif name == "TIFF":
-        size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
-        options |= {"bigtiff": size > SMALL_TIFF}
         if field(image, FLOATS):
-            image = (image / 65535).cast("float")
-            options |= {"bigtiff": 2 * size > SMALL_TIFF, "predictor": "none"}
+            image, options["predictor"] = (image / 65535).cast("float"), "none"
+        each = {"ushort": 2, "float": 4}.get(image.format, 1)
+        options |= {"bigtiff": each * image.width * image.height * image.bands > SMALL_TIFF}
     elif name == "AVIF":
         options |= {"bitdepth": 12 if image.format == "ushort" else 8}
     image = image.copy()
     image.set_progress(True)
     image.signal_connect("eval", lambda *_: let_go())
     target = pyvips.Target.new_to_descriptor(file.fileno())
-    getattr(image, saver)(target, **options)
+    getattr(image, f"{LOADERS[name]}save_target")(target, **options)
