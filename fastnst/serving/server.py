@@ -1,4 +1,4 @@
-"""The process of `fastnst serve`: its socket, its signals, and clients that are slow to say what they want."""
+"""The process of `fastnst serve`: its socket, its signals, and clients that are slow to say or to take what they want."""
 
 import asyncio
 import logging
@@ -16,32 +16,61 @@ from fastnst.serving.logs import log_as_json
 from fastnst.serving.settings import KEY, ServeSettings
 
 KEEP_ALIVE = 5  # seconds in which a connection may wait for its next request
+HEADERS = 10.0  # seconds in which the headers of a request have to come
 DRAIN = 5  # seconds more than a photo may take
 log = logging.getLogger("fastnst.serve")
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP, but a connection on which no request has begun within `patience` seconds is closed."""
+    """HTTP, but a connection is dropped whose client takes too long to send headers, or to take what it asked for.
 
-    patience = 30.0
+    It is aborted: to close it would wait until the client has taken everything.
+    """
+
+    headers_within = HEADERS
+    taken_within = 30.0  # what is given to the system at once, a piece of `CHUNK` bytes of a picture
+    _headers: asyncio.TimerHandle | None = None
+    _taken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # `pause_writing` for whatever the client leaves, however little
         self._expect_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        super().connection_lost(exc)
+        for timer in (self._headers, self._taken):
+            if timer is not None:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to take what was written."""
+        super().pause_writing()
+        self._taken = self.loop.call_later(self.taken_within, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: all was taken."""
+        super().resume_writing()
+        if self._taken is not None:
+            self._taken.cancel()
 
     def on_response_complete(self) -> None:
-        """Begin to wait for the next request."""
+        """Begin to wait for the next request, if it was not sent before this answer."""
+        before = self.cycle
         super().on_response_complete()
-        self._expect_request()
+        if self.cycle is before:
+            self._expect_request()
 
     def _expect_request(self) -> None:
-        before = self.cycle
-        self.loop.call_later(self.patience, self._close_unless_after, before)
+        if self._headers is not None:
+            self._headers.cancel()
+        self._headers = self.loop.call_later(self.headers_within, self._abort_unless_after, self.cycle)
 
-    def _close_unless_after(self, before: Any) -> None:
-        if self.cycle is before and not self.transport.is_closing():
-            self.transport.close()
+    def _abort_unless_after(self, before: Any) -> None:
+        if self.cycle is before:
+            self.transport.abort()
 
 
 class Server(uvicorn.Server):
@@ -81,7 +110,8 @@ def run(settings: ServeSettings, listener: socket.socket) -> None:
     service = Service(settings)
 
     class Protocol(PatientProtocol):
-        patience = settings.upload_seconds
+        headers_within = min(HEADERS, settings.upload_seconds)
+        taken_within = settings.upload_seconds
 
     config = uvicorn.Config(
         service.app,

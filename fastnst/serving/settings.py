@@ -37,7 +37,7 @@ class ServeSettings(Settings):
     seconds: Annotated[PositiveFloat, LIMITS] = 60.0
     """For a photo, waiting included; then it is answered with 504."""
     upload_seconds: Annotated[PositiveFloat, LIMITS] = 30.0
-    """For a request to arrive; then it is answered with 408."""
+    """For a request to arrive; then it is answered with 408. For a client to take a piece of an answer, too."""
     connections: Annotated[PositiveInt, LIMITS] = 256
     """Open at once; one more is answered with 503."""
     threads: Annotated[PositiveInt, OUTPUT] = 2
