@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import logging
-import os
 import re
 import secrets
 from collections.abc import AsyncIterator
@@ -21,12 +20,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastnst.base.errors import UserError
-from fastnst.serving.checks import served_styles
+from fastnst.base.memory import is_out_of_memory
+from fastnst.serving.checks import api_key, served_styles
 from fastnst.serving.openapi import PAGE_POLICY, describe, page_of
 from fastnst.serving.page import HEADERS, SITE
 from fastnst.serving.painters import Busy, Painted, Painters
-from fastnst.serving.settings import KEY, ServeSettings
-from fastnst.serving.uploads import FORMATS, Refusal, drop_rest, read_upload
+from fastnst.serving.settings import ServeSettings
+from fastnst.serving.uploads import FORMATS, Refusal, drop_rest, read_upload, unnamed
 
 CHUNK = 2**16  # bytes of a picture that are sent at once
 GONE = 499  # logged where the client is gone before it has its answer; it is never sent
@@ -51,7 +51,7 @@ class Service:
         self.painters = Painters(settings)
         self.draining = False
         self.metrics = Metrics(self.painters)
-        self._key = os.environ.get(KEY, "").encode()
+        self._key = api_key().encode()
         self._description = describe(settings, with_key=bool(self._key))
 
     @property
@@ -71,7 +71,13 @@ class Service:
             Route("/metrics", self.measured),
         ]
         page = StaticFiles(directory=SITE, html=True)
-        handlers: Any = {HTTPException: _http_error, Refusal: self._refused, Busy: self._busy, Exception: _bug}
+        handlers: Any = {
+            HTTPException: _http_error,
+            Refusal: self._refused,
+            Busy: self._busy,
+            ClientDisconnect: _hung_up,
+            Exception: _bug,
+        }
         app = Starlette(
             routes=[Mount("/v1", routes=painting), *routes, Mount("/", page)],
             exception_handlers=handlers,
@@ -109,9 +115,12 @@ class Service:
         except TimeoutError:
             raise Refusal(504, f"the photo was not painted within {self.settings.seconds:g} s") from None
         except UserError as error:
-            raise Refusal(400, str(error)) from None
-        except MemoryError:
-            raise Refusal(413, "the photo does not fit into memory: size shrinks it first") from None
+            raise Refusal(400, unnamed(error)) from None
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            told = "there is not enough memory for the photo now: size shrinks it first"
+            raise Refusal(503, told, {"retry-after": str(self.painters.seconds)}) from None
         finally:
             for task in (gone, done):
                 task.cancel()
@@ -186,6 +195,7 @@ async def _chunks(painted: Painted) -> AsyncIterator[bytes]:
 
 def _error(request: Request, status: int, message: str, headers: dict[str, str]) -> Response:
     about = request.scope["fastnst"]
+    message = message.encode(errors="backslashreplace").decode()  # text of a request may hold half a character
     about |= {"error": message}
     return JSONResponse({"error": message, "request_id": about["request_id"]}, status, headers)
 
@@ -193,6 +203,10 @@ def _error(request: Request, status: int, message: str, headers: dict[str, str])
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return _error(request, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _hung_up(request: Request, _: Exception) -> Response:
+    return _error(request, GONE, "the client hung up", {})
 
 
 async def _bug(request: Request, _: Exception) -> Response:
@@ -261,8 +275,6 @@ class Watch:
 
         try:
             await self._app(scope, ask, answer)
-        except ClientDisconnect:
-            status = GONE
         except Exception:
             log.exception("a bug", extra={"about": about})  # which `_bug` has answered
         finally:

@@ -4,11 +4,14 @@ Imports neither torch nor anything that does.
 """
 
 import importlib.util
+import os
 import socket
+from contextlib import suppress
 
 from fastnst.base.errors import UserError
 from fastnst.networks.catalog import find_chosen, list_styles, names_in
-from fastnst.serving.settings import ServeSettings
+from fastnst.networks.exported_formats import require
+from fastnst.serving.settings import KEY, ServeSettings
 
 PACKAGES = {
     "starlette": "starlette",
@@ -17,17 +20,22 @@ PACKAGES = {
     "prometheus_client": "prometheus-client",
 }
 LONGEST_MIX = 500  # characters
+MOST_WEIGHT = 1e6  # of a style in a mix; the sum of a few hundred is still a number
 
 
 def check(settings: ServeSettings) -> None:
-    """Check packages and the style.
+    """Check packages, the style and the key.
 
     Raises:
-        UserError: A package is missing, or no such style is served.
+        UserError: A package is missing, no such style is served, or the key is one that nobody can send.
     """
     missing = [package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None]
     if missing:
         raise UserError(f"fastnst serve needs {' and '.join(missing)}: pip install 'fastnst[serve]'")
+    if settings.runtime == "openvino":
+        require(("openvino",), "--runtime openvino")
+    if os.environ.get(KEY) and not api_key():  # to go on without a key would let in everyone
+        raise UserError(f"{KEY} holds blanks only: unset it, or give a key")
     find_chosen(settings.style)  # which says what is wrong
     if not is_served(settings.style):
         raise UserError(f"{settings.style} is not served: styles are named as in `fastnst styles`, without a folder")
@@ -47,8 +55,21 @@ def is_served(style: str) -> bool:
         (True, True, False)
     """
     known = {name for file, names in served_styles().items() for name in (file, *names)}
-    terms = [term.strip().rpartition(":")[0] for term in style.split(",")] if ":" in style else [style]
-    return len(style) <= LONGEST_MIX and known.issuperset(terms)
+    if style in known or ":" not in style:
+        return style in known
+    terms = [term.strip().rpartition(":") for term in style.split(",")]
+    return len(style) <= LONGEST_MIX and all(name in known and _is_weight(weight) for name, _, weight in terms)
+
+
+def _is_weight(text: str) -> bool:
+    with suppress(ValueError):
+        return 0 < float(text) <= MOST_WEIGHT
+    return False
+
+
+def api_key() -> str:
+    """The key that requests need, or nothing. A file from which it comes may end with a line break."""
+    return os.environ.get(KEY, "").strip()
 
 
 def bound(settings: ServeSettings) -> socket.socket:

@@ -35,6 +35,7 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "413": _error(f"More than {settings.max_megabytes:g} MB or {settings.max_megapixels:g} megapixels."),
         "415": _error(f"The photo is none of {', '.join(settings.formats)}."),
         "429": _error("Too many photos are waiting; Retry-After says when to come again."),
+        "503": _error("No memory or no room on the disk just now; Retry-After says when to come again."),
         "504": _error(f"The photo was not painted within {settings.seconds:g} s."),
     }
     like = {**image["schema"], "description": "To be painted like, in place of `style`; a form's file."}

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import BytesIO
 from time import perf_counter
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
@@ -67,10 +66,13 @@ class Work:
     """An order that was taken.
 
     Attributes:
+        upload: It is closed when the work is over.
+        step: What is done now: its pictures are looked at, or it is painted.
         stop: Set when nobody waits any longer: it is not begun, or it ends at the next tile.
     """
 
-    future: "Future[Painted]"
+    upload: Upload
+    step: "Future[Any]"
     stop: threading.Event = field(default_factory=threading.Event)
 
 
@@ -83,8 +85,9 @@ class Painters:
 
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
-        # All cores together; each thread of torch's has a team of its own.
-        team = max(1, (os.cpu_count() or 1) // settings.threads)
+        # All cores that the process may use, together; each thread of torch's has a team of its own.
+        team = max(1, torch.get_num_threads() // settings.threads)
+        self._checks = ThreadPoolExecutor(settings.threads, "checker")  # a bad picture need not wait for good ones
         self._pool = ThreadPoolExecutor(settings.threads, "painter", partial(torch.set_num_threads, team))
         self._stylizer = lru_cache(settings.styles_in_memory)(self._load)
         self._lock = threading.Lock()
@@ -101,13 +104,18 @@ class Painters:
         """Photos that are painted now."""
         return min(self._taken, self._settings.threads)
 
+    @property
+    def seconds(self) -> int:
+        """When one more photo may be begun, a whole number."""
+        return max(1, math.ceil(self._mean * (self.waiting + 1) / self._settings.threads))
+
     def check_room(self) -> None:
         """Raise `Busy` if one more photo would not be taken."""
         if self._taken >= self._settings.threads + self._settings.queue:
-            raise Busy(max(1, math.ceil(self._mean * (self.waiting + 1) / self._settings.threads)))
+            raise Busy(self.seconds)
 
     def take(self, upload: Upload) -> Work:
-        """Begin a photo, or let it wait; its files are closed when that is over.
+        """Begin to look at a photo, or let it wait; the place that it has now is free after `drop`.
 
         Raises:
             Busy: The queue is full, and the files are left as they are.
@@ -115,35 +123,42 @@ class Painters:
         with self._lock:
             self.check_room()
             self._taken += 1
-        stop = threading.Event()
-        future = self._pool.submit(self._paint, upload, stop)
-        future.add_done_callback(lambda _: self._finished(upload))
-        return Work(future, stop)
+        return Work(upload, self._checks.submit(upload.check, self._settings))
 
     async def get(self, work: Work) -> Painted:
         """The result.
 
         Raises:
-            TimeoutError: It took longer than allowed, and is stopped.
+            TimeoutError: It took longer than allowed.
+            Refusal: A picture is not within the limits.
             UserError: The photo is damaged, or cannot be written in the format asked for.
         """
-        try:
-            async with asyncio.timeout(self._settings.seconds):
-                return await asyncio.wrap_future(work.future)
-        finally:
-            self.drop(work)
+        async with asyncio.timeout(self._settings.seconds):
+            await asyncio.wrap_future(work.step)
+            work.step = painted = self._pool.submit(self._paint, work.upload, work.stop)
+            return await asyncio.wrap_future(painted)
 
     def drop(self, work: Work) -> None:
-        """Stop work that nobody waits for."""
+        """Stop work that nobody waits for, once; its files are closed when its thread is done with them."""
         work.stop.set()
-        work.future.cancel()
+        work.step.cancel()
+        work.step.add_done_callback(lambda _: self._finished(work.upload))
+
+    def load_usual(self) -> None:
+        """Load the style of requests that name none.
+
+        Raises:
+            UserError: There is no such device, or the style cannot be painted there.
+        """
+        self._stylizer(self._settings.style)
 
     def warm_up(self) -> None:
-        """Load the usual style and paint a small picture, so that the first request does not wait for that."""
+        """Paint a small picture in the usual style, so that the first request does not wait for that."""
         self._pool.submit(lambda: self._stylizer(self._settings.style).paint(torch.rand(1, 3, 64, 64))).result()
 
     def close(self) -> None:
         """Wait for the pictures that are being painted, and end the threads."""
+        self._checks.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
 
     def _load(self, style: str) -> Stylizer:

@@ -1,4 +1,4 @@
-"""The process of `fastnst serve`: its socket, its signals, and clients that are slow to say or to take what they want."""
+"""The process of `fastnst serve`: its socket, its signals, and clients that are slow to ask or to take an answer."""
 
 import asyncio
 import logging
@@ -105,9 +105,13 @@ def run(settings: ServeSettings, listener: socket.socket) -> None:
     Args:
         settings: Of the service.
         listener: A bound socket.
+
+    Raises:
+        UserError: There is no such device, or the style cannot be painted there.
     """
-    log_as_json()
     service = Service(settings)
+    service.painters.load_usual()  # what is wrong with it is told as other commands tell it
+    log_as_json()
 
     class Protocol(PatientProtocol):
         headers_within = min(HEADERS, settings.upload_seconds)

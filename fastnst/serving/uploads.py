@@ -4,10 +4,12 @@ Nothing is decoded here: of a photo only the first bytes and the header are look
 """
 
 import asyncio
+import logging
 import os
+import re
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, fields
 from typing import Any, BinaryIO, cast
 
@@ -15,17 +17,20 @@ from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from fastnst.base.errors import UserError
 from fastnst.images.decode import format_in, opened
 from fastnst.images.formats import ImageError, PixelLimitError
-from fastnst.serving.checks import is_served, served_styles
+from fastnst.serving.checks import MOST_WEIGHT, is_served, served_styles
 from fastnst.serving.settings import ServeSettings
 
 SPOOLED = 2**20  # bytes of a body in memory; the rest is in a temporary file without a name
 LONGEST_FIELD = 1000  # bytes of a form's field
 LINGER = 2.0  # seconds in which a refused body is read and dropped, so that the client gets to read the answer
+ROOM_AGAIN = 10  # seconds after which a request that cannot be stored may come again
 PICTURES = ("photo", "painting")  # files of a form
 FORMATS = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}  # that are written
 _ON, _OFF = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+log = logging.getLogger("fastnst.serve")
 
 
 class Refusal(Exception):
@@ -86,8 +91,10 @@ class Order:
         if order.format not in (None, *FORMATS):
             raise Refusal(400, f"format is one of {', '.join(FORMATS)}, got {values['format'][:40]!r}")
         if not is_served(order.style):
-            there = sorted({name for each in served_styles().values() for name in each})
-            raise Refusal(400, f"no style {order.style[:80]!r}; there are: {', '.join(there)}")
+            there = ", ".join(sorted({name for each in served_styles().values() for name in each}))
+            mixes = f"; a mix is written name:weight,name:weight with weights above 0, up to {MOST_WEIGHT:,.0f}"
+            there += mixes if ":" in order.style else ""
+            raise Refusal(400, f"no style {order.style[:80]!r}; there are: {there}")
         return order
 
 
@@ -120,6 +127,12 @@ class Upload:
     order: Order
     painting: BinaryIO | None = None
 
+    def check(self, settings: ServeSettings) -> None:
+        """Look at the pictures, as `check_picture`."""
+        for name in PICTURES:
+            if (file := getattr(self, name)) is not None:
+                check_picture(file, settings, name)
+
     def close(self) -> None:
         """Close the files."""
         for file in (self.photo, self.painting):
@@ -128,78 +141,77 @@ class Upload:
 
 
 async def read_upload(request: Request, settings: ServeSettings) -> Upload:
-    """Files and order, from a form, or from a body that is the photo itself.
+    """Files and order, from a form, or from a body that is the photo itself. The pictures were not looked at.
 
     Raises:
-        Refusal: Too many bytes (413), too slow (408), not a form or a picture (415, 400), a wrong field (400).
+        Refusal: Too many bytes (413), too slow (408), not a form (415, 400), a wrong field (400), no room (503).
         ClientDisconnect: The client is gone.
     """
-    body = _body(request, settings)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/x-www-form-urlencoded":
         raise Refusal(415, "a form with a photo is sent as multipart/form-data; see /docs")
     files: dict[str, BinaryIO] = {}
     values: dict[str, str] = {}
     try:
-        if kind == "multipart/form-data":
-            await _read_form(request, body, files, values)
-        else:
-            files["photo"] = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOLED))
-            async for chunk in body:
-                files["photo"].write(chunk)
+        # The time is taken here, not in `_body`: a generator that waits at a `yield` would be no place to end it.
+        async with asyncio.timeout(settings.upload_seconds), aclosing(_body(request, settings)) as body:
+            if kind == "multipart/form-data":
+                await _read_form(request, body, files, values)
+            else:
+                files["photo"] = cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOLED))
+                async for chunk in body:
+                    files["photo"].write(chunk)
         values = {**request.query_params, **values}
         if "painting" in files and "style" in values:
             raise Refusal(400, "painting and style are two styles: leave one out")
-        order = Order.of(values, style=settings.style)
-        for name, file in files.items():
-            await asyncio.to_thread(check_picture, file, settings, name)
-    except BaseException:
+        return Upload(order=Order.of(values, style=settings.style), **files)
+    except BaseException as error:
         for file in files.values():
-            file.close()
+            with suppress(OSError):  # what could not be written is tried again
+                file.close()
+        if isinstance(error, TimeoutError):
+            raise Refusal(408, f"the request did not arrive within {settings.upload_seconds:g} s") from None
+        if isinstance(error, OSError):
+            log.error("a request cannot be stored in %s: %s", tempfile.gettempdir(), error)
+            told = f"the request cannot be stored: {error.strerror or 'no room'}"
+            raise Refusal(503, told, {"retry-after": str(ROOM_AGAIN)}) from None
         raise
-    return Upload(order=order, **files)
 
 
-async def _body(request: Request, settings: ServeSettings) -> AsyncIterator[bytes]:
-    """The chunks of the body, within the limits."""
+async def _body(request: Request, settings: ServeSettings) -> AsyncGenerator[bytes, None]:
+    """The chunks of the body, within the limit of bytes."""
     most = int(settings.max_megabytes * 1e6)
     too_much = Refusal(413, f"the request has more than {settings.max_megabytes:g} MB")
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared) > most:
         raise too_much if declared.isdigit() else Refusal(400, "content-length is not a number")
     seen = 0
-    try:
-        async with asyncio.timeout(settings.upload_seconds):
-            async for chunk in request.stream():
-                seen += len(chunk)
-                if seen > most:
-                    raise too_much
-                yield chunk
-    except TimeoutError:
-        raise Refusal(408, f"the request did not arrive within {settings.upload_seconds:g} s") from None
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            seen += len(chunk)
+            if seen > most:
+                raise too_much
+            yield chunk
 
 
 async def _read_form(
     request: Request, body: AsyncIterator[bytes], files: dict[str, BinaryIO], values: dict[str, str]
 ) -> None:
     """Put the files `photo` and `painting` and the other fields of a form into `files` and `values`."""
-    refused: list[Refusal] = []
+    refused: list[Refusal | ClientDisconnect] = []
 
     async def stream() -> AsyncGenerator[bytes, None]:
         try:
             async for chunk in body:
                 yield chunk
-        except Refusal as error:  # the parser closes its files for its own kind of error only
+        except (Refusal, ClientDisconnect) as error:  # the parser closes its files for its own kind of error only
             refused.append(error)
             raise MultiPartException(str(error)) from None
-        except ClientDisconnect:
-            raise MultiPartException("gone") from None
 
-    parser = MultiPartParser(
-        request.headers, stream(), max_files=len(PICTURES), max_fields=10, max_part_size=LONGEST_FIELD
-    )
+    limits = {"max_files": len(PICTURES), "max_fields": 10, "max_part_size": LONGEST_FIELD}
     try:
-        form = await parser.parse()
+        async with aclosing(stream()) as chunks:
+            form = await MultiPartParser(request.headers, chunks, **limits).parse()
     except (MultiPartException, FormParserError, KeyError, UnicodeError) as error:
         if refused:
             raise refused[0] from None
@@ -237,11 +249,16 @@ def check_picture(file: BinaryIO, settings: ServeSettings, name: str = "photo") 
         with opened(file, max_pixels=most_pixels(settings)):
             pass
     except PixelLimitError as error:
-        raise Refusal(413, str(error)) from None
+        raise Refusal(413, unnamed(error)) from None
     except ImageError as error:
-        raise Refusal(400, str(error)) from None
+        raise Refusal(400, unnamed(error)) from None
     finally:
         file.seek(0)
+
+
+def unnamed(error: UserError) -> str:
+    """What an error says of a temporary file, without its name: `None`, or a number."""
+    return re.sub(r"^(None|\d+): ", "", str(error))
 
 
 def most_pixels(settings: ServeSettings) -> int:
