@@ -66,14 +66,14 @@ class Running:
     def stylize(self, photo: bytes, query: str = "", **headers: str) -> Answer:
         return self.ask(f"/v1/stylize{query}", photo, **({"content_type": "image/jpeg"} | headers))
 
-    def form(self, photo: bytes, **fields: str | bytes) -> Answer:
+    def form(self, photo: bytes, *, charset: str = "utf-8", **fields: str | bytes) -> Answer:
         parts = []
         for name, value in {**fields, "photo": photo}.items():
             file = '; filename="../../etc/passwd"' if isinstance(value, bytes) else ""
             parts.append(f'--edge\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'.encode())
             parts.append((value if isinstance(value, bytes) else value.encode()) + b"\r\n")
         body = b"".join((*parts, b"--edge--\r\n"))
-        return self.ask("/v1/stylize", body, content_type="multipart/form-data; boundary=edge")
+        return self.ask("/v1/stylize", body, content_type=f"multipart/form-data; boundary=edge; charset={charset}")
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -109,16 +109,17 @@ Start = Callable[..., Running]
 
 @pytest.fixture(scope="session")
 def start(sky, tmp_path_factory) -> Iterator[Start]:
-    """A function that starts a server with flags, with the styles day and night."""
+    """A function that starts a server with flags, with the styles day and night; `faults` is code that runs before."""
     running: list[Running] = []
 
-    def begin(*flags: str, key: str | None = None) -> Running:
+    def begin(*flags: str, key: str | None = None, faults: str = "") -> Running:
         folder = tmp_path_factory.mktemp("server")
         (folder / "checkpoints").symlink_to(sky.parent)
         (folder / "temporary").mkdir()
         environment = {**os.environ, "TMPDIR": str(folder / "temporary"), "OMP_NUM_THREADS": "1"}
         environment |= {"FASTNST_API_KEY": key} if key else {}
-        command = [*EXACT, "serve", "--style", "day", "--port", "0", "--threads", "1"]
+        python, option, code = EXACT
+        command = [python, option, f"{faults}\n{code}", "serve", "--style", "day", "--port", "0", "--threads", "1"]
         process = subprocess.Popen(
             [*command, "--runtime", "torch", *flags], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
         )
@@ -155,6 +156,33 @@ def server(start) -> Running:
     """A server with narrow limits."""
     limits = ("--max-megabytes", "1", "--max-megapixels", "0.5", "--upload-seconds", "2", "--queue", "1")
     return start(*limits)
+
+
+FAULTS = """
+import time
+from fastnst.painting.stylizer import Stylizer
+from fastnst.serving import uploads
+
+parts, format_in = Stylizer.parts, uploads.format_in
+
+def without_memory(*args, strength, **options):
+    if strength == 0.5:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory")
+    return parts(*args, strength=strength, **options)
+
+def slow_for_webp(file):
+    time.sleep(2 if format_in(file) == "WEBP" else 0)
+    return format_in(file)
+
+Stylizer.parts, uploads.format_in = without_memory, slow_for_webp
+"""
+
+
+@pytest.fixture(scope="session")
+def faulty(start) -> Running:
+    """A server that is in a hurry, whose memory is full at strength 0.5, and which looks for 2 s at a WebP file."""
+    limits = ("--upload-seconds", "1", "--seconds", "1.5", "--connections", "60", "--queue", "0")
+    return start(*limits, faults=FAULTS)
 
 
 @pytest.fixture(scope="session")

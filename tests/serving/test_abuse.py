@@ -1,6 +1,8 @@
 """What the service does with clients that are broken, slow or mean: they get 4xx, and others are served."""
 
+import json
 import random
+import re
 import socket
 import struct
 import time
@@ -126,6 +128,48 @@ def test_a_slow_body_is_408_and_others_do_not_wait_for_it(server, coffee) -> Non
         connection.close()
 
 
+def test_a_form_that_still_comes_is_400_if_it_is_refused_and_408_if_it_is_slow(server, coffee) -> None:
+    part = b'--edge\r\nContent-Disposition: form-data; name="photo"; filename="a"\r\n\r\n' + coffee + b"\r\n"
+    begin = head(100_000, "Content-Type: multipart/form-data; boundary=edge") + part
+    with server.connect() as refused, server.connect() as slow:
+        refused.sendall(begin + part * 2)
+        slow.sendall(begin)
+        assert status_of(refused) == 400 and status_of(slow) == 408
+
+
+def test_clients_that_do_not_read_do_not_keep_their_connections(faulty) -> None:
+    before, slow, most = faulty.open_files(), [], 59  # one below its limit
+    for number in range(most):  # some answers end within what the system holds for a connection, some just above
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", faulty.port))
+        last = 3_600_000 * (number + 1) // most
+        close = "Connection: close\r\n" if number % 2 else ""
+        get = f"GET /ort/runtime.bin HTTP/1.1\r\nHost: x\r\n{close}Range: bytes=0-{last}\r\n\r\n"
+        connection.sendall(get.encode())
+        slow.append(connection)
+    time.sleep(0.5)  # until they are begun
+    deadline = time.monotonic() + 15
+    while faulty.open_files() > before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for connection in slow:
+        connection.close()
+    assert faulty.open_files() <= before and time.monotonic() < deadline
+    assert faulty.ask("/livez").status == 200
+
+
+def test_the_time_of_headers_ends_with_them_also_of_a_request_that_was_sent_before_an_answer(faulty, coffee) -> None:
+    file = BytesIO()
+    Image.open(BytesIO(coffee)).save(file, "WEBP")  # whose answer takes longer than headers may
+    with faulty.connect() as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" + head(file.tell()) + file.getvalue())
+        answers = b""
+        while more := connection.recv(2**16):
+            answers += more
+    assert b"HTTP/1.1 200" in answers and b"HTTP/1.1 504" in answers
+    time.sleep(1)  # until its thread is done
+
+
 def test_slow_headers_end_with_the_connection(server, coffee) -> None:
     slow = [server.connect() for _ in range(20)]
     started = time.perf_counter()
@@ -163,6 +207,8 @@ def test_clients_that_hang_up_leave_nothing(server, coffee) -> None:
             connection.sendall(head(len(coffee)) + coffee[:length])
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset, not closed
     time.sleep(0.5)
+    hung_up = [line for line in map(json.loads, list(server.lines)) if line.get("status") == 499]
+    assert hung_up and {line["error"] for line in hung_up} == {"the client hung up"}
 
 
 def test_a_broken_request_line_is_400(server) -> None:
@@ -193,6 +239,8 @@ def test_damaged_files_are_answered_one_by_one(server, coffee) -> None:
     with ThreadPoolExecutor(2) as pool:  # as many as may paint and wait
         statuses = [answer.status for answer in pool.map(server.stylize, files)]
     assert set(statuses) <= {200, 400, 413, 415} and statuses.count(400) > 60
+    told = [line["error"] for line in map(json.loads, list(server.lines)) if line.get("status") == 400]
+    assert not [error for error in told if re.match(r"None|\d+:", error)]
 
 
 @pytest.mark.parametrize(

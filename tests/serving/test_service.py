@@ -1,7 +1,9 @@
 """What the service answers to those who mean well."""
 
+import asyncio
 import json
 import re
+import resource
 import signal
 import threading
 import time
@@ -98,7 +100,7 @@ def test_precision_float32_is_painted_in_float32_on_every_processor(sky, coffee,
         settings = ServeSettings(style="day", threads=1, device="cpu", runtime="torch", precision=precision)
         painters = Painters(settings)
         work = painters.take(Upload(BytesIO(coffee), Order("day", format="png")))
-        pictures.append(np.asarray(Image.open(BytesIO(work.future.result().data))))
+        pictures.append(np.asarray(Image.open(BytesIO(asyncio.run(painters.get(work)).data))))
         painters.close()
     exact = Stylizer("day", device="cpu", precision="float32")(np.asarray(Image.open(BytesIO(coffee))))
     assert np.abs(pictures[0].astype(int) - exact).max() <= 1 and np.any(pictures[0] != pictures[1])
@@ -150,6 +152,11 @@ def test_the_description_names_the_addresses_and_answers_that_there_are(server, 
         ("?style=" + "day:1," * 200 + "night:1", "no style"),
         ("?style=sky", "sky has several styles, choose or mix: day, night"),
         ("?style=day:x", "a mix is written name:weight"),
+        ("?style=day:" + "x" * 300 + ".png", "a mix is written name:weight"),
+        ("?style=day:" + "x" * 300 + ".onnx", "a mix is written name:weight"),
+        ("?style=day:1e308,night:1e308", "a mix is written name:weight"),
+        ("?style=day:nan,night:1", "a mix is written name:weight"),
+        ("?style=day:%00", "a mix is written name:weight"),
         ("?strength=2", "strength is a number from 0 to 1, got '2'"),
         ("?strength=nan", "strength is a number"),
         ("?size=1e9", "size is a number from 16 to 100000"),
@@ -161,6 +168,14 @@ def test_the_description_names_the_addresses_and_answers_that_there_are(server, 
 def test_a_wrong_field_is_told_with_400(query, message, server, coffee) -> None:
     answer = server.stylize(coffee, query)
     assert answer.status == 400 and message in answer.error
+
+
+@pytest.mark.parametrize("style", [r"\ud800", r"day:\ud800", r"day:1,\ud800:1", r"day\x00:1"])
+def test_text_that_no_answer_can_hold_is_told_with_400(style, server, coffee) -> None:
+    answer = server.form(coffee, charset="unicode_escape", style=style)
+    assert answer.status == 400 and "no style" in answer.error
+    answer = server.form(coffee, charset="unicode_escape", **{style: "1"})
+    assert answer.status == 400 and "unknown field" in answer.error
 
 
 def test_every_request_has_an_id_in_answer_and_log(server, coffee) -> None:
@@ -194,7 +209,7 @@ def test_a_full_queue_is_429_with_a_time_to_come_again(server) -> None:
 
 
 def test_a_key_is_asked_for_where_there_is_one(start, coffee) -> None:
-    server = start(key="secret")
+    server = start(key=" secret\n")  # as a file holds it
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"X_API_Key": "wrong"}, {"Authorization": "Basic secret"}):
         answer = server.stylize(coffee, **headers)
         assert answer.status == 401 and answer.headers["www-authenticate"] == "Bearer"
@@ -204,6 +219,43 @@ def test_a_key_is_asked_for_where_there_is_one(start, coffee) -> None:
     assert server.ask("/livez").status == server.ask("/docs").status == 200
     assert "security" in json.loads(server.ask("/openapi.json").body)["paths"]["/v1/stylize"]["post"]
     assert server.stop() == 0 and "secret" not in "".join(server.lines)
+
+
+def test_a_service_without_memory_or_disk_says_503_and_when_to_come_again(faulty, coffee) -> None:
+    answer = faulty.stylize(coffee, "?strength=0.5")
+    assert answer.status == 503 and "memory" in answer.error and int(answer.headers["retry-after"]) >= 1
+    largest = resource.prlimit(faulty.process.pid, resource.RLIMIT_FSIZE, (500_000, -1))  # of a file
+    try:
+        for send in (faulty.stylize, faulty.form):
+            answer = send(bytes(2_000_000))
+            assert answer.status == 503 and "cannot be stored" in answer.error
+            assert int(answer.headers["retry-after"]) >= 1
+    finally:
+        resource.prlimit(faulty.process.pid, resource.RLIMIT_FSIZE, largest)
+    assert faulty.stylize(coffee).status == 200
+
+
+def test_a_photo_has_its_place_and_its_time_while_its_header_is_looked_at(faulty, coffee) -> None:
+    file = BytesIO()
+    Image.open(BytesIO(coffee)).save(file, "WEBP")
+    with ThreadPoolExecutor(3) as pool:
+        statuses = sorted(answer.status for answer in pool.map(faulty.stylize, [file.getvalue()] * 3))
+    assert statuses == [429, 429, 504]
+    deadline = time.monotonic() + 10
+    while (status := faulty.stylize(coffee).status) == 429 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert status == 200
+
+
+def test_painters_share_the_cores_that_the_process_has(monkeypatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 6)
+    teams = []
+    monkeypatch.setattr("torch.set_num_threads", teams.append)
+    painters = Painters(ServeSettings(threads=2))
+    painters._pool.submit(int).result()
+    painters.close()
+    assert teams == [3]
 
 
 def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee) -> None:
@@ -252,6 +304,21 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(server, sky, tmp_path
             main(["serve", *words])
         captured = capsys.readouterr()
         assert stop.value.code == 2 and captured.err.count("\n") == 1 and message in captured.err
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else name)
+    for words, message in (
+        (("--device", "cuda"), "device cuda is not there"),
+        (("--runtime", "openvino"), "--runtime openvino needs openvino: pip install 'fastnst[openvino]'"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(["serve", "--style", "day", "--port", "0", *words])
+        captured = capsys.readouterr()
+        assert stop.value.code == 2 and captured.err.count("\n") == 1 and message in captured.err
+    monkeypatch.setenv("FASTNST_API_KEY", " \n")
+    with pytest.raises(SystemExit):
+        main(["serve", "--style", "day"])
+    assert "FASTNST_API_KEY holds blanks only" in capsys.readouterr().err
+    monkeypatch.delenv("FASTNST_API_KEY")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else name)
     with pytest.raises(SystemExit):
         main(["serve", "--style", "day"])
