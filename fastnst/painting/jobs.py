@@ -75,6 +75,62 @@ def plan(photos: Sequence[str], settings: ApplySettings) -> list[Job]:
     return jobs
 
 
+def plan_watched(photo: Path, folders: Sequence[str], settings: ApplySettings) -> Job | None:
+    """The job for a photo that came into a watched folder; None for one that says that it is stylized.
+
+    The result's name follows from the photo's path alone, so that no other photo can take it, and a restart finds it.
+
+    Args:
+        photo: In one of the folders or below.
+        folders: Checked by `check_watch`, with the settings.
+        settings: With an output, and `skip_existing`.
+
+    Raises:
+        UserError: An output that must not be written.
+        OSError: A place that cannot be looked at.
+    """
+    above = os.path.commonpath([os.path.abspath(resolve_photo(folder)) for folder in folders])
+    below = Path(os.path.abspath(photo)).relative_to(above)
+    output = (settings.output or Path()) / _lasting_name(below, settings.format)
+    job = Job(photo, output)
+    _check_outputs([job], settings, {os.path.realpath(photo)})
+    if output.exists():
+        # Where results lie among the photos, another photo must not count as the result of this one.
+        if _is_below(output, folders) and not _is_stylized(output):
+            raise ImageError(f"{output} is one of the photos: choose another --output")
+        return job
+    return None if _is_stylized(photo) else job
+
+
+def _lasting_name(path: Path, format: str | None) -> Path:
+    """The path of a result, for that of a photo: no two photos have the same.
+
+    A suffix that the result can keep is kept, any other is followed by one more. One more follows too where a kept one
+    stands behind that of another picture, as `a.bmp.png` is the name of the result of `a.bmp`.
+
+    Example:
+        >>> [str(_lasting_name(Path(name), None)) for name in ("a.jpg", "a.bmp", "a.bmp.png")]
+        ['a.jpg', 'a.bmp.png', 'a.bmp.png.png']
+        >>> [str(_lasting_name(Path(name), "jpeg")) for name in ("a.jpg", "a.png", "a.avi")]
+        ['a.jpg', 'a.png.jpg', 'a.avi.mp4']
+    """
+    if is_video(path):
+        suffix = suffix_for(path)
+    elif format is None or FORMATS.get(path.suffix.lower()) == format.upper():
+        suffix = path.suffix if path.suffix.lower() in FORMATS else DEFAULT_SUFFIX
+    else:
+        suffix = _suffix_of(format)
+    inner = Path(path.stem).suffix.lower()
+    keeps = suffix == path.suffix and inner not in (*SUFFIXES, *VIDEO_SUFFIXES)
+    return path if keeps else path.with_name(path.name + suffix)
+
+
+def _is_below(file: Path, folders: Sequence[str]) -> bool:
+    """Whether the file lies in one of the folders or below."""
+    places = (os.path.realpath(resolve_photo(folder)) for folder in folders)
+    return any(Path(os.path.realpath(file)).is_relative_to(place) for place in places)
+
+
 class Region(NamedTuple):
     """A style, and the mask that is white where it is painted."""
 
@@ -209,7 +265,7 @@ def _find(name: str) -> Iterator[Found]:
         photos = [photo for photo in find_photos(path, (*SUFFIXES, *VIDEO_SUFFIXES)) if not is_partial(photo)]
         if not photos:
             raise ImageError(f"no photo or video in {path} or below; looked for {', '.join(SUFFIXES)}")
-        kept = [photo for photo in photos if not (has_video_mark if is_video(photo) else has_mark)(photo)] or photos
+        kept = [photo for photo in photos if not _is_stylized(photo)] or photos
         if len(kept) < len(photos):
             log.info("%s: %d pictures that are stylized already are left out", path, len(photos) - len(kept))
         yield from (Found(photo, photo.relative_to(path), photo.parent, listed=True) for photo in kept)
@@ -217,6 +273,10 @@ def _find(name: str) -> Iterator[Found]:
         yield Found(path, Path(path.name), Path() if name.startswith("sample:") else path.parent)
     else:
         raise ImageError(f"{path}: no such file")
+
+
+def _is_stylized(photo: Path) -> bool:
+    return (has_video_mark if is_video(photo) else has_mark)(photo)
 
 
 def _once(photos: Iterable[Found]) -> dict[str, Found]:
@@ -258,12 +318,16 @@ def _with_outputs(photos: Sequence[Found], settings: ApplySettings) -> Iterator[
 
 def _output_of(found: Found, settings: ApplySettings, style: str) -> Path:
     """The file that a photo becomes: in the folder asked for, or beside it."""
-    suffix = f".{settings.format}".replace("jpeg", "jpg") if settings.format else found.relative.suffix
+    suffix = _suffix_of(settings.format) if settings.format else found.relative.suffix
     suffix = suffix if suffix.lower() in FORMATS else DEFAULT_SUFFIX
     suffix = suffix_for(found.photo) if is_video(found.photo) else suffix
     if settings.output is not None:
         return settings.output / found.relative.with_suffix(suffix)
     return found.beside / f"{found.relative.stem}-{style}{suffix}"
+
+
+def _suffix_of(format: str) -> str:
+    return f".{format}".replace("jpeg", "jpg")
 
 
 def _told_apart(jobs: Iterable[Job]) -> list[Job]:

@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from fastnst.base.progress import progress_bar
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import resolve_photo
 from fastnst.painting.apply import Studio, report_on, sweep_beside
-from fastnst.painting.jobs import Job, plan
+from fastnst.painting.jobs import Job, plan_watched
 from fastnst.painting.settings import ApplySettings
-from fastnst.video.formats import VIDEO_SUFFIXES
+from fastnst.video.formats import VIDEO_SUFFIXES, is_partial
 
 POLL = 1.0  # seconds; a file that has not changed for so long is complete
 log = logging.getLogger("fastnst")
@@ -36,17 +37,19 @@ def watch(folders: Sequence[str], settings: ApplySettings) -> None:
     settings = replace(settings, skip_existing=True)
     written = failed = 0
     before: dict[Path, Stamp] = {}
-    tried: dict[Path, Stamp] = {}
+    planned: dict[Path, Stamp] = {}
+    told: dict[Path, str] = {}
     try:
         with progress_bar(shown=False) as progress:
             studio = Studio.of(settings, progress)
             log.info("watching %s; Ctrl-C ends", " and ".join(folders))
             while True:
                 now = _stamps(folders)
-                fresh = {path for path, stamp in now.items() if before.get(path) == stamp != tried.get(path)}
+                fresh = sorted(path for path, stamp in now.items() if before.get(path) == stamp != planned.get(path))
                 before = now
-                tried |= {path: now[path] for path in fresh}
-                for work in studio.run(_jobs(fresh, folders, settings)):
+                jobs = dict(_jobs(fresh, folders, settings, told))
+                planned |= {path: now[path] for path in jobs}
+                for work in studio.run(_missing(jobs.values())):
                     written, failed = written + (work.error is None), failed + (work.error is not None)
                     report_on(work, settings)  # afterwards: whoever reads it may end this at once
                     if work.error is None and not settings.json:
@@ -59,31 +62,50 @@ def watch(folders: Sequence[str], settings: ApplySettings) -> None:
 def _stamps(folders: Sequence[str]) -> dict[Path, Stamp]:
     """Size and time of all photos and videos in the folders, by their names alone."""
     found: dict[Path, Stamp] = {}
+    seen: set[str] = set()
     for folder in folders:
-        for place, below, names in os.walk(resolve_photo(folder), followlinks=True):
-            below[:] = [name for name in below if not name.startswith(".")]
-            for name in names:
-                if not name.startswith(".") and name.lower().endswith((*SUFFIXES, *VIDEO_SUFFIXES)):
-                    try:
-                        about = os.stat(path := Path(place, name))
-                    except OSError:  # it is gone again
-                        continue
+        for path in _files(resolve_photo(folder), seen):
+            if path.name.lower().endswith((*SUFFIXES, *VIDEO_SUFFIXES)) and not is_partial(path):
+                with suppress(OSError):  # it is gone again
+                    about = os.stat(path)
                     found[path] = (about.st_size, about.st_mtime_ns)
     return found
 
 
-def _jobs(fresh: set[Path], folders: Sequence[str], settings: ApplySettings) -> list[Job]:
-    """Jobs for the files that are complete and have no result yet."""
-    if not fresh:
-        return []
-    level = log.level
-    log.setLevel(logging.ERROR)  # each time, `plan` would tell of all files that it leaves out
-    try:
-        jobs = plan(folders, settings)
-    except UserError as error:  # the only photo is gone again, or two would become one file
-        log.error("%s", error)
-        return []
-    finally:
-        log.setLevel(level)
-    sweep_beside(jobs)
-    return [job for job in jobs if job.photo in fresh and not job.output.exists()]
+def _files(folder: Path, seen: set[str]) -> Iterator[Path]:
+    """Files in the folder and below that are not hidden; folders whose real path was seen are left out."""
+    if not _is_new(folder, seen):
+        return
+    for place, folders, names in os.walk(folder, followlinks=True):
+        shown = sorted(name for name in folders if not name.startswith("."))  # the same way each time
+        folders[:] = [name for name in shown if _is_new(Path(place, name), seen)]
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _is_new(folder: Path, seen: set[str]) -> bool:
+    """Whether the folder was not seen so far, by whichever of its paths: a link may lead back."""
+    real = os.path.realpath(folder)
+    new = real not in seen
+    seen.add(real)
+    return new
+
+
+def _jobs(
+    photos: Iterable[Path], folders: Sequence[str], settings: ApplySettings, told: dict[Path, str]
+) -> Iterator[tuple[Path, Job | None]]:
+    """The photos that can be planned, with their jobs. The others are to be tried again; each reason is told once."""
+    for photo in photos:
+        try:
+            yield photo, plan_watched(photo, folders, settings)
+            told.pop(photo, None)
+        except (UserError, OSError) as error:
+            if told.get(photo) != str(error):
+                log.error("%s", error)
+            told[photo] = str(error)
+
+
+def _missing(jobs: Iterable[Job | None]) -> list[Job]:
+    """The jobs that have no result yet."""
+    found = [job for job in jobs if job is not None]
+    sweep_beside(found)
+    return [job for job in found if not job.output.exists()]

@@ -13,9 +13,13 @@ import pytest
 from PIL import Image
 from project import EXACT
 
+from fastnst.base.errors import Interrupted
 from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
+from fastnst.painting import watch as module
+from fastnst.painting.settings import ApplySettings
 from fastnst.painting.stylizer import Stylizer
+from fastnst.painting.watch import watch
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -95,6 +99,101 @@ def test_a_file_that_still_grows_waits_until_it_is_complete(folder, start) -> No
             file.flush()
             time.sleep(0.5)
     assert told(process)["output"] == "out/growing.jpg"  # and no error before
+
+
+@pytest.fixture
+def watched(folder, monkeypatch, caplog) -> Callable[..., dict[str, bytes]]:
+    """Watch folders while photos come: in each pause one more, three seconds apart; gives all results."""
+
+    def begin(*arrivals: str, folders: tuple[str, ...] = ("in",), output: str = "out", **more: object):
+        pauses = iter([None, None, *(each for name in arrivals for each in (name, None, None))])
+
+        def pause(seconds: float) -> None:
+            try:
+                name = next(pauses)
+            except StopIteration:
+                raise KeyboardInterrupt from None
+            if name is not None:
+                Path(name).parent.mkdir(parents=True, exist_ok=True)
+                photo((40, 30 + len(name))).save(name)
+
+        monkeypatch.setattr(module.time, "sleep", pause)
+        with caplog.at_level("INFO", logger="fastnst"), pytest.raises(Interrupted):
+            watch(folders, ApplySettings(style="day", output=Path(output), device="cpu", runtime="torch", **more))
+        return {str(path.relative_to(output)): path.read_bytes() for path in Path(output).rglob("*.*")}
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "format", "results"),
+    [
+        (("in/a.png", "in/a.jpg", "in/a.jpeg"), "jpeg", {"a.png.jpg", "a.jpg", "a.jpeg"}),
+        (("in/a.bmp", "in/a.png", "in/a.bmp.png"), None, {"a.bmp.png", "a.png", "a.bmp.png.png"}),
+        (("in/a.png", "in/below/a.png"), None, {"a.png", "below/a.png"}),
+    ],
+)
+def test_all_that_come_are_painted_once_whatever_the_order_also_after_a_restart(
+    arrivals, format, results, watched
+) -> None:
+    first = watched(*arrivals, format=format)
+    assert first.keys() == results
+    assert watched(format=format) == first
+    for path in Path("out").rglob("*.*"):
+        path.unlink()
+    assert watched(*reversed(arrivals), format=format) == first
+
+
+def test_photos_of_one_name_in_two_folders_are_both_painted_once(watched) -> None:
+    folders = ("one/in", "two")
+    for name in folders:
+        Path(name).mkdir(parents=True)
+    first = watched("one/in/a.png", "two/a.png", folders=folders)
+    assert first.keys() == {"one/in/a.png", "two/a.png"}
+    assert watched(folders=folders[::-1]) == first
+
+
+def test_a_folder_in_a_watched_one_is_not_watched_twice(watched) -> None:
+    first = watched("in/below/a.png", folders=("in/below", str(Path("in").absolute())))
+    assert first.keys() == {"below/a.png"}
+    assert watched(folders=("in", "in/below")) == first
+
+
+def test_links_that_lead_back_are_not_followed(watched) -> None:
+    for name in "abcdefgh":  # the paths through two of them are more than a million
+        Path("in", name).symlink_to(".")
+    Path("far").mkdir()
+    Path("in/near").symlink_to("../far")
+    assert watched("far/a.png").keys() == {"near/a.png"}
+
+
+def test_a_photo_that_cannot_be_planned_is_told_once_and_the_others_are_painted(watched, caplog) -> None:
+    Path("out").mkdir()
+    Path("out/below").write_text("no folder")
+    found = watched("in/a.png", "in/below/b.png", "in/c.png")
+    assert found.keys() == {"a.png", "c.png"}
+    assert sum("out/below" in line for line in caplog.messages) == 1, caplog.messages
+
+
+def test_a_photo_that_could_not_be_planned_is_painted_as_soon_as_it_can(watched, monkeypatch) -> None:
+    photo().save("in/a.png")
+    real, refusals = module.plan_watched, iter([True, True, True, False])
+
+    def refused(*args: object) -> object:
+        if next(refusals, False):
+            raise OSError("the network share is away")
+        return real(*args)
+
+    monkeypatch.setattr(module, "plan_watched", refused)
+    assert watched("in/b.png", "in/c.png").keys() == {"a.png", "b.png", "c.png"}
+
+
+def test_results_among_the_photos_are_not_painted_again_and_hide_no_photo(watched, caplog) -> None:
+    assert watched("in/a.png", output="in/out").keys() == {"a.png"}
+    Path("in/a.png").unlink()
+    assert watched(output="in/out").keys() == {"a.png"}
+    watched("in/b.png", output="in")
+    assert "in/b.png is one of the photos" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ import type { Reply, Request } from "./protocol";
 
 export class Stopped extends Error {}
 
+/** The painter could not be loaded: another try needs a new page. */
+export class Unloaded extends Error {}
+
 export type Last = Extract<Reply, { kind: "after" | "encoded" | "predicted" }>;
 
 const LAST = ["after", "encoded", "predicted"];
@@ -52,19 +55,23 @@ export class Painter {
     const worker = new Worker(new URL("./painter.ts", import.meta.url), { type: "module" });
     worker.onmessage = ({ data }: MessageEvent<Reply>) => {
       if (LAST.includes(data.kind)) this.settle((waiting) => waiting.resolve(data as Last));
-      else if (data.kind === "failed") {
-        if (!this.busy) this.failure = new Error(data.message);
-        this.settle((waiting) => waiting.reject(new Error(data.message)));
-      }
+      else if (data.kind === "failed") this.settle((waiting) => waiting.reject(new Error(data.message)));
+      else if (data.kind === "unloaded") this.unloaded(data.message);
       this.watch(data);
     };
     worker.postMessage({ kind: "begin", threads: this.threads, device: this.device } satisfies Request);
     worker.onerror = (event) => {
       event.preventDefault();
-      this.failure = new Error("this browser cannot run the painter");
-      this.settle((waiting) => waiting.reject(new Error("this browser cannot run the painter")));
+      const message = "The painter could not be loaded, or this browser cannot run it";
+      this.unloaded(message);
+      this.watch({ kind: "unloaded", message });
     };
     return worker;
+  }
+
+  private unloaded(message: string): void {
+    const failure = (this.failure = new Unloaded(message));
+    this.settle((waiting) => waiting.reject(failure));
   }
 
   private settle(how: (waiting: NonNullable<Painter["waiting"]>) => void): void {

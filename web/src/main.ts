@@ -1,6 +1,6 @@
 // The page: photos in, a look chosen, pictures out.
 
-import { Painter, Stopped } from "./client";
+import { Painter, Stopped, Unloaded } from "./client";
 import { zipped } from "./archive";
 import { isolate, keepTheRest } from "./isolation";
 import type { Folder, Look, Network, Reply } from "./protocol";
@@ -23,8 +23,12 @@ const asked = new URLSearchParams(location.search); // by tests and measurements
 const tile = Number(asked.get("tile") ?? 0); // side of tiles, to compare with the whole
 const paintable = (file: File): boolean => file.type.startsWith("image/") || file.type === "";
 
+const THUMBNAIL = 144; // pixels, side of the picture on a photo's button
+
 const photos: Photo[] = [];
-let current: Photo | undefined;
+let thumbnails = Promise.resolve();
+let current: Photo | undefined; // the chosen one
+let onView: Photo | undefined; // the one that was painted last
 const choices: Choice[] = [];
 let size = { width: 0, height: 0 };
 let painted = false; // whether the worker holds the current photo
@@ -49,8 +53,8 @@ function watch(reply: Reply): void {
   } else if (reply.kind === "before") {
     size = { width: reply.width, height: reply.height };
     show("before", reply.bitmap);
-  } else if (reply.kind === "failed" && !painter.busy && !current) {
-    complain(reply.message);
+  } else if (reply.kind === "unloaded") {
+    unloaded(reply.message);
   }
 }
 
@@ -69,6 +73,15 @@ function say(text: string): void {
 function complain(text: string): void {
   $("error").textContent = text;
   $("error").hidden = text === "";
+}
+
+/** Says what could not be loaded, with a way out. */
+function unloaded(text: string): void {
+  complain(`${text} `);
+  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Load the page again" });
+  button.addEventListener("click", () => location.reload());
+  $("error").append(button);
+  $("engine").textContent = "";
 }
 
 function look(): Look {
@@ -137,6 +150,7 @@ async function paint(told = ""): Promise<void> {
     const reply = await painter.ask(request(photo));
     if (reply.kind !== "after") return;
     show("after", reply.bitmap);
+    onView = photo;
     painted = true;
     $("frame").classList.add("painted");
     document.body.dataset.seconds = String(reply.seconds);
@@ -148,10 +162,12 @@ async function paint(told = ""): Promise<void> {
 }
 
 function failed(photo: Photo, error: unknown): void {
+  if (error instanceof Stopped) painted = false; // a new worker holds nothing
   working(false);
   say(error instanceof Stopped ? "Stopped. Choose a style to paint again." : "");
   if (error instanceof Stopped) return;
-  complain(`${photo.file.name}: ${(error as Error).message}`);
+  if (error instanceof Unloaded) unloaded(error.message);
+  else complain(`${photo.file.name}: ${(error as Error).message}`);
   if (!$("frame").classList.contains("painted")) {
     $("viewer").hidden = true;
     $("drop").hidden = false;
@@ -189,7 +205,8 @@ function add(files: Iterable<File>): void {
     photos.push(photo);
     return photo;
   });
-  for (const photo of added) void thumbnail(photo);
+  // One after the other: a photo of a camera takes 100 MB while it is decoded.
+  for (const photo of added) thumbnails = thumbnails.then(() => thumbnail(photo));
   $("photos").hidden = $("zip").hidden = photos.length < 2;
   $("more").hidden = false;
   choose(added[0]!);
@@ -197,12 +214,12 @@ function add(files: Iterable<File>): void {
 
 async function thumbnail({ file, button }: Photo): Promise<void> {
   const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = 144;
+  canvas.width = canvas.height = THUMBNAIL;
   try {
-    const bitmap = await createImageBitmap(file);
+    const bitmap = await createImageBitmap(file, { resizeWidth: 2 * THUMBNAIL }); // a wide photo is lower than that
     const side = Math.min(bitmap.width, bitmap.height);
     const [x, y] = [(bitmap.width - side) / 2, (bitmap.height - side) / 2];
-    canvas.getContext("2d")!.drawImage(bitmap, x, y, side, side, 0, 0, 144, 144);
+    canvas.getContext("2d")!.drawImage(bitmap, x, y, side, side, 0, 0, THUMBNAIL, THUMBNAIL);
     bitmap.close();
   } catch {
     button.textContent = "?";
@@ -233,8 +250,9 @@ async function addPaintings(files: Iterable<File>): Promise<void> {
       const title = painting.name.replace(/\.[^.]*$/, "");
       offer({ name: title, title, folder: "any", row: reply.row }, canvas).checked = added = true;
     } catch (error) {
-      if (error instanceof Stopped) {
+      if (error instanceof Stopped || error instanceof Unloaded) {
         say("");
+        if (error instanceof Unloaded) unloaded(error.message);
         return;
       }
       missed.push(`${painting.name}: ${(error as Error).message}`);
@@ -257,9 +275,13 @@ async function addPaintings(files: Iterable<File>): Promise<void> {
   }
 }
 
-function choose(photo: Photo): void {
+function mark(photo: Photo): void {
   current = photo;
   for (const each of photos) each.button.setAttribute("aria-current", String(each === photo));
+}
+
+function choose(photo: Photo): void {
+  mark(photo);
   void paint();
 }
 
@@ -286,38 +308,57 @@ async function download(): Promise<void> {
     if (reply.kind === "encoded") save(reply.blob, as);
     working(false);
   } catch (error) {
-    failed(photo, error);
+    if (!painter.busy) failed(photo, error);
   }
 }
 
+/** Paints all photos, each on view when it is finished, and saves them as a ZIP. */
 async function downloadAll(): Promise<void> {
+  if (choices.length === 0) return;
   const type = $<HTMLSelectElement>("format").value;
   const missed: string[] = [];
   const files: { name: string; blob: Blob }[] = [];
-  working(true);
-  painted = false;
   try {
     for (const [index, photo] of photos.entries()) {
       say(`Painting ${index + 1} of ${photos.length} …`);
       try {
-        await painter.ask(request(photo));
-        working(true);
-        const reply = await painter.ask({ kind: "encode", look: look(), type });
-        if (reply.kind === "encoded") files.push({ name: name(photo, type), blob: reply.blob });
+        files.push({ name: name(photo, type), blob: await paintedFile(photo, type) });
       } catch (error) {
-        if (error instanceof Stopped) throw error;
+        if (error instanceof Stopped || error instanceof Unloaded) throw error;
         missed.push(`${photo.file.name}: ${(error as Error).message}`);
       }
     }
     if (files.length > 0) save(await zipped(files), "fastnst.zip");
-    say(`${files.length} of ${photos.length} pictures are in fastnst.zip`);
-    complain(missed.join("; "));
-  } catch {
-    say("Stopped.");
+    if (!painter.busy) await showAgain(missed.join("; "));
+    if (!painter.busy) say(`${files.length} of ${photos.length} pictures are in fastnst.zip`);
+  } catch (error) {
+    if (painter.busy) return; // with what was asked for meanwhile
+    if (onView) mark(onView);
+    failed(current!, error);
   }
-  current = photos.at(-1); // which the worker holds, unless it failed
-  for (const each of photos) each.button.setAttribute("aria-current", String(each === current));
-  working(false);
+  if (!painter.busy) working(false);
+}
+
+/** Paints a photo and puts it on view; its result as a file. */
+async function paintedFile(photo: Photo, type: string): Promise<Blob> {
+  mark(photo);
+  painted = false;
+  working(true);
+  const reply = await painter.ask(request(photo));
+  if (reply.kind === "after") show("after", reply.bitmap);
+  onView = photo;
+  painted = true;
+  const file = await painter.ask({ kind: "encode", look: look(), type });
+  if (file.kind !== "encoded") throw new Error("the picture could not be saved");
+  return file.blob;
+}
+
+/** The photo on view is painted once more if the worker does not hold it, because a later one failed. */
+async function showAgain(told: string): Promise<void> {
+  complain(told);
+  if (painted || onView === undefined) return;
+  mark(onView);
+  await paint(told);
 }
 
 /** Shows a style, before the place for paintings; returns its button. */
@@ -409,11 +450,18 @@ function split(): void {
 }
 
 async function begin(): Promise<void> {
+  say(""); // instead of what stands there where no script runs
   listen();
   split();
   isolate();
-  const answer = await fetch("network/network.json");
-  offerStyles(((await answer.json()) as Network).styles!);
+  try {
+    const answer = await fetch("network/network.json");
+    if (!answer.ok) throw new Error(`the host answers ${answer.status}`);
+    offerStyles(((await answer.json()) as Network).styles!);
+  } catch (error) {
+    unloaded(`The styles could not be loaded: ${(error as Error).message}`);
+    return;
+  }
   void paint(); // of a photo that came meanwhile
 }
 

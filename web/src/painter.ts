@@ -27,7 +27,7 @@ async function start(threads: number, device: string): Promise<void> {
       if (runtime.device === "webgpu") loaded();
     }
   } catch (error) {
-    say({ kind: "failed", message: `the painter could not be loaded: ${reason(error)}` });
+    say({ kind: "unloaded", message: `The painter could not be loaded: ${reason(error)}` });
   }
 }
 

@@ -85,10 +85,10 @@ export class Picture {
     const height = Math.max(1, Math.round(this.height * scale));
     const size = { resizeWidth: width, resizeHeight: height, resizeQuality: "high" as const };
     const before = canvas(width, height);
-    before.drawImage(await createImageBitmap(this.bitmap, size), 0, 0);
+    draw(before, await createImageBitmap(this.bitmap, size));
     const painted = canvas(width, height);
     const whole = new ImageData(this.painted as Uint8ClampedArray<ArrayBuffer>, this.width, this.height);
-    painted.drawImage(await createImageBitmap(whole, size), 0, 0);
+    draw(painted, await createImageBitmap(whole, size));
     return new Preview(before.getImageData(0, 0, width, height), painted.getImageData(0, 0, width, height).data);
   }
 }
@@ -133,6 +133,12 @@ export async function encoded(picture: OffscreenCanvas, type: string): Promise<B
   onWhite.fillRect(0, 0, picture.width, picture.height);
   onWhite.drawImage(picture, 0, 0);
   return onWhite.canvas.convertToBlob({ type, quality: 0.95 });
+}
+
+/** Draws a bitmap, which is not needed afterwards. */
+function draw(context: OffscreenCanvasRenderingContext2D, bitmap: ImageBitmap): void {
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
 }
 
 function canvas(width: number, height: number): OffscreenCanvasRenderingContext2D {

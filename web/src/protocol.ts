@@ -28,7 +28,8 @@ export type Reply =
   | { kind: "after"; bitmap: ImageBitmap; seconds: number }
   | { kind: "encoded"; blob: Blob }
   | { kind: "predicted"; row: number[]; thumbnail: ImageBitmap }
-  | { kind: "failed"; message: string };
+  | { kind: "failed"; message: string }
+  | { kind: "unloaded"; message: string }; // nothing can be painted until the page is loaded again
 
 export interface Network {
   styles?: string[];

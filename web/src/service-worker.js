@@ -2,6 +2,7 @@
 const cacheName = "fastnst-VERSION";
 const files = [/* FILES */];
 const later = [/* LATER */]; // kept when the page is at work: what its first picture does not need
+const index = new URL("index.html", self.location).pathname;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
@@ -37,11 +38,13 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== self.location.origin) return;
+  const wanted = pathname === index ? "./" : request; // the page is kept under one of its two names
   event.respondWith(
     (async () => {
       const cache = await caches.open(cacheName);
-      const found = (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
+      const found = (await cache.match(wanted, { ignoreSearch: true })) ?? (await fetch(request));
       return found.status === 0 ? found : isolated(found);
     })(),
   );

@@ -6,10 +6,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { after, afterEach, before, test } from "node:test";
 import { unzipSync } from "fflate";
-import { browser, downloaded, host, painted, visit } from "./site.mjs";
+import { browser, downloaded, host, painted, SITE, visit } from "./site.mjs";
 
 const slow = process.env.FASTNST_SLOW === "1";
 const folder = mkdtempSync(join(tmpdir(), "fastnst-page-"));
@@ -263,8 +263,109 @@ test("several photos become a ZIP, one that is broken is told", async () => {
   const named = ["chelsea-starry_night.jpg", "coffee-starry_night-2.jpg", "coffee-starry_night.jpg"];
   assert.deepEqual(Object.keys(inside).sort(), named);
   for (const picture of Object.values(inside)) assert.deepEqual([...picture.subarray(0, 2)], [0xff, 0xd8]);
+  await page.waitForFunction(() => /3 of 4 pictures/.test(document.getElementById("status").textContent));
   assert.match(await page.textContent("#error"), /broken\.jpg/);
-  assert.match(await page.textContent("#status"), /3 of 4 pictures/);
+});
+
+test("after the ZIP one photo is on view, before and after, and can be downloaded", async () => {
+  const page = await fresh();
+  const told = (text) =>
+    page.waitForFunction((text) => document.getElementById("status").textContent.includes(text), text, { timeout: 120_000 });
+  const onView = () =>
+    page.evaluate(() => ({
+      name: document.querySelector("#photos [aria-current=true]").ariaLabel,
+      sizes: ["before", "after"].map((id) => document.getElementById(id).width),
+    }));
+  await as(page, "#format", "image/png");
+  await page.setInputFiles("#pick", [file("coffee.png"), file("chelsea.jpg")]);
+  await painted(page);
+  await downloaded(page, "#zip");
+  await told("2 of 2 pictures");
+  assert.deepEqual(await onView(), { name: "chelsea.jpg", sizes: [240, 240] });
+  const { name, data } = await downloaded(page, "#download");
+  assert.equal(name, "chelsea-starry_night.png");
+  const shown = await page.$eval("#after", (canvas) => canvas.toDataURL("image/png").split(",")[1]);
+  assert.ok((await apart(page, Buffer.from(shown, "base64"), data)).largest <= 1);
+
+  await page.setInputFiles("#pick-more", file("broken.jpg")); // the last one is not on view: it cannot be painted
+  await page.waitForFunction(() => document.getElementById("work").hidden);
+  await downloaded(page, "#zip");
+  await told("2 of 3 pictures");
+  assert.deepEqual(await onView(), { name: "chelsea.jpg", sizes: [240, 240] });
+  assert.match(await page.textContent("#error"), /broken\.jpg/);
+  assert.equal((await downloaded(page, "#download")).name, "chelsea-starry_night.png");
+
+  await page.click("#zip");
+  await told("Painting 1 of 3"); // a photo that is chosen meanwhile is painted instead
+  await page.click("#photos li:first-child button");
+  await painted(page);
+  assert.deepEqual(await onView(), { name: "coffee.png", sizes: [301, 301] });
+  assert.equal((await downloaded(page, "#download")).name, "coffee-starry_night.png");
+  assert.deepEqual(page.faults, []);
+});
+
+test("thumbnails are made small, one after the other, and the painter keeps no picture but the photo", async () => {
+  site = await host();
+  context = await chrome.newContext();
+  await context.addInitScript(() => {
+    const make = window.createImageBitmap;
+    window.asked = { now: 0, most: 0, widths: [] };
+    window.createImageBitmap = async (file, options) => {
+      asked.widths.push(options?.resizeWidth);
+      asked.most = Math.max(asked.most, ++asked.now);
+      try {
+        return await make(file, options);
+      } finally {
+        asked.now--;
+      }
+    };
+  });
+  const page = await visit(context, site.url);
+  await page.workers()[0].evaluate(() => {
+    const make = self.createImageBitmap;
+    self.made = [];
+    self.createImageBitmap = async (...given) => {
+      const bitmap = await make(...given);
+      made.push(bitmap);
+      return bitmap;
+    };
+  });
+  await page.setInputFiles("#pick", [file("coffee.png"), file("turned.jpg"), file("broken.jpg"), file("chelsea.jpg")]);
+  await painted(page);
+  await page.waitForFunction(() => document.querySelectorAll("#photos canvas").length === 3);
+  assert.deepEqual(await page.evaluate(() => asked), { now: 0, most: 1, widths: [288, 288, 288, 288] });
+  // Those that were closed or given to the page have no size.
+  assert.equal(await page.workers()[0].evaluate(() => made.filter(({ width }) => width > 0).length), 1);
+});
+
+for (const missing of ["network/network.json", "network/weights.bin", "assets/painter.js"]) {
+  test(`a page that could not load ${missing} says so, and can be loaded again`, async () => {
+    site = await host();
+    site.state.missing = `/${missing}`;
+    context = await chrome.newContext({ serviceWorkers: "block" });
+    const page = await context.newPage();
+    await page.goto(site.url);
+    await page.waitForSelector("#error button", { timeout: 30_000 });
+    assert.match(await page.textContent("#error"), /could not be loaded/);
+    await page.setInputFiles("#pick", file("coffee.png"));
+    await page.waitForFunction(() => document.getElementById("work").hidden);
+    site.state.missing = undefined;
+    await page.click("#error button");
+    await page.waitForSelector("body[data-ready]", { timeout: 60_000 });
+    assert.ok(await page.isHidden("#error"));
+  });
+}
+
+test("opened as a file it says what it needs, and on a host it does not", async () => {
+  const page = await fresh();
+  assert.equal(await page.textContent("#status"), "");
+  const opened = await context.newPage();
+  await opened.goto(pathToFileURL(join(SITE, "index.html")).href);
+  await opened.waitForTimeout(4000);
+  assert.ok(await opened.isVisible("#status code"));
+  const { y } = await opened.locator("#status code").boundingBox(); // no style sheet is loaded there either
+  assert.ok(y < 600, `${y}`);
+  assert.match(await opened.textContent("#status"), /python -m http\.server/);
 });
 
 test("dropped and pasted photos are painted; what is no picture is told", async () => {
@@ -333,7 +434,9 @@ test("after the first visit it works without a network, isolated for threads tho
   await page.waitForFunction(() => crossOriginIsolated);
   await page.waitForFunction(async () => Boolean(await caches.match("any/weights.bin"))); // kept after the first picture's
   site.state.off = true;
-  await page.reload();
+  await page.goto(`${site.url}index.html`);
+  await page.waitForSelector("body[data-ready]");
+  await page.goto(site.url);
   await page.waitForSelector("body[data-ready]");
   await page.setInputFiles("#pick", file("coffee.png"));
   await painted(page);

@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-d2e0af91d5c7bb9f";
+const cacheName = "fastnst-e80bac409a3d891b";
 const files = [
  "./",
  "THIRD_PARTY.txt",
@@ -37,6 +37,7 @@ const later = [
  "any/weights.bin",
  "any/whole.onnx"
 ]; // kept when the page is at work: what its first picture does not need
+const index = new URL("index.html", self.location).pathname;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
@@ -72,11 +73,13 @@ self.addEventListener("activate", (event) => {
 
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  if (request.method !== "GET" || new URL(request.url).origin !== self.location.origin) return;
+  const { origin, pathname } = new URL(request.url);
+  if (request.method !== "GET" || origin !== self.location.origin) return;
+  const wanted = pathname === index ? "./" : request; // the page is kept under one of its two names
   event.respondWith(
     (async () => {
       const cache = await caches.open(cacheName);
-      const found = (await cache.match(request, { ignoreSearch: true })) ?? (await fetch(request));
+      const found = (await cache.match(wanted, { ignoreSearch: true })) ?? (await fetch(request));
       return found.status === 0 ? found : isolated(found);
     })(),
   );
