@@ -21,6 +21,8 @@ from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import stored
 
+LONGEST = 4  # short sides; what is beyond of a painting that is measured by its short side is left out
+
 
 def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
     """The pixels of a file, `(1, 3, H, W)`; see `read_picture`."""
@@ -28,8 +30,15 @@ def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
 
 
 def load_on_white(source: Path | BinaryIO, *, size: int | None = None, edge: Callable[..., int] = max) -> Tensor:
-    """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks."""
-    channels = from_levels(read_picture(source, size=size, edge=edge).levels)
+    """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks.
+
+    If `edge` is the shortest side, only the middle of a long one: else a strip of 1 px would have no bounds.
+    """
+    picture = read_picture(source, size=size, edge=edge)
+    most = LONGEST * min(picture.size) if edge is min else max(picture.size)
+    starts = [max(0, length - most) // 2 for length in picture.size]
+    ends = [min(length, start + most) for length, start in zip(picture.size, starts, strict=True)]
+    channels = from_levels(picture.part((slice(starts[0], ends[0]), slice(starts[1], ends[1]))))
     alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
     return channels[:, :3] * alpha + (1 - alpha)
 
