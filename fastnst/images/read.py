@@ -66,12 +66,10 @@ def read_picture(
     if size is not None and size < 1:
         raise ImageError(f"size must be at least 1 pixel, got {size}")
     with opened(source, max_pixels=max_pixels) as file:
-        image = file.image
-        wanted = size or edge(image.width, image.height)
-        shrink = next((by for by in (8, 4, 2) if spare * wanted * by <= edge(image.width, image.height)), 1)
-        if file.format == "JPEG" and shrink > 1:
-            image = file.load(shrink=shrink)
-        image = upright_srgb(image, wanted / edge(image.width, image.height))
+        wanted = size or edge(*file.size)
+        shrink = next((by for by in (8, 4, 2) if spare * wanted * by <= edge(*file.size)), 1)
+        loaded = file.load(shrink=shrink) if file.format == "JPEG" and shrink > 1 else file.load()
+        image = upright_srgb(loaded, wanted / edge(loaded.width, loaded.height))
         if file.format == "TIFF":
             image = read_tiff_metadata(image, file.file)
         return Picture(
@@ -80,7 +78,7 @@ def read_picture(
             format=file.format,
             quality=jpeg_quality(file.header),
             frames=file.frames,
-            profile=field(file.image, "icc-profile-data"),
+            profile=field(loaded, "icc-profile-data"),
         )
 
 
@@ -97,7 +95,7 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
 def image_size(source: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as in the file; only its header is read."""
     with opened(source) as file:
-        return file.image.width, file.image.height
+        return file.size
 
 
 def crop_photo(photo: Bytes, box: tuple[float, float, float, float], size: int) -> Bytes:
