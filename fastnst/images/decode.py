@@ -33,6 +33,9 @@ WHOLE_BYTES = {"JPEG2000": 20}  # that each pixel takes then (measured: 4 to 10,
 LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
 LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
 MOST_SCANS = 100  # of a JPEG file; progressive ones have about 10, and each goes over all pixels again
+MOST_SEGMENTS = 5000  # of a JPEG file, its scans included; a profile or XMP of 12 MB has 200
+MOST_PAGES = 100_000  # of a file, its pictures or pages; Pillow, which counts them, takes seconds for a million
+MOST_READS = 20_000  # of a header by Pillow: up to 4 for each segment or chunk, and 1 for each byte between segments
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # in compressed data, others follow a 255
 _SCAN, _END = 0xDA, 0xD9
 
@@ -63,14 +66,15 @@ class Opened(NamedTuple):
     """An image file whose pixels are not decoded yet.
 
     Attributes:
-        image: Pixels as in the file, of any kind, with the file's metadata. They can be computed once, downwards.
+        size: Width and height in pixels, as in the file.
         format: Pillow's name of the format.
         header: What Pillow knows of the file; None if it knows nothing.
-        load: The image again, with options for libvips: `shrink` of a JPEG file.
+        load: Pixels as in the file, of any kind, with the file's metadata. They can be computed once, downwards. It
+            takes options for libvips: `shrink` of a JPEG file.
         file: The file itself, at any place.
     """
 
-    image: pyvips.Image
+    size: tuple[int, int]
     format: str
     header: ImageFile.ImageFile | None
     load: Callable[..., pyvips.Image]
@@ -98,21 +102,22 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         stack.enter_context(file)
         format, header, image = format_in(file), header_of(file), None
         load = partial(_load, file, format)
+        if format == "JPEG":
+            _check_scans(file)
         with suppress(pyvips.Error):
             image = load() if format in LOADERS else None
         if format and image:
             whole = format in WHOLE or field(image, "interlaced")
-            check_pixels((image.width, image.height), max_pixels, whole=format if whole else None)
+            size = image.width, image.height
+            check_pixels(size, max_pixels, whole=format if whole else None)
             _check_screen(file, header)
-            if format == "JPEG":
-                _check_scans(file)
-            yield Opened(image, format, header, load, file)
+            if (field(image, "n-pages") or 1) > MOST_PAGES:
+                raise ImageError(f"more than {MOST_PAGES:,} pictures in one file")
+            yield Opened(size, format, header, lambda **options: load(**options) if options else image, file)
         else:  # libvips does not know it, or less of it than Pillow
-            file.seek(0)
-            header = stack.enter_context(Image.open(file))
+            header = stack.enter_context(_by_pillow(file))
             check_pixels(header.size, max_pixels, whole=header.format)
-            decoded = from_pillow(header)
-            yield Opened(decoded, str(header.format), header, lambda **_: decoded, file)
+            yield Opened(header.size, str(header.format), header, lambda **_: from_pillow(header), file)
 
 
 def format_in(file: BinaryIO) -> str | None:
@@ -157,7 +162,8 @@ def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
         covered = (right - left) * (bottom - top)
     else:
         file.seek(12)
-        while len(start := file.read(24)) == 24:
+        counted = _Counted(file)
+        while len(start := counted.read(24)) == 24:
             if start.startswith(b"ANMF"):  # behind its size and its place, width and height less one
                 width, height = (int.from_bytes(start[place : place + 3], "little") + 1 for place in (14, 17))
                 covered = width * height
@@ -171,14 +177,17 @@ def _check_scans(file: BinaryIO) -> None:
     """Refuse a JPEG file of more scans than any program writes, which take hours of a small one; nothing is decoded."""
     file.seek(2)
     data, place, scans = file.read(), 0, 0
-    while found := _MARKER.search(data, place):
+    for _ in range(MOST_SEGMENTS):
+        if not (found := _MARKER.search(data, place)):
+            return
         marker, place = data[found.start() + 1], found.end()
         if marker == _END:
-            break
+            return
         scans += marker == _SCAN
         if scans > MOST_SCANS:
             raise ImageError(f"more than {MOST_SCANS} scans, which no program writes")
         place += int.from_bytes(data[place : place + 2], "big")
+    raise ImageError(f"more than {MOST_SEGMENTS:,} segments, which no program writes")
 
 
 @contextmanager
@@ -238,11 +247,42 @@ def _reason(error: Exception, failed: str) -> str:
 
 def header_of(file: BinaryIO) -> ImageFile.ImageFile | None:
     """The file as Pillow sees it, not decoded; None if it does not know it."""
-    if format_in(file) == "HEIF":
-        register_heif()
-    with suppress(Exception):  # of what is only asked for side facts, any error
+    try:
+        return _by_pillow(file)
+    except ImageError:  # too many parts, of which also libvips would make much
+        raise
+    except Exception:  # of what is only asked for side facts, any error
+        return None
+
+
+def _by_pillow(file: BinaryIO) -> ImageFile.ImageFile:
+    """The file opened by Pillow as what its first bytes say, and as nothing else."""
+    format = format_in(file)
+    if format is None:
         return Image.open(file)
-    return None
+    if format == "HEIF":
+        register_heif()
+    counted: Any = _Counted(file)
+    header = Image.open(counted, formats=[format, "AVIF"] if format == "HEIF" else [format])  # they share a brand
+    counted.read = file.read
+    return header
+
+
+class _Counted:
+    """A file that gives way after so many reads: Pillow takes seconds for each million of parts in a header."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, MOST_READS
+        self.read, self.seek, self.tell = self._counted, file.seek, file.tell
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def _counted(self, size: int = -1) -> bytes:
+        self._left -= 1
+        if self._left < 0:
+            raise ImageError("a header of more parts than any program writes")
+        return self._file.read(size)
 
 
 @contextmanager

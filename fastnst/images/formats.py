@@ -65,4 +65,5 @@ def check_sides(target: Path | BinaryIO, name: str, shape: Sequence[int]) -> Non
 
 def name_of(source: Path | BinaryIO) -> str:
     """The name of a file or stream in messages."""
-    return str(source) if isinstance(source, Path) else str(getattr(source, "name", "image"))
+    name = getattr(source, "name", None)  # of a temporary file, None or a number
+    return str(source) if isinstance(source, Path) else name if isinstance(name, str) else "image"

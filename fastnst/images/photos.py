@@ -51,7 +51,7 @@ def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path
 def _is_picture(path: Path) -> bool:
     from fastnst.images.decode import header_of, pillow_aside  # here, because most folders do not need them
 
-    with suppress(OSError, ModuleNotFoundError), pillow_aside(), open_file(path) as file:
+    with suppress(OSError, ModuleNotFoundError, ImageError), pillow_aside(), open_file(path) as file:
         return header_of(file) is not None
     return False
 

@@ -21,6 +21,8 @@ from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import stored
 
+LONGEST = 4  # short sides; what is beyond of a painting that is measured by its short side is left out
+
 
 def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
     """The pixels of a file, `(1, 3, H, W)`; see `read_picture`."""
@@ -28,8 +30,15 @@ def load_image(source: Path | BinaryIO, *, size: int | None = None) -> Tensor:
 
 
 def load_on_white(source: Path | BinaryIO, *, size: int | None = None, edge: Callable[..., int] = max) -> Tensor:
-    """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks."""
-    channels = from_levels(read_picture(source, size=size, edge=edge).levels)
+    """The pixels of a file, `(1, 3, H, W)`, on white where it is transparent; for style images and masks.
+
+    If `edge` is the shortest side, only the middle of a long one: else a strip of 1 px would have no bounds.
+    """
+    picture = read_picture(source, size=size, edge=edge)
+    most = LONGEST * min(picture.size) if edge is min else max(picture.size)
+    starts = [max(0, length - most) // 2 for length in picture.size]
+    ends = [min(length, start + most) for length, start in zip(picture.size, starts, strict=True)]
+    channels = from_levels(picture.part((slice(starts[0], ends[0]), slice(starts[1], ends[1]))))
     alpha = channels[:, 3:].prod(1, keepdim=True)  # 1 where there is none
     return channels[:, :3] * alpha + (1 - alpha)
 
@@ -57,12 +66,10 @@ def read_picture(
     if size is not None and size < 1:
         raise ImageError(f"size must be at least 1 pixel, got {size}")
     with opened(source, max_pixels=max_pixels) as file:
-        image = file.image
-        wanted = size or edge(image.width, image.height)
-        shrink = next((by for by in (8, 4, 2) if spare * wanted * by <= edge(image.width, image.height)), 1)
-        if file.format == "JPEG" and shrink > 1:
-            image = file.load(shrink=shrink)
-        image = upright_srgb(image, wanted / edge(image.width, image.height))
+        wanted = size or edge(*file.size)
+        shrink = next((by for by in (8, 4, 2) if spare * wanted * by <= edge(*file.size)), 1)
+        loaded = file.load(shrink=shrink) if file.format == "JPEG" and shrink > 1 else file.load()
+        image = upright_srgb(loaded, wanted / edge(loaded.width, loaded.height))
         if file.format == "TIFF":
             image = read_tiff_metadata(image, file.file)
         return Picture(
@@ -71,7 +78,7 @@ def read_picture(
             format=file.format,
             quality=jpeg_quality(file.header),
             frames=file.frames,
-            profile=field(file.image, "icc-profile-data"),
+            profile=field(loaded, "icc-profile-data"),
         )
 
 
@@ -88,7 +95,7 @@ def decode_photo(data: bytes | Path, *, short_side: int) -> Bytes:
 def image_size(source: Path | BinaryIO) -> tuple[int, int]:
     """Width and height in pixels as in the file; only its header is read."""
     with opened(source) as file:
-        return file.image.width, file.image.height
+        return file.size
 
 
 def crop_photo(photo: Bytes, box: tuple[float, float, float, float], size: int) -> Bytes:

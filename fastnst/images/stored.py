@@ -70,7 +70,7 @@ def like(other: pyvips.Image, image: pyvips.Image, fields: Iterable[str]) -> pyv
 
 def _strips(image: pyvips.Image, rows: slice, columns: slice) -> Iterator[NDArray[Any]]:
     width, region = columns.stop - columns.start, pyvips.Region.new(image)
-    at_once = max(16, _STRIP // width)
+    at_once = min(4096, max(16, _STRIP // width))  # the time of a strip grows with the square of its rows
     for top in range(rows.start, rows.stop, at_once):
         data = region.fetch(columns.start, top, width, min(at_once, rows.stop - top))
         let_go()

@@ -26,6 +26,7 @@ OBJECTIVE = (
     *("normalization", "loss_network", "pooling", "padding", "crop_size"),
 )
 SHORT_SIDE = 512  # pixels, of a style image
+LONGEST = 8192  # pixels, of a scroll, if no size is asked for: a strip of 512 x 500,000 takes all memory
 EARLIER_SIDE, EARLIER_NARROWEST = 384, 192  # in trainings whose files have no size
 
 
@@ -39,8 +40,8 @@ def style_side(path: Path, size: int | Literal["auto"] | None) -> int:
     """
     short, long = sorted(image_size(path))
     if size == "auto":
-        return min(long, round(SHORT_SIDE * long / short))
-    return min(long, size or max(EARLIER_SIDE, round(EARLIER_NARROWEST * long / short)))
+        return min(long, round(SHORT_SIDE * long / short), LONGEST)
+    return min(long, size or min(max(EARLIER_SIDE, round(EARLIER_NARROWEST * long / short)), LONGEST))
 
 
 def load_style_image(path: Path, size: int | Literal["auto"] | None = "auto") -> Tensor:

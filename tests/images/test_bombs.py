@@ -2,6 +2,9 @@
 
 import io
 import struct
+import tempfile
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +18,9 @@ from fastnst.base.boxes import Box
 from fastnst.images import decode, stored, write
 from fastnst.images.decode import pyvips
 from fastnst.images.formats import ImageError
+from fastnst.images.metadata import has_mark
 from fastnst.images.picture import Picture
-from fastnst.images.read import decode_photo, image_size, read_picture
+from fastnst.images.read import decode_photo, image_size, load_on_white, read_picture
 from fastnst.images.write import save_image
 from fastnst.painting.animation import read_animation
 from fastnst.painting.apply import apply
@@ -167,6 +171,98 @@ def test_a_jpeg_of_more_scans_than_any_program_writes_is_refused(tmp_path: Path)
     for read in (read_picture, image_size, lambda path: decode_photo(path, short_side=64)):
         with pytest.raises(ImageError, match="more than 100 scans, which no program writes"):
             read(io.BytesIO(bomb) if read is read_picture else _written(tmp_path / "bomb.jpg", bomb))
+
+
+def _image(format: str) -> bytes:
+    Image.new("RGB", (8, 8)).save(file := io.BytesIO(), format)
+    return file.getvalue()
+
+
+def _chunk(name: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+FLOODS = {
+    "segments.jpg": lambda data, many: data[:2] + b"\xff\xe1\0\2" * (many // 4) + data[2:],
+    "zeros.jpg": lambda data, many: data[:2] + b"\xff" + bytes(many),
+    "fill.jpg": lambda data, many: data[:2] + b"\xff" * many + data[2:],
+    "behind.jpg": lambda data, many: data[:-2] + b"\xff\xe1\0\2" * (many // 4) + data[-2:],
+    "chunks.png": lambda data, many: data[:33] + _chunk(b"abCd") * (many // 12) + data[33:],
+    "comments.gif": lambda data, many: data.replace(b"\x2c", b"\x21\xfe\1a\0" * (many // 5) + b"\x2c", 1),
+    "pictures.gif": lambda data, many: gif((8, 8), (0, 0, 1, 1), many // 23),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_file_of_millions_of_parts_is_refused_soon(name, tmp_path: Path) -> None:
+    data = _image({"jpg": "JPEG"}.get(name[-3:], name[-3:].upper()))
+    path = _written(tmp_path / name, FLOODS[name](data, 20_000_000))
+    started = time.process_time()
+    with pytest.raises(ImageError, match=r"which no program writes|than any program writes|pictures in one file"):
+        read_picture(path)
+    assert time.process_time() - started < 2  # before: from 3 s to more than a minute
+    assert not has_mark(path)
+    if name != "zeros.jpg":
+        path.write_bytes(FLOODS[name](data, 4000))
+        assert image_size(path) == (8, 8) and read_picture(path).size == (8, 8)
+
+
+def test_large_honest_headers_pass(tmp_path: Path) -> None:
+    noise = pyvips.Image.new_from_array(np.random.default_rng(0).integers(0, 256, (1000, 1600, 3), np.uint8))
+    noise.write_to_file(str(tmp_path / "large.png"), compression=0)
+    assert (tmp_path / "large.png").read_bytes().count(b"IDAT") > 500
+    data = _image("JPEG")
+    names = [b"\xe2\xea\x70ICC_PROFILE\0" + bytes([number, 200]) for number in range(1, 201)]
+    names += [b"\xe1\xea\x70http://ns.adobe.com/xmp/extension/\0"] * 200
+    apps = b"".join(b"\xff" + name.ljust(60_017, b"\0") for name in names)  # 12 MB of each
+    _written(tmp_path / "large.jpg", data[:2] + apps + data[2:])
+    pages = [Image.new("L", (8, 8), page % 256) for page in range(300)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    sizes = {name: image_size(tmp_path / name) for name in ("large.png", "large.jpg", "pages.tif")}
+    assert sizes == {"large.png": (1600, 1000), "large.jpg": (8, 8), "pages.tif": (8, 8)}
+    assert read_picture(tmp_path / "pages.tif").frames == 300
+
+
+def test_only_the_header_is_read_to_tell_a_size_also_by_pillow(monkeypatch) -> None:
+    bomb = bytearray(_image("JPEG"))
+    place = bomb.index(b"\xff\xc0")
+    bomb[place + 1] = 0xC5  # of a kind that libvips refuses
+    bomb[place + 5 : place + 9] = struct.pack(">HH", 7000, 7000)
+    monkeypatch.setattr(decode, "from_pillow", lambda image: pytest.fail("it is decoded"))
+    assert image_size(io.BytesIO(bomb)) == (7000, 7000)
+    for format in ("BMP", "TGA", "PPM", "JPEG2000"):
+        assert image_size(io.BytesIO(_image(format))) == (8, 8)
+
+
+def test_a_file_is_decoded_as_what_its_first_bytes_say_and_as_nothing_else() -> None:
+    photo_cd = bytearray(b"\xff\xd8\xff\1" + bytes(400_000))
+    photo_cd[2048:2052] = b"PCD_"
+    assert Image.open(io.BytesIO(photo_cd)).format == "PCD"
+    with pytest.raises(ImageError, match=r"^image: not an image, or of a kind that is not known$"):
+        image_size(io.BytesIO(photo_cd))
+
+
+def test_a_stream_without_a_name_of_words_is_an_image_in_messages() -> None:
+    for kept in (10, 1000):
+        with tempfile.SpooledTemporaryFile(kept) as file, pytest.raises(ImageError, match=r"^image: not an image"):
+            file.write(b"no picture at all")
+            file.seek(0)
+            read_picture(file)
+
+
+@pytest.mark.parametrize("size", [(1, 1_000_000), (200_000, 1), (300, 9000), (40, 150), (150, 40)])
+def test_a_painting_measured_by_its_short_side_is_at_most_four_times_as_long(size, tmp_path: Path) -> None:
+    height, width = size
+    levels = (np.arange(height)[:, None] + np.arange(width)) * 255 // (height + width)
+    Image.fromarray(levels.astype(np.uint8)).save(tmp_path / "strip.png")
+    painting = load_on_white(tmp_path / "strip.png", size=64, edge=min)
+    whole = read_picture(tmp_path / "strip.png", size=64, edge=min).pixels
+    if max(size) <= 4 * min(size):
+        assert torch.equal(painting, whole)
+        return
+    assert max(painting.shape[2:]) == 4 * min(painting.shape[2:]) == 4 * min(64, *size)
+    assert float(painting.mean()) == pytest.approx(0.5, abs=0.02)  # the middle of the ramp
+    assert load_on_white(tmp_path / "strip.png").shape[2:] == size  # a mask stays whole
 
 
 def _written(path: Path, data: bytes) -> Path:

@@ -466,6 +466,7 @@ def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> No
         ((1000, 600), 853, 384),
         ((600, 3000), 2560, 960),
         ((30, 300), 300, 300),
+        ((300, 15_000), 8192, 8192),
     ],
 )
 def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected, before) -> None:
