@@ -285,6 +285,26 @@ def test_the_line_that_uses_several_styles_is_one_that_works(monkeypatch) -> Non
     assert "--style day:0.5,night:0.5" in lines[-1]
 
 
+def test_a_training_without_a_step_is_not_said_to_be_one(monkeypatch) -> None:
+    result = {
+        "name": "a",
+        "styles": [{"name": "a"}],
+        "path": "a.safetensors",
+        "steps": 0,
+        "seconds": 30.0,
+        "held_out": {},
+    }
+    monkeypatch.setattr("fastnst.training.train.train", lambda *_, **__: result)
+    monkeypatch.setattr("fastnst.training.checks.check_train", lambda _: None)
+    lines: list[str] = []
+    monkeypatch.setattr("logging.Logger.info", lambda _, message, *values: lines.append(message % values))
+    assert run("train", "--style", "a.jpg") == 0
+    assert (
+        lines[-1].startswith("a.safetensors is not trained: no step fitted into the budget")
+        and "use it" not in lines[-1]
+    )
+
+
 def test_info_and_styles_speak_json(capsys) -> None:
     assert run("info", "--json") == 0
     assert json.loads(capsys.readouterr().out)["torch"]

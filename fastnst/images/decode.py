@@ -59,7 +59,7 @@ _REASONS = {
     MemoryError: "not enough memory to decode it",
 }
 _lock, _restore = threading.Lock(), ExitStack()  # what `pillow_aside` has to put back
-_readers: list[int] = []  # the threads for which it is set aside
+_readers = 0  # that have it set aside
 
 
 class Opened(NamedTuple):
@@ -291,17 +291,18 @@ def pillow_aside() -> Iterator[None]:
 
     Both are process-wide: the first reader disables, the last restores them.
     """
+    global _readers
     with _lock:
-        if not _readers:
+        _readers += 1
+        if _readers == 1:
             _restore.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             _restore.callback(setattr, Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
             Image.MAX_IMAGE_PIXELS = None
-        _readers.append(threading.get_ident())
     try:
         yield
     finally:
         with _lock:
-            _readers.pop()
+            _readers -= 1
             if not _readers:
                 _restore.close()
