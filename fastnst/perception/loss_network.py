@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
+from fastnst.perception import winograd
 from fastnst.perception.architectures import IMAGE, NETWORKS, Step
 from fastnst.perception.weights import LossNetworkError, load_weights
 
@@ -222,13 +223,18 @@ class _ReplicatedConvolution(torch.autograd.Function):
         ctx.shape, ctx.stride, ctx.sides = maps.shape, stride, [padding[1]] * 2 + [padding[0]] * 2
         padded = F.pad(maps, ctx.sides, mode="replicate")
         ctx.padded_shape = padded.shape
+        if winograd.fits(padded, weight, stride):
+            return winograd.convolve(padded, weight, bias)
         return F.conv2d(padded, weight, bias, stride)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,), (weight,) = gradients, ctx.saved_tensors
         weight = weight.to(gradient.dtype)
-        inner = conv2d_input(ctx.padded_shape, weight, gradient, ctx.stride)  # type: ignore[no-untyped-call]
+        if winograd.fits(gradient, weight, ctx.stride):
+            inner = winograd.input_gradient(gradient, weight)
+        else:
+            inner = conv2d_input(ctx.padded_shape, weight, gradient, ctx.stride)  # type: ignore[no-untyped-call]
         # Only shape and memory layout of the maps matter; the other layout would take fifteen times as long.
         last = inner.is_contiguous(memory_format=torch.channels_last)
         anything = torch.empty(
