@@ -105,6 +105,14 @@ app.command(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 done, 2 bad usage, 3 some failed, 130 interrupted; a bug shows its traceback."""
+    try:
+        _run(arguments)
+    except KeyboardInterrupt:  # a second Ctrl-C, before the line about the first one was written
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        sys.exit(INTERRUPTED)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     _log_to_stderr()
     if arguments is None:

@@ -1,5 +1,6 @@
 """Log lines as JSON objects, one a line. Knows nothing of requests."""
 
+import asyncio
 import json
 import logging
 from datetime import UTC, datetime
@@ -21,10 +22,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(values)
 
 
+def _is_no_broken_off_request(record: logging.LogRecord) -> bool:
+    """Whether a line is not uvicorn's traceback of a request that a second signal broke off."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def log_as_json() -> None:
     """Log to stderr as JSON: fastnst's lines, and warnings of all other packages."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
+    handler.addFilter(_is_no_broken_off_request)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.captureWarnings(True)
     own = logging.getLogger("fastnst")

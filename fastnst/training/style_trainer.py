@@ -1,5 +1,6 @@
 """`StyleTrainer`: the Lightning module, with training step, validation step and checkpoint. Knows nothing of files."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -141,19 +142,26 @@ class StyleTrainer(TimedModule):
         self.perceptual_loss.style_weight = weight
 
     def losses(
-        self, photos: Tensor, styles: Tensor, *, margin: int = 0, draws: tuple[Draw, ...] = ()
+        self,
+        photos: Tensor,
+        styles: Tensor,
+        *,
+        margin: int = 0,
+        draws: tuple[Draw, ...] = (),
+        targets: Mapping[str, Tensor] | None = None,
     ) -> tuple[Losses, Tensor | None]:
         """Losses of photos `(B, 3, H, W)`, each stylized in its style `(B,)`, without a margin of so many pixels.
 
-        The content targets of draws are kept for the next step that has them. Also returns the border loss `(B,)`, at
-        the steps that have one.
+        The content targets are those given, or of the photos; those of draws are kept for the next step that has them.
+        Also returns the border loss `(B,)`, at the steps that have one.
         """
         one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
         # One row for all where they agree: the norm is then a single fused operation.
         one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
         stylized = within(self.network(photos, one_hot), margin)
         photos = within(photos, margin)
-        targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))
+        if targets is None:
+            targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))
         losses: Losses = self.perceptual_loss(stylized, targets, one_hot)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
@@ -163,7 +171,11 @@ class StyleTrainer(TimedModule):
         """Losses of validation photos in every style, in float32. They are only reported."""
         size, num_styles = len(batch.photos), self.network.num_styles
         with torch.autocast(self.device.type, enabled=False):
-            each = [self.losses(batch.photos, torch.full((size,), i, device=self.device))[0] for i in range(num_styles)]
+            targets = self.perceptual_loss.content_targets(batch.photos)  # the same for all styles
+            each = [
+                self.losses(batch.photos, torch.full((size,), i, device=self.device), targets=targets)[0]
+                for i in range(num_styles)
+            ]
         mean = {
             f"held_out/{part}": torch.cat(values).mean() for part, *values in zip(Losses._fields, *each, strict=True)
         }

@@ -90,7 +90,8 @@ class Victim:
             main()  # as the command itself, which lets no Ctrl-C into its end
         except SystemExit as error:
             code = int(error.code or 0)
-        except KeyboardInterrupt:  # a second Ctrl-C, while the first one is told
+        except KeyboardInterrupt:  # before the command began; Python itself would end now
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
             code = 130
         except BaseException:
             sys.excepthook(*sys.exc_info())

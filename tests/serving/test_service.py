@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from io import BytesIO
 
 import numpy as np
@@ -288,6 +290,28 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     told = [json.loads(line)["message"] for line in server.lines]
     assert "draining" in told and told[-1] == "stopped"
     assert not list(server.temporary.iterdir())
+
+
+def test_a_second_signal_ends_without_a_traceback(start) -> None:
+    server = start()
+    file = BytesIO()
+    Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
+
+    def ask() -> None:
+        with suppress(OSError, HTTPException):  # the connection may be closed before the answer
+            server.stylize(file.getvalue())
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    while not server.measured("fastnst_painting"):
+        time.sleep(0.01)
+    server.process.send_signal(signal.SIGINT)
+    while not any("draining" in line for line in server.lines):
+        time.sleep(0.01)
+    assert server.stop(signal.SIGINT) == 0
+    thread.join()
+    told = [json.loads(line) for line in server.lines]
+    assert told[-1]["message"] == "stopped" and not any(line["level"] == "error" for line in told)
 
 
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(server, sky, tmp_path, monkeypatch, capsys) -> None:
