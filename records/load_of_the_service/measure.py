@@ -493,7 +493,7 @@ def answer_and_picture(server: Server, file: bytes) -> tuple[str, bool]:
     return answer, True
 
 
-def sent(server: Server, data: bytes, *, end: bool = True) -> int:
+def sent(server: Server, data: bytes, *, end: bool = False) -> int:
     """The status of what is answered to bytes; 0 if the connection is closed without an answer."""
     with server.connect() as connection:
         with suppress(OSError):
@@ -542,11 +542,11 @@ ATTACKS: dict[str, Callable[[Server, bytes], int]] = {
     "the same as a painting": lambda server, photo: server.form(photo, BOMB),
     "a length of 10^12": lambda server, _: sent(server, head(10**12)),
     "a length of -1": lambda server, _: sent(server, head(-1)),
-    "a length that is too long": lambda server, photo: sent(server, head(len(photo) + 999) + photo),
+    "a length that is too long": lambda server, photo: sent(server, head(len(photo) + 999) + photo, end=True),
     "a length that is too short": lambda server, photo: sent(server, head(len(photo) - 999) + photo),
     "a client that hangs up": hang_up,
     "a style ../../etc/passwd": lambda server, photo: sent(
-        server, head(len(photo), "/v1/stylize?style=../../etc/passwd") + photo, end=False
+        server, head(len(photo), "/v1/stylize?style=../../etc/passwd") + photo
     ),
     "a path /../../etc/passwd": lambda server, _: sent(server, b"GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"),
     "no HTTP": lambda server, _: sent(server, bytes(range(256)) * 40),
