@@ -28,6 +28,7 @@ import sys
 import threading
 import time
 import zlib
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -440,15 +441,12 @@ def abuse(given: argparse.Namespace, photo: bytes) -> Found:
     for (format, _), (answer, _) in zip(files, broken, strict=True):
         by_format.setdefault(format, Counter())[answer] += 1
     paintings = Counter(as_painting)
+    asked = [*zip(files, (answer for answer, _ in broken), strict=True)]
+    asked += zip(files[:: given.every], (f"{answer} as a painting" for answer in as_painting), strict=True)
     told = [
-        {"number": number, "format": files[number][0], "answer": answer, "bytes": len(files[number][1])}
-        for number, (answer, _) in enumerate(broken)
-        if answer[0] not in "24"
-    ]
-    told += [
-        {"number": number * given.every, "format": files[number * given.every][0], "answer_as_a_painting": answer}
-        for number, answer in enumerate(as_painting)
-        if answer[0] not in "24"
+        {"format": format, "answer": answer, "file": b64encode(data).decode()}
+        for (format, data), answer in asked
+        if not answer.startswith(("200", "4"))
     ]
     no_picture = [number for number, (answer, whole) in enumerate(broken) if answer == "200" and not whole]
     tracebacks = [line for line in server.log if "Traceback" in line]
@@ -456,7 +454,7 @@ def abuse(given: argparse.Namespace, photo: bytes) -> Found:
     found = {
         "damaged_files": {"n": len(files), "answers_by_format": {name: dict(seen) for name, seen in by_format.items()}},
         "damaged_paintings": {"n": len(as_painting), "answers": dict(paintings)},
-        "neither_200_nor_4xx": told,
+        "neither_200_nor_4xx": told[:50],
         "attacks": {name: dict(seen) for name, seen in attacks.items()},
         "slow_bodies": dict(slow),
         "another_client": dict(other.answers),
