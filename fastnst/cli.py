@@ -20,6 +20,7 @@ from cyclopts.help import DefaultFormatter, PanelSpec, TableSpec
 from rich.box import SIMPLE_HEAD
 
 from fastnst import __version__
+from fastnst.base.cgroups import keep_threads_within_quota
 from fastnst.base.commands import BAD_USAGE, INTERRUPTED
 from fastnst.base.errors import Interrupted, UserError, in_words
 from fastnst.base.recipes import DEPARTURES, find_recipe, read_recipe
@@ -115,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: Sequence[str] | None) -> None:
     words = sys.argv[1:] if arguments is None else list(arguments)
     _log_to_stderr()
+    keep_threads_within_quota()
     if arguments is None:
         _ask_again_for_lost_interrupts()
     try:

@@ -10,7 +10,7 @@ commands.py  what all commands share: exit codes, JSON and log lines
 devices.py   CUDA, MPS or CPU, and what it is called in a record
 versions.py  versions of installed packages
 memory.py    how much memory there is, and how much a gradient needs
-cgroups.py   main memory that is free, within the limits of control groups
+cgroups.py   free main memory and cores, within the limits of control groups
 boxes.py     what is laid out in rows and columns, read and computed part by part
 pipeline.py  a bounded pipeline of threads
 archives.py  archives of PyTorch, looked at before they are read

@@ -1,11 +1,11 @@
-"""Main memory that is free, within the limits of control groups (Linux, version 1 and 2). Knows nothing of torch."""
+"""Free main memory and cores, within the limits of control groups (Linux, version 1 and 2). Knows nothing of torch."""
 
+import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-
-import psutil
 
 PROC = Path("/proc/self")
 _LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}  # above `high` a process is slowed down
@@ -16,6 +16,8 @@ _own_limit: int | None = None
 
 def free_memory() -> int:
     """Bytes of main memory that can still be allocated: what the system calls available, or limits leave if less."""
+    import psutil
+
     left = [int(psutil.virtual_memory().available), left_in_groups()]
     if _own_limit is not None:
         left.append(max(0, _own_limit - int(psutil.Process().memory_info().rss)))
@@ -30,17 +32,42 @@ def limit_memory(size: int) -> None:
 
 def left_in_groups() -> int | None:
     """Bytes that the tightest limit leaves, of the process's own group or of one around it; None without a limit."""
-    left = [
-        _left(folder, version)
-        for version, mount, group in _groups()
-        for folder in (group, *group.parents)
-        if folder.is_relative_to(mount)
-    ]
+    left = [_left(folder, version) for version, folder in _groups("memory")]
     return min((each for each in left if each is not None), default=None)
 
 
-def _groups() -> Iterator[tuple[int, Path, Path]]:
-    """For each hierarchy that may limit memory its version, where it is mounted, and the folder of the own group."""
+def usable_cores() -> int:
+    """Cores that the process may run on, or that the tightest quota of processor time makes, rounded up, if fewer."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cores_in_groups()
+    return there if quota is None else min(there, max(1, math.ceil(quota)))
+
+
+def keep_threads_within_quota() -> None:
+    """Let torch, when it is loaded, take as many threads as the quota leaves cores; it knows of the affinity alone.
+
+    `OMP_NUM_THREADS` is set for that, which child processes have too. Whoever has set it is asked nothing.
+    """
+    if cores_in_groups() is not None:
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def cores_in_groups() -> float | None:
+    """Cores that the tightest quota makes, of the own group or of one around it; None without a quota."""
+    quotas = [_quota(folder, version) for version, folder in _groups("cpu")]
+    return min((each for each in quotas if each is not None), default=None)
+
+
+def _groups(controller: str) -> Iterator[tuple[int, Path]]:
+    """The folders of the own group and of those around it, with their version, in all hierarchies of a controller."""
+    for version, mount, group in _hierarchies(controller):
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(mount):
+                yield version, folder
+
+
+def _hierarchies(controller: str) -> Iterator[tuple[int, Path, Path]]:
+    """The version of each hierarchy that may have the controller, where it is mounted, and the own group's folder."""
     try:
         own = [line.split(":", 2) for line in (PROC / "cgroup").read_text().splitlines()]
         mounts = (PROC / "mountinfo").read_text().splitlines()
@@ -50,11 +77,11 @@ def _groups() -> Iterator[tuple[int, Path, Path]]:
         about, _, system = line.partition(" - ")
         kind, _, options = system.split(" ", 2)
         version = {"cgroup": 1, "cgroup2": 2}.get(kind)
-        if version is None or (version == 1 and "memory" not in options.split(",")):
+        if version is None or (version == 1 and controller not in options.split(",")):
             continue
         root, mount = (Path(_unescaped(each)) for each in about.split(" ")[3:5])
         for _, controllers, path in own:
-            if "memory" in controllers.split(",") if version == 1 else not controllers:
+            if controller in controllers.split(",") if version == 1 else not controllers:
                 # A container may see its own group alone, under another path than the system's.
                 inside = Path(path).is_relative_to(root) and ".." not in path
                 group = mount / Path(path).relative_to(root) if inside else mount
@@ -75,6 +102,18 @@ def _left(group: Path, version: int) -> int | None:
     except (OSError, ValueError):
         return None
     return max(0, min(limits) - used + int(stat.get(_CACHED[version], 0)))
+
+
+def _quota(group: Path, version: int) -> float | None:
+    """Cores that the quota of one group makes: processor time in each period; None if it has none."""
+    try:
+        if version == 2:
+            time, period = (group / "cpu.max").read_text().split()
+        else:
+            time, period = ((group / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return int(time) / int(period) if int(time) > 0 else None  # -1 is no quota in version 1
+    except (OSError, ValueError, ZeroDivisionError):  # no such file; `max` is no number
+        return None
 
 
 def _unescaped(path: str) -> str:

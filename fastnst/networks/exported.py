@@ -149,12 +149,18 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
-def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32") -> Paint:
-    """An `openvino.Model` ready for the CPU; threads may share it."""
+def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32", threads: int | None = None) -> Paint:
+    """An `openvino.Model` ready for the CPU.
+
+    Args:
+        model: Of one input and one output.
+        precision: To compute in.
+        threads: To compute with [as many as torch takes]. Callers may share them: one picture is painted at a time.
+    """
     settings = {
         # By default, OpenVINO computes in bfloat16 on processors that have it.
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
         # The cache for sizes seen before: with the default of 5000, each new size takes 0.4 MB more.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }

@@ -40,6 +40,8 @@ log = logging.getLogger("fastnst")
 class Runtime:
     """One style or mix of a network on a device; threads may share it.
 
+    OpenVINO takes as many threads as torch has where this is made, and paints one picture at a time with them.
+
     Args:
         network: It is moved to the device.
         style: Weights `(1, num_styles)`.
@@ -66,6 +68,7 @@ class Runtime:
         self._openvino: dict[bool, OpenVINONetwork] = {}  # by whether it computes in bfloat16
         self._pixels_left = {"auto": PAYS_FROM if _suits_openvino(device) else None, "torch": None, "openvino": 0}[name]
         self._name = name
+        self._threads = torch.get_num_threads()
         self._lock = Lock()
 
     def __call__(self, images: Tensor, *, exact: bool = False) -> Tensor:
@@ -87,7 +90,9 @@ class Runtime:
             self._pixels_left -= images.shape[0] * images.shape[2] * images.shape[3]
             if bfloat16 not in self._openvino and self._pixels_left < 0:
                 try:
-                    self._openvino[bfloat16] = OpenVINONetwork(self.network, self.style, bfloat16=bfloat16)
+                    self._openvino[bfloat16] = OpenVINONetwork(
+                        self.network, self.style, bfloat16=bfloat16, threads=self._threads
+                    )
                 except (ImportError, RuntimeError) as error:
                     if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C while its modules were imported
                         raise error.__cause__ from None
@@ -125,11 +130,14 @@ class OpenVINONetwork:
         network: It is not changed.
         style: Weights `(1, num_styles)`.
         bfloat16: Compute in bfloat16 instead of float32.
+        threads: As of `compile_openvino`.
     """
 
-    def __init__(self, network: TransformationNetwork, style: Tensor, *, bfloat16: bool = False) -> None:
+    def __init__(
+        self, network: TransformationNetwork, style: Tensor, *, bfloat16: bool = False, threads: int | None = None
+    ) -> None:
         self._network = network
-        self._paint = compile_openvino(_Graph(style).of(network), "bf16" if bfloat16 else "f32")
+        self._paint = compile_openvino(_Graph(style).of(network), "bf16" if bfloat16 else "f32", threads)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""

@@ -4,7 +4,6 @@ Imports torch only for `info --devices`.
 """
 
 import json
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fastnst.base.cgroups import usable_cores
 from fastnst.base.terminal import shown
 from fastnst.base.versions import installed_version
 from fastnst.networks.catalog import (
@@ -157,7 +157,7 @@ def print_info(*, devices: bool = False, as_json: bool = False) -> None:
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         "system": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(),
         **{name: installed_version(name) for name in PACKAGES},
     }
     if devices:

@@ -86,7 +86,8 @@ class Painters:
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
         # All cores that the process may use, together; each thread of torch's has a team of its own.
-        team = max(1, torch.get_num_threads() // settings.threads)
+        self._cores = torch.get_num_threads()
+        team = max(1, self._cores // settings.threads)
         self._checks = ThreadPoolExecutor(settings.threads, "checker")  # a bad picture need not wait for good ones
         self._pool = ThreadPoolExecutor(settings.threads, "painter", partial(torch.set_num_threads, team))
         self._stylizer = lru_cache(settings.styles_in_memory)(self._load)
@@ -166,7 +167,12 @@ class Painters:
 
     def _stylizer_of(self, style: str | StyleFile) -> Stylizer:
         settings = self._settings
-        return Stylizer(style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._cores)  # for OpenVINO, which paints one picture at a time, whoever asks for it
+        try:
+            return Stylizer(style, device=settings.device, runtime=settings.runtime, precision=settings.precision)
+        finally:
+            torch.set_num_threads(before)
 
     def _like(self, painting: BinaryIO) -> Stylizer:
         """The style that is predicted from a painting."""

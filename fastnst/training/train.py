@@ -3,7 +3,6 @@
 import base64
 import io
 import logging
-import os
 import shlex
 import time
 import warnings
@@ -22,6 +21,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
+from fastnst.base.cgroups import usable_cores
 from fastnst.base.devices import choose_device, describe_device, has_bfloat16_units, multiplies_bfloat16
 from fastnst.base.errors import Interrupted, TrainingError, UserError
 from fastnst.base.files import sha256
@@ -250,7 +250,7 @@ def count_workers(asked: int | None, device: str) -> int:
     if asked is not None:
         return asked
     on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    return 1 if on_cpu else min(8, os.cpu_count() or 1)
+    return 1 if on_cpu else min(8, usable_cores())
 
 
 def _trainer(settings: TrainSettings, run: Run, photos: PhotoDataModule, paintings: Sequence[Tensor]) -> Trainer:

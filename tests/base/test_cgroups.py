@@ -1,5 +1,6 @@
 """The limits of control groups: trees of files as the kernel shows them, and a real group where there is one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import psutil
 import pytest
 
 from fastnst.base import cgroups
-from fastnst.base.cgroups import free_memory, left_in_groups
+from fastnst.base.cgroups import cores_in_groups, free_memory, keep_threads_within_quota, left_in_groups, usable_cores
 
 GIB = 2**30
 V1, V2 = "memory.limit_in_bytes memory.usage_in_bytes total_inactive_file", "memory.max memory.current inactive_file"
@@ -51,9 +52,20 @@ class Machine:
 
     def left(self, own: str) -> int | None:
         """What is left to a process with these groups."""
+        self.has(own)
+        return left_in_groups()
+
+    def has(self, own: str) -> None:
+        """The process is in these groups."""
         (self.proc / "cgroup").write_text(own)
         (self.proc / "mountinfo").write_text("\n".join(self.mounts) + "\n")
-        return left_in_groups()
+
+    def quota(self, place: str, **files: object) -> None:
+        """A group with the files of its quota: `max` of version 2, or `cfs_quota_us` and `cfs_period_us`."""
+        folder = self.folder / place
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / f"cpu.{name}").write_text(f"{text}\n")
 
 
 @pytest.fixture
@@ -132,6 +144,86 @@ def test_broken_files_of_a_group_are_no_limit(machine) -> None:
     machine.group("cg/job", V2, 1000, 10)
     (machine.folder / "cg/job/memory.current").unlink()
     assert machine.left("0::/job\n") is None
+
+
+def test_the_cores_of_version_2_are_those_of_the_tightest_quota_rounded_up(machine, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    machine.mount("cg", "/", "cgroup2 cgroup2 rw,nsdelegate")
+    machine.quota("cg/pod", max="250000 100000")
+    machine.quota("cg/pod/job", max="max 100000")
+    machine.quota("cg/other", max="1000 100000")
+    machine.has("0::/pod/job\n")
+    assert (cores_in_groups(), usable_cores()) == (2.5, 3)
+    machine.quota("cg/pod/job", max="20000 50000")
+    assert (cores_in_groups(), usable_cores()) == (0.4, 1)
+    machine.has("0::/\n")
+    assert (cores_in_groups(), usable_cores()) == (None, 8)
+
+
+def test_the_cores_of_version_1_are_those_of_the_tightest_quota_rounded_up(machine, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    machine.mount("cpu,cpuacct", "/", "cgroup cgroup rw,cpu,cpuacct")
+    machine.mount("memory", "/", "cgroup cgroup rw,memory")
+    machine.mount("cpuset", "/", "cgroup cgroup rw,cpuset")
+    machine.quota("cpu,cpuacct", cfs_quota_us=-1, cfs_period_us=100000)
+    machine.quota("cpu,cpuacct/slice", cfs_quota_us=400000, cfs_period_us=100000)
+    machine.quota("cpu,cpuacct/slice/job", cfs_quota_us=-1, cfs_period_us=100000)
+    machine.quota("cpuset/slice/job", cfs_quota_us=1, cfs_period_us=100000)
+    machine.has("9:cpuset:/slice/job\n4:memory:/\n1:cpu,cpuacct:/slice/job\n")
+    assert (cores_in_groups(), usable_cores()) == (4.0, 4)
+    machine.quota("cpu,cpuacct/slice/job", cfs_quota_us=150000, cfs_period_us=100000)
+    assert (cores_in_groups(), usable_cores()) == (1.5, 2)
+
+
+def test_a_quota_above_the_affinity_or_that_cannot_be_read_takes_no_core_away(machine, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 5})
+    machine.mount("cg", "/", "cgroup2 cgroup2 rw")
+    machine.quota("cg/job", max="800000 100000")
+    machine.has("0::/job\n")
+    assert usable_cores() == 2
+    for broken in ("", "many", "100000", "100000 0", "1 2 3", "-5 100000"):
+        machine.quota("cg/job", max=broken)
+        assert (cores_in_groups(), usable_cores()) == (None, 2), broken
+    (machine.proc / "cgroup").unlink()
+    assert usable_cores() == 2
+    monkeypatch.delattr(os, "sched_getaffinity")  # not Linux
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert usable_cores() == 6
+
+
+def test_threads_are_kept_within_a_quota_unless_somebody_has_said_how_many(machine, monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    machine.mount("cg", "/", "cgroup2 cgroup2 rw")
+    machine.has("0::/job\n")
+    machine.quota("cg/job", max="max 100000")
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    keep_threads_within_quota()
+    assert "OMP_NUM_THREADS" not in os.environ
+    machine.quota("cg/job", max="200000 100000")
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    keep_threads_within_quota()
+    assert os.environ["OMP_NUM_THREADS"] == "5"
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    keep_threads_within_quota()
+    assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_the_command_takes_as_many_threads_as_its_quota_leaves_cores(machine) -> None:
+    machine.mount("cg", "/", "cgroup2 cgroup2 rw")
+    machine.quota("cg/job", max="100000 100000")
+    machine.has("0::/job\n")
+    code = f"""
+import os, pathlib
+os.sched_getaffinity = lambda _: set(range(8))
+from fastnst.base import cgroups
+cgroups.PROC = pathlib.Path({str(machine.proc)!r})
+from fastnst.cli import main
+main(["info", "--devices", "--json"])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    facts = json.loads(done.stdout)
+    assert (facts["cores"], facts["torch threads"]) == (1, 1)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from fastnst.universal.file import load_predictor, painting_side
 from fastnst.universal.names import find_network
 from fastnst.universal.predictor import numbers_of
 
+GUIDE = ROOT / "docs" / "guides" / "page.md"
 FIRST_PICTURE = 7e6  # bytes that are sent before the first picture, on a host that packs nothing
 
 
@@ -47,6 +48,44 @@ def test_the_first_picture_needs_less_than_seven_megabytes() -> None:
     assert gzip.decompress((SITE / "ort" / "runtime.bin").read_bytes())[:4] == b"\0asm"
 
 
+def listed(name: str) -> list[str]:
+    """A list of files of the service worker."""
+    found = re.search(rf"const {name} = (\[.*?\]);", (SITE / "service-worker.js").read_text(), re.S)
+    assert found is not None
+    return list(json.loads(found[1]))
+
+
+def test_the_first_picture_needs_less_than_seven_megabytes_packed_as_the_guide_says() -> None:
+    """Packed as hosts do it: the page, scripts, styles, the runtime and one network, but no graph for large photos."""
+    names = [name for name in listed("files") if name not in ("network/measure.onnx", "network/tile.onnx")]
+    files = [SITE / ("index.html" if name == "./" else name) for name in names]
+    kinds = {path.suffix for path in files}
+    assert {".html", ".js", ".mjs", ".css", ".jpg"} <= kinds
+    assert {"network/whole.onnx", "network/weights.bin", "ort/runtime.bin"} <= set(names)
+    packed = sum(len(gzip.compress(path.read_bytes(), 9, mtime=0)) for path in files)
+    assert packed <= FIRST_PICTURE
+    guide = GUIDE.read_text()
+    stated = re.search(r"first picture comes after ([\d.]+) MB", guide)
+    assert stated is not None and float(stated[1]) == round(packed / 1e6, 1)
+
+
+def test_what_is_kept_for_use_without_a_network_is_as_large_as_the_guide_says() -> None:
+    names = [*listed("files"), *listed("later")]
+    kept = sum((SITE / ("index.html" if name == "./" else name)).stat().st_size for name in names)
+    stated = re.search(r"([\d,]+) bytes in all", GUIDE.read_text())
+    assert stated is not None and int(stated[1].replace(",", "")) == kept
+
+
+def test_the_page_names_its_parts_by_relative_addresses() -> None:
+    """So that it works in any folder of a host; `web/tests` visits it in one."""
+    named = re.findall(r"(?:src|href)=\"([^\"]+)\"", (SITE / "index.html").read_text())
+    assert len(named) >= 4 and not [name for name in named if name.startswith("/") or ":" in name]
+    assert all((SITE / name.removeprefix("./")).is_file() for name in named if not name.startswith("#"))
+    assert not [name for name in (*listed("files"), *listed("later")) if name.startswith("/")]
+    for path in (SITE / "assets").glob("*.css"):
+        assert not re.findall(r"url\(\s*[\"']?/", path.read_text())
+
+
 def test_the_page_asks_nobody_else_for_anything() -> None:
     page = (SITE / "index.html").read_text()
     assert "default-src 'none'" in page and "connect-src 'self'" in page
@@ -57,8 +96,7 @@ def test_the_page_asks_nobody_else_for_anything() -> None:
 
 
 def test_the_service_worker_keeps_every_file() -> None:
-    text = (SITE / "service-worker.js").read_text()
-    first, later = (json.loads(re.search(rf"const {name} = (\[.*?\]);", text, re.S)[1]) for name in ("files", "later"))
+    first, later = listed("files"), listed("later")
     there = set(files_in(SITE)) - {"index.html", "service-worker.js"}
     assert set(first) | set(later) == {"./", *there} and not set(first) & set(later)
     assert {name.partition("/")[0] for name in later} == {"any"}  # which only one's own paintings need

@@ -11,16 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPException
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+import uvicorn
 from PIL import Image
 from project import ROOT
 
 from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
 from fastnst.painting.stylizer import Stylizer
+from fastnst.serving.app import Service
 from fastnst.serving.painters import Painters
+from fastnst.serving.server import Server
 from fastnst.serving.settings import ServeSettings
 from fastnst.serving.uploads import Order, Upload
 
@@ -260,6 +265,26 @@ def test_painters_share_the_cores_that_the_process_has(monkeypatch) -> None:
     assert teams == [3]
 
 
+def test_openvino_has_all_cores_for_each_picture_because_painters_take_turns(sky, tmp_path, monkeypatch) -> None:
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("fastnst.networks.catalog.SHIPPED", sky.parent)
+    monkeypatch.chdir(tmp_path)
+    own = threading.local()
+    monkeypatch.setattr("torch.get_num_threads", lambda: getattr(own, "threads", 4))
+    monkeypatch.setattr("torch.set_num_threads", lambda threads: setattr(own, "threads", threads))
+    asked = []
+
+    def compiled(model, precision, threads):
+        asked.append(threads)
+        return lambda images: images
+
+    monkeypatch.setattr("fastnst.networks.runtime.compile_openvino", compiled)
+    painters = Painters(ServeSettings(style="day", threads=2, device="cpu", runtime="openvino"))
+    painters.warm_up()
+    assert asked == [4] and painters._pool.submit(torch.get_num_threads).result() == 2
+    painters.close()
+
+
 def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee) -> None:
     server = start("--seconds", "0.0001")
     for _ in range(3):
@@ -292,6 +317,7 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     assert not list(server.temporary.iterdir())
 
 
+<<<<<<< HEAD
 def test_a_second_signal_ends_without_a_traceback(start) -> None:
     server = start()
     file = BytesIO()
@@ -312,6 +338,57 @@ def test_a_second_signal_ends_without_a_traceback(start) -> None:
     thread.join()
     told = [json.loads(line) for line in server.lines]
     assert told[-1]["message"] == "stopped" and not any(line["level"] == "error" for line in told)
+=======
+def test_readyz_is_503_once_the_service_was_asked_to_stop_and_livez_goes_on() -> None:
+    service = Service(ServeSettings(style="great_wave", threads=1))
+    server = Server(uvicorn.Config(service.app, log_config=None), service)
+
+    def ask(path: str) -> tuple[int, bytes]:
+        sent = []
+
+        async def receive() -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        asked = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b"", "root_path": ""}
+        asyncio.run(service.app(asked, receive, send))
+        return sent[0]["status"], b"".join(each.get("body", b"") for each in sent)
+
+    assert ask("/readyz") == (200, b"ready\n")
+    server.handle_exit(signal.SIGTERM, None)
+    assert ask("/readyz") == (503, b"draining\n") and ask("/livez") == (200, b"alive\n")
+    service.painters.close()
+
+
+def test_the_door_is_closed_until_the_usual_style_was_painted_and_while_the_last_requests_end(start) -> None:
+    late = """
+import pathlib, time
+from fastnst.serving.painters import Painters
+warm_up = Painters.warm_up
+Painters.warm_up = lambda painters: (time.sleep(2), warm_up(painters), pathlib.Path("warm").touch())
+"""
+    server = start(faults=late)  # which returns at the first answer of /readyz
+    assert (server.temporary.parent / "warm").exists() and server.ask("/readyz").status == 200
+    file = BytesIO()
+    Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(server.stylize(file.getvalue())))
+    thread.start()
+    while not server.measured("fastnst_painting"):
+        time.sleep(0.01)
+    server.process.send_signal(signal.SIGTERM)
+    while "draining" not in "".join(server.lines):
+        time.sleep(0.001)
+    seen = []
+    with suppress(OSError):
+        while True:
+            seen.append(server.ask("/readyz"))
+    assert {answer.status for answer in seen} <= {503} and server.process.poll() is None
+    thread.join()
+    assert answers[0].status == 200 and server.process.wait(60) == 0
+>>>>>>> work_a
 
 
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(server, sky, tmp_path, monkeypatch, capsys) -> None:

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -449,8 +449,27 @@ test("after the first visit it works without a network, isolated for threads tho
     }
     return sum;
   });
-  assert.ok(size > 9_500_000 && size < 10_500_000, `${size}`); // the guide says 10 MB
+  assert.equal(size, 10_200_343); // as the guide says, which tests/serving/test_page.py compares with the files
   await again(page, () => page.setInputFiles("#pick-painting", file("wave.png")));
+});
+
+test("in a folder of a host it asks for nothing outside of that folder, and works without a network", async () => {
+  const root = file("host");
+  mkdirSync(join(root, "some"), { recursive: true });
+  symlinkSync(SITE, join(root, "some/folder"), "dir");
+  site = await host(root);
+  context = await chrome.newContext({ viewport: { width: 1280, height: 860 } });
+  const page = await visit(context, `${site.url}some/folder/`);
+  await page.waitForFunction(() => crossOriginIsolated);
+  await page.waitForFunction(async () => Boolean(await caches.match("any/weights.bin")));
+  site.state.off = true;
+  await page.goto(`${site.url}some/folder/`);
+  await page.waitForSelector("body[data-ready]", { timeout: 120_000 });
+  await page.setInputFiles("#pick", file("coffee.png"));
+  await painted(page);
+  const outside = site.state.requests.filter(({ url }) => !url.startsWith("/some/folder/"));
+  assert.deepEqual(outside, []);
+  assert.deepEqual(page.faults, []);
 });
 
 test("without a service worker it works too, with one thread", async () => {
