@@ -317,7 +317,6 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     assert not list(server.temporary.iterdir())
 
 
-<<<<<<< HEAD
 def test_a_second_signal_ends_without_a_traceback(start) -> None:
     server = start()
     file = BytesIO()
@@ -338,7 +337,8 @@ def test_a_second_signal_ends_without_a_traceback(start) -> None:
     thread.join()
     told = [json.loads(line) for line in server.lines]
     assert told[-1]["message"] == "stopped" and not any(line["level"] == "error" for line in told)
-=======
+
+
 def test_readyz_is_503_once_the_service_was_asked_to_stop_and_livez_goes_on() -> None:
     service = Service(ServeSettings(style="great_wave", threads=1))
     server = Server(uvicorn.Config(service.app, log_config=None), service)
@@ -388,7 +388,6 @@ Painters.warm_up = lambda painters: (time.sleep(2), warm_up(painters), pathlib.P
     assert {answer.status for answer in seen} <= {503} and server.process.poll() is None
     thread.join()
     assert answers[0].status == 200 and server.process.wait(60) == 0
->>>>>>> work_a
 
 
 def test_what_cannot_be_served_is_one_line_and_exit_code_2(server, sky, tmp_path, monkeypatch, capsys) -> None:
