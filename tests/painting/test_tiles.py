@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
@@ -349,6 +351,25 @@ def test_two_tiles_at_once_need_cores_and_memory_for_both(free, cores, tile, thr
     painters = painters_of(network)
     stylizer_of(network)(photo_of(150, 131), tile=tile)
     assert len({thread for thread, _ in painters} - {threading.get_ident()}) == threads
+
+
+def test_ctrl_c_ends_tiles_at_once_after_those_that_have_begun(stylizer, two_cores) -> None:
+    photo, asked = image_of(300, 300), []
+
+    def read(box: Box) -> Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            asked.append(box)
+            if len(asked) == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+        return photo[..., *box]
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(stylizer.parts(read, photo.shape, torch.float32, tile=64))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(asked) < 20 and torch.get_num_threads() == 2 and threading.active_count() == 1  # of 50
 
 
 @pytest.mark.parametrize("error", [OSError("damaged"), KeyboardInterrupt()])
