@@ -5,6 +5,7 @@ boxes. Knows nothing of files.
 """
 
 import math
+import threading
 from collections.abc import Callable
 from itertools import pairwise, product
 
@@ -58,6 +59,17 @@ def in_blocks(picture: Reader, side: int) -> Reader:
     def read(box: Box) -> Tensor:
         rows, columns = (_parts(part, math.ceil((part.stop - part.start) / side)) for part in box)
         return torch.cat([torch.cat([picture((row, column)) for column in columns], dim=3) for row in rows], dim=2)
+
+    return read
+
+
+def one_at_a_time(picture: Reader) -> Reader:
+    """The same picture, for threads that share it: boxes are read one after the other."""
+    lock = threading.Lock()
+
+    def read(box: Box) -> Tensor:
+        with lock:
+            return picture(box)
 
     return read
 

@@ -18,6 +18,7 @@ def in_threads(
     threads: int = 1,
     waiting: int | None = None,
     complete: bool = False,
+    start: Callable[[], None] | None = None,
 ) -> Generator[Result, None, None]:
     """Like `map`, in order, but computed in other threads while the caller handles earlier results.
 
@@ -29,8 +30,9 @@ def in_threads(
         threads: Number of threads.
         waiting: Number of items started before their results are asked for; by default the number of threads.
         complete: After Ctrl-C, yield the results of started items before raising it again.
+        start: Called in each of the threads before anything else.
     """
-    executor = ThreadPoolExecutor(threads)
+    executor = ThreadPoolExecutor(threads, initializer=start)
     begun: deque[Future[Result]] = deque()
 
     def first() -> Result:

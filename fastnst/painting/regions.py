@@ -115,7 +115,7 @@ class Regions:
         layers = []
         for stylizer, share, memory in zip(self._stylizers, shares, memories, strict=True):
             own: Look = {**look, "memory": memory}
-            layers.append(stylizer.parts(photo, shape, torch.float32, strength=share, **own))
+            layers.append(stylizer.parts(photo, shape, torch.float32, strength=share, side_by_side=False, **own))
             look = {**look, "watch": iter}  # one line of progress for all
         for each in zip(*layers, strict=True):
             box = each[0][0]

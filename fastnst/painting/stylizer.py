@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fastnst.base.boxes import Box, Reader, cut
+from fastnst.base.boxes import Box, Reader, cut, one_at_a_time
 from fastnst.base.devices import choose_device
 from fastnst.base.errors import UserError
 from fastnst.base.memory import give_back
@@ -204,6 +204,7 @@ class Stylizer:
         dtype: torch.dtype,
         *,
         strength: Share = 1.0,
+        side_by_side: bool = True,
         **look: Unpack[Look],
     ) -> Iterator[tuple[Box, Tensor]]:
         """Boxes of a photo, row by row, and their stylized pixels `(B, 3, H, W)`; memory grows with the tile.
@@ -213,6 +214,7 @@ class Stylizer:
             shape: Shape of the whole photo.
             dtype: Type of the result.
             strength: As in `paint`; a map is read box by box.
+            side_by_side: Whether threads may paint two tiles at once; they read one at a time.
             **look: See `Look`.
 
         Raises:
@@ -223,6 +225,8 @@ class Stylizer:
             raise UserError("alpha is for paintings; a trained style has a strength")
         size, side = (shape[-2], shape[-1]), self.tile(shape, **look)
 
+        photo = one_at_a_time(photo)
+        strength = strength if isinstance(strength, float) else one_at_a_time(strength)
         original = visible(lambda box: from_levels(photo(box)), size)
         with torch.inference_mode():
             if isinstance(self._pass, TrainedPass):
@@ -238,14 +242,20 @@ class Stylizer:
                     alpha=alpha,
                     memory=look.get("memory"),
                 )
-        for box in look.get("watch", iter)(cut(size, side or max(size))):
-            with torch.inference_mode():
-                share = strength if isinstance(strength, float) else strength(box)
-                pixels = from_levels(photo(box)[:, :3])
-                if not (isinstance(share, Tensor) and not share.any()):  # else the photo shows
-                    pixels = _finished(pixels, painting(box), share, keep_colors)
-                painted = to_levels(pixels, dtype)
-            yield box, painted
+
+        @torch.inference_mode()
+        def paint(box: Box) -> tuple[Box, Tensor]:
+            share = strength if isinstance(strength, float) else strength(box)
+            pixels = from_levels(photo(box)[:, :3])
+            if not (isinstance(share, Tensor) and not share.any()):  # else the photo shows
+                pixels = _finished(pixels, painting(box), share, keep_colors)
+            return box, to_levels(pixels, dtype)
+
+        tiles = cut(size, side or max(size))
+        watched = look.get("watch", iter)(tiles)
+        several = side_by_side and len(tiles) > 1
+        for painted in self._pass.each(paint, watched, side, stroke) if several else map(paint, watched):
+            yield painted
             if side:
                 give_back()
 

@@ -192,7 +192,7 @@ class UniversalSettings(NetworkSettings):
     encoder: Annotated[Literal["slim", "vgg19"], WHAT] = "slim"
     """`slim`: learnt from VGG19, a quarter of its channels; `vgg19`: itself."""
     batch_size: Annotated[PositiveInt, TRAINING] = 5
-    """Photos a step, on each device; each is decoded from another level."""
+    """Photos a step; each is decoded from another level."""
     visits: Annotated[PositiveInt, TRAINING] = 5
     """Steps that share a crop, VGG19's features kept."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 192

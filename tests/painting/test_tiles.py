@@ -1,4 +1,7 @@
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from itertools import pairwise, product
 
 import numpy as np
@@ -298,6 +301,94 @@ def test_tiles_are_used_when_memory_asks_for_them(stylizer, monkeypatch) -> None
         stylizer(photo, watch=watch, tile=0)
         stylizer(photo, watch=watch, tile=100)
     assert counts == [1, 1, 6, 6, 1, 6]
+
+
+@pytest.fixture
+def two_cores() -> Iterator[None]:
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def painters_of(network: TransformationNetwork) -> list[tuple[int, int]]:
+    """Of each tile that will be painted, the thread and the size of its team."""
+    found = []
+
+    def note(*_) -> None:
+        found.append((threading.get_ident(), torch.get_num_threads()))
+
+    network.register_forward_pre_hook(note)
+    return found
+
+
+def test_two_tiles_at_once_are_one_after_the_other_to_the_bit(two_cores) -> None:
+    network, both = network_of("folded, deep"), threading.Barrier(2, timeout=60)
+    stylizer, photo, here = stylizer_of(network), image_of(150, 131), threading.get_ident()
+    painters = painters_of(network)
+
+    def meet(*_) -> None:
+        if threading.get_ident() != here:
+            both.wait()
+
+    network.register_forward_pre_hook(meet)
+    found = list(stylizer.parts(reader(photo), photo.shape, torch.float32, tile=66))  # 6 tiles, two by two
+    assert [box for box, _ in found] == cut((150, 131), 66)
+    assert {team for thread, team in painters if thread != here} == {1}
+    assert len({thread for thread, _ in painters} - {here}) == 2 and torch.get_num_threads() == 2
+    torch.set_num_threads(1)
+    alone = list(stylizer.parts(reader(photo), photo.shape, torch.float32, side_by_side=False, tile=66))
+    assert all(torch.equal(one, other) for (_, one), (_, other) in zip(alone, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("free", "cores", "tile", "threads"),
+    [(8e9, 2, 64, 2), (8e9, 1, 64, 0), (8e9, 2, 150, 0), (1e6, 2, 64, 0), (1e5, 2, None, 0)],
+)
+def test_two_tiles_at_once_need_cores_and_memory_for_both(free, cores, tile, threads, two_cores, monkeypatch) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda _: free)
+    torch.set_num_threads(cores)
+    network = network_of("folded, deep")
+    painters = painters_of(network)
+    stylizer_of(network)(photo_of(150, 131), tile=tile)
+    assert len({thread for thread, _ in painters} - {threading.get_ident()}) == threads
+
+
+def test_ctrl_c_ends_tiles_at_once_after_those_that_have_begun(stylizer, two_cores) -> None:
+    photo, asked = image_of(300, 300), []
+
+    def read(box: Box) -> Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            asked.append(box)
+            if len(asked) == 5:
+                os.kill(os.getpid(), signal.SIGINT)
+        return photo[..., *box]
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(stylizer.parts(read, photo.shape, torch.float32, tile=64))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(asked) < 20 and torch.get_num_threads() == 2 and threading.active_count() == 1  # of 50
+
+
+@pytest.mark.parametrize("error", [OSError("damaged"), KeyboardInterrupt()])
+def test_an_error_ends_tiles_at_once_as_it_is(stylizer, two_cores, error) -> None:
+    photo, asked = image_of(300, 300), []
+
+    def read(box: Box) -> Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            asked.append(box)
+            if len(asked) > 4:
+                raise error
+        return photo[..., *box]
+
+    given = []
+    with pytest.raises(type(error)) as found:
+        for part in stylizer.parts(read, photo.shape, torch.float32, tile=64):
+            given.append(part)
+    assert found.value is error and len(given) < len(asked) < 10
+    assert torch.get_num_threads() == 2 and threading.active_count() == 1
 
 
 @pytest.mark.parametrize("name", PRESETS)

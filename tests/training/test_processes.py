@@ -18,6 +18,7 @@ from PIL import Image
 from several_processes import train_in_float64
 
 from fastnst.base.errors import TrainingError
+from fastnst.cli import main
 from fastnst.training import train as training
 from fastnst.training.checks import check_network, check_train
 from fastnst.training.processes import check_alone, check_processes, is_first_process
@@ -158,6 +159,15 @@ def test_commands_that_train_in_one_process_are_not_one_of_several(monkeypatch) 
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainingError, match="this command trains in one process, and torchrun started 8"):
         check_network(BaseSettings(paintings=("photos",)))
+
+
+@pytest.mark.parametrize("command", [("train-base",), ("train-universal",), ("probe", "--style", "a.png")])
+@pytest.mark.parametrize("flag", ["--devices", "--num-nodes"])
+def test_commands_that_train_on_one_device_refuse_several_in_a_line(command, flag, capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*command, flag, "2"])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and said.count("\n") == 1 and f"Unknown option: {flag}" in said
 
 
 @pytest.mark.parametrize(
