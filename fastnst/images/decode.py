@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -266,6 +267,42 @@ def _by_pillow(file: BinaryIO) -> ImageFile.ImageFile:
     header = Image.open(counted, formats=[format, "AVIF"] if format == "HEIF" else [format])  # they share a brand
     counted.read = file.read
     return header
+
+
+def shown_size(image: ImageFile.ImageFile, file: BinaryIO) -> tuple[int, int]:
+    """Width and height that an animation takes when it is shown: a frame of a GIF may lie beyond its screen.
+
+    Pillow then grows the screen, and fills as much for each frame that leaves nothing behind: 16 GB for a file of 4 kB.
+    """
+    width, height = image.size
+    if image.format == "GIF":
+        for right, bottom in _ends_of_gif_frames(file):
+            width, height = max(width, right), max(height, bottom)
+    return width, height
+
+
+def _ends_of_gif_frames(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Right and lower end of each frame, found as Pillow finds them: what is no block is skipped byte by byte."""
+    file.seek(10)
+    flags = file.read(3)[0]
+    file.seek(_palette_bytes(flags), io.SEEK_CUR)
+    while (kind := file.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            file.seek(1, io.SEEK_CUR)
+        elif kind == b",":
+            if len(frame := file.read(9)) < 9:
+                return
+            left, top, width, height, flags = struct.unpack("<4HB", frame)
+            yield left + width, top + height
+            file.seek(_palette_bytes(flags) + 1, io.SEEK_CUR)
+        else:
+            continue
+        while (size := file.read(1)) not in (b"", b"\0"):
+            file.seek(size[0], io.SEEK_CUR)
+
+
+def _palette_bytes(flags: int) -> int:
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
 class _Counted:

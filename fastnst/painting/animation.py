@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips
+from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips, shown_size
 from fastnst.images.formats import ImageError, check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.metadata import marked
@@ -56,7 +56,7 @@ def read_animation(source: Path | BinaryIO, *, size: int | None = None, max_pixe
         image = file.header
         if file.frames > MOST_FRAMES:
             raise ImageError(f"{file.frames:,} frames, and the limit is {MOST_FRAMES:,}: make it a video")
-        check_pixels(image.size, max_pixels, frames=file.frames, whole=file.format)
+        check_pixels(shown_size(image, file.file), max_pixels, frames=file.frames, whole=file.format)
         plays, scale = _plays(image), min(1.0, (size or math.inf) / max(image.size))
         skipped = 1 if getattr(image, "default_image", False) else 0  # APNG: an image for viewers that know no frames
         for frame in ImageSequence.Iterator(image):

@@ -58,6 +58,20 @@ def test_a_screen_far_beyond_its_picture_is_refused_before_it_is_decoded(data, f
     assert read_picture(io.BytesIO(small)).size == (900, 900)
 
 
+@pytest.mark.parametrize("leaves", [1, 2, 3])  # what is shown after a frame: it, the background, the frame before
+def test_a_frame_far_beyond_its_screen_is_refused_before_it_is_filled(leaves, tmp_path: Path) -> None:
+    def with_frame(left: int, top: int, width: int, height: int) -> bytes:
+        frame = bytearray(gif((1, 1), (left, top, width, height))[19:])  # behind the screen and its two colours
+        frame[3] = leaves << 2
+        return gif((1, 1), (0, 0, 1, 1))[:-1] + b"odd" + frame  # what is no block is skipped
+
+    (tmp_path / "bomb.gif").write_bytes(with_frame(5, 6, 60000, 60000))
+    with pytest.raises(ImageError, match=r"2 frames of 60005 x 60006 are 7,201 megapixels, and the limit is 500"):
+        read_animation(tmp_path / "bomb.gif")
+    beyond = read_animation(io.BytesIO(with_frame(30, 20, 1, 1)))
+    assert [frame.size for frame in beyond.frames] == [(1, 1), (31, 21)]
+
+
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP", "GIF"])
 def test_a_large_white_picture_passes(format, tmp_path: Path) -> None:
     path, (width, height) = tmp_path / f"white.{format.lower()}", (12000, 8000)
