@@ -134,6 +134,8 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         run.begin(settings, plan.sizes)
     with quiet_lightning():
         trainer = _trainer(settings, run, photos, paintings)
+        if tells:
+            trainer.callbacks.append(TellEnd(settings, run, clock))  # type: ignore[attr-defined]
         fit(trainer, module, photos, run, resume=settings.resume)
         if "held_out/total" not in trainer.callback_metrics:  # stopped during its last evaluation
             trainer.validate(module, photos, verbose=False)
@@ -345,14 +347,22 @@ def _announce(
     )
     if module.began_at:
         log.info("starts from %s (%s)", module.began_at["name"], ", ".join(module.began_at["styles"]))
-    end = f"after {settings.steps} steps"
-    if isinstance(module.clock, BudgetClock):
-        end = time.strftime(
-            "at about %H:%M:%S", time.localtime(time.time() + module.clock.seconds - module.clock.spent())
-        )
-    # Only a run in the current folder is found again by its name.
-    goes_on = f"; Ctrl-C saves, and --resume --name {shlex.quote(run.name)} goes on" if run.root == Path() else ""
-    log.info("ends %s%s", end, goes_on)
+
+
+class TellEnd(Callback):
+    """Log when the run will end, once it is known how much of its time earlier processes have taken."""
+
+    def __init__(self, settings: TrainSettings, run: Run, clock: Clock) -> None:
+        self._settings, self._run, self._clock = settings, run, clock
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log it."""
+        end, clock, run = f"after {self._settings.steps} steps", self._clock, self._run
+        if isinstance(clock, BudgetClock):
+            end = time.strftime("at about %H:%M:%S", time.localtime(time.time() + clock.seconds - clock.spent()))
+        # Only a run in the current folder is found again by its name.
+        goes_on = f"; Ctrl-C saves, and --resume --name {shlex.quote(run.name)} goes on" if run.root == Path() else ""
+        log.info("ends %s%s", end, goes_on)
 
 
 @contextmanager

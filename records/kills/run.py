@@ -68,6 +68,8 @@ def run(kills: int, kinds: list[str], seconds: float, seed: int) -> dict[str, ob
             spent[victim.name] += time.monotonic() - begun
             ended += 1
             print(f"{sum(counts.values())} kills, {len(faults)} faults", *found, file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print("stopped: told is what was done", file=sys.stderr)
     finally:
         shutil.rmtree(place)
     return {

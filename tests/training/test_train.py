@@ -1,7 +1,9 @@
 import json
 import os
+import re
 import shutil
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -224,6 +226,28 @@ def test_a_run_stopped_in_its_last_step_goes_on_without_another_one(monkeypatch)
     result = train(TrainSettings(resume=True, name="style", quiet=True))
     assert result["steps"] == 6 and result["held_out"]["total"] > 0
     assert same(weights("whole"), weights("style"))
+
+
+def test_a_resumed_run_says_when_the_rest_of_its_time_is_over(monkeypatch, caplog) -> None:
+    step, save = StyleTrainer.training_step, StyleTrainer.on_save_checkpoint
+
+    def interrupted(self, batch, batch_idx):
+        if self.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StyleTrainer, "training_step", interrupted)
+        patch.setattr(
+            StyleTrainer, "on_save_checkpoint", lambda self, to: save(self, to) or to.update(spent_seconds=598.0)
+        )
+        with pytest.raises(Interrupted):
+            train(replace(SHALLOW, steps=None, budget=600.0))
+    began = time.time()
+    with caplog.at_level("INFO", "fastnst"):
+        train(TrainSettings(resume=True, name="style"))
+    (told,) = re.findall(r"ends at about (\d+:\d+:\d+)", caplog.text)
+    assert told in {time.strftime("%H:%M:%S", time.localtime(began + second)) for second in range(60)}
 
 
 @pytest.mark.parametrize("damaged", ["last.ckpt", "settings.json"])
