@@ -2,6 +2,7 @@
 
 import io
 import logging
+import math
 import re
 import struct
 import threading
@@ -163,7 +164,7 @@ def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:
         covered = (right - left) * (bottom - top)
     else:
         file.seek(12)
-        counted = _Counted(file)
+        counted = Counted(file)
         while len(start := counted.read(24)) == 24:
             if start.startswith(b"ANMF"):  # behind its size and its place, width and height less one
                 width, height = (int.from_bytes(start[place : place + 3], "little") + 1 for place in (14, 17))
@@ -263,7 +264,7 @@ def _by_pillow(file: BinaryIO) -> ImageFile.ImageFile:
         return Image.open(file)
     if format == "HEIF":
         register_heif()
-    counted: Any = _Counted(file)
+    counted: Any = Counted(file)
     header = Image.open(counted, formats=[format, "AVIF"] if format == "HEIF" else [format])  # they share a brand
     counted.read = file.read
     return header
@@ -305,21 +306,31 @@ def _palette_bytes(flags: int) -> int:
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-class _Counted:
-    """A file that gives way after so many reads: Pillow takes seconds for each million of parts in a header."""
+class Counted:
+    """A file that gives way after so many reads: Pillow takes seconds for each million of parts in a header.
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self._left = file, MOST_READS
+    Args:
+        file: It has a `name`, or whatever else is asked of it.
+        most_bytes: It gives way before it has given more.
+    """
+
+    def __init__(self, file: BinaryIO, most_bytes: float = math.inf) -> None:
+        self._file, self._left, self._bytes = file, MOST_READS, most_bytes
         self.read, self.seek, self.tell = self._counted, file.seek, file.tell
 
     def __getattr__(self, name: str) -> Any:
+        """Whatever else a file has."""
         return getattr(self._file, name)
 
     def _counted(self, size: int = -1) -> bytes:
         self._left -= 1
         if self._left < 0:
             raise ImageError("a header of more parts than any program writes")
-        return self._file.read(size)
+        data = self._file.read(size)
+        self._bytes -= len(data)
+        if self._bytes < 0:
+            raise ImageError("a header of more bytes than any program writes")
+        return data
 
 
 @contextmanager

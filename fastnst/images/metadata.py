@@ -5,20 +5,22 @@ That is a JPEG's quality, and EXIF and IPTC of TIFF files. Imports neither torch
 
 import functools
 import io
+import logging
 import re
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import tifftools
 from PIL import ExifTags, Image
 
 from fastnst import __version__
 from fastnst.base.files import open_file
-from fastnst.images.decode import field, format_in, header_of, pillow_aside, pyvips
+from fastnst.images.decode import Counted, field, format_in, header_of, pillow_aside, pyvips
 from fastnst.images.stored import like
 
+logging.getLogger("tifftools").setLevel(logging.CRITICAL)  # a line for each damaged tag
 _BY = "stylized by fastnst"
 MARK = f"{_BY} {__version__}"
 _FIELD = "exif-ifd0-Software"
@@ -29,6 +31,7 @@ _OF_THE_PHOTO = {
     *(_TAGS.HostComputer, _TAGS.XPTitle, _TAGS.XPComment, _TAGS.XPAuthor, _TAGS.XPKeywords, _TAGS.XPSubject),
     *(ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo),  # which are directories of their own
 }
+MOST_METADATA = 2**24  # bytes of a TIFF file's directory and what it names
 _PHOTOSHOP = b"Photoshop 3.0\0"  # begins what a JPEG file holds in its APP13
 _IPTC = b"8BIM\x04\x04\0\0"  # begins IPTC in it; then comes the length
 
@@ -62,8 +65,7 @@ def read_tiff_metadata(image: pyvips.Image, file: BinaryIO) -> pyvips.Image:
     """An image of a TIFF file with its EXIF and IPTC as libvips has them of a JPEG file."""
     image = image.copy()
     with suppress(Exception):  # of a broken one, and the photo is good without it
-        file.seek(0)
-        info = tifftools.read_tiff(file)
+        info = _first_directory(file)
         tags = {tag: entry for tag, entry in info["ifds"][0]["tags"].items() if tag in _OF_THE_PHOTO}
         info |= {"ifds": [{**info["ifds"][0], "tags": tags}], "bigtiff": False}
         tifftools.write_tiff(info, exif := io.BytesIO())
@@ -74,6 +76,23 @@ def read_tiff_metadata(image: pyvips.Image, file: BinaryIO) -> pyvips.Image:
     if resources:
         image.set_type(pyvips.GValue.blob_type, "iptc-data", _PHOTOSHOP + resources)
     return image
+
+
+def _first_directory(file: BinaryIO) -> dict[str, Any]:
+    """What `tifftools.read_tiff` says of a TIFF file, but of its first directory alone, and of so many bytes.
+
+    It goes on for ever where a directory says that it is followed by itself, and takes ever more memory.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    counted = Counted(file, MOST_METADATA)
+    header = counted.read(4)
+    order, big = "<" if header[:2] == b"II" else ">", 43 in header[2:]
+    (place,) = struct.unpack(f"{order}4xQ" if big else f"{order}L", counted.read(12 if big else 4))
+    info = {"ifds": [], "path_or_fobj": file, "size": size, "header": header, "firstifd": place}
+    info |= {"bigEndian": order == ">", "endianPack": order, "bigtiff": big}
+    tifftools.tifftools.read_ifd(counted, info, place, info["ifds"])
+    return info
 
 
 def add_metadata(tiff: BinaryIO, image: pyvips.Image, target: BinaryIO) -> None:

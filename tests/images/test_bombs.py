@@ -282,3 +282,37 @@ def test_a_painting_measured_by_its_short_side_is_at_most_four_times_as_long(siz
 def _written(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
+
+
+def _tiff_with(entries: list[tuple[int, int, int, int]], *, after: int = 0, more: bytes = b"") -> bytes:
+    """A grey TIFF file of 8 x 8 px with these entries (tag, type, count, value) too, and the next directory's place."""
+    fixed = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+    fixed += [(277, 3, 1, 1), (278, 3, 1, 8), (279, 4, 1, 64)]
+    packed = b"".join(struct.pack("<HHLL", *each) for each in sorted(fixed + entries))
+    directory = struct.pack("<H", len(fixed) + len(entries)) + packed + struct.pack("<L", after)
+    return b"II*\0" + struct.pack("<L", 72) + bytes(range(64)) + directory + more
+
+
+@pytest.mark.parametrize(
+    ("entries", "after", "more"),
+    [
+        ([(315, 2, 4, 0x00636261)], 72, b""),  # followed by itself
+        ([(315, 2, 4, 0x00636261), (34665, 4, 1, 72)], 0, b""),  # its own Exif directory
+        ([(40000 + i, 1, 2**20, 300) for i in range(40)], 0, bytes(2**20 + 4000)),  # one megabyte, 40 times
+    ],
+    ids=["next", "inside", "shared"],
+)
+def test_a_tiff_file_whose_directories_lead_in_circles_is_read_at_once(entries, after, more, tmp_path: Path) -> None:
+    data = _tiff_with(entries, after=after, more=more)
+    (tmp_path / "circle.tif").write_bytes(data)
+    began = time.process_time()
+    picture = read_picture(tmp_path / "circle.tif")
+    assert picture.size == (8, 8) and picture.levels[0, 0].flatten().tolist() == list(range(64))
+    assert time.process_time() - began < 2
+
+
+def test_what_a_directory_says_of_the_photo_is_kept_whatever_follows_it(tmp_path: Path) -> None:
+    (tmp_path / "artist.tif").write_bytes(_tiff_with([(315, 2, 4, 0x00636261)], after=72))
+    save_image(read_picture(tmp_path / "artist.tif"), tmp_path / "kept.jpg")
+    with Image.open(tmp_path / "kept.jpg") as kept:
+        assert kept.getexif()[315] == "abc"
