@@ -2,8 +2,8 @@
 
 Lavin and Gray (2016), section 4: 6x6 results from 8x8 values take 64 products in place of 324. NNPACK, which torch
 carries, does so on CPUs with AVX2; oneDNN, which torch uses by itself, multiplies directly there. The loss network is
-most of a training step on a CPU; its passes there and back take about 0.6 of the time (record 2026-11-30_winograd).
-Results differ from direct ones by rounding, some 2e-6 of their size.
+most of a training step on a CPU; there and back it takes 0.67 of the time with one thread, with two 0.96 at 256 px and
+0.70 at 512 px (record 2026-11-30_winograd). Features differ from direct ones by rounding, some 2e-6 of their size.
 """
 
 import functools

@@ -1,4 +1,6 @@
-"""The loss network there and back, directly and by Winograd's method, in turns: python measure.py -o loss_network.json.
+"""The loss network there and back, directly and by Winograd's method, in turns.
+
+    python measure.py --threads 1 -o one_thread.json
 
 Time of one image through VGG19 to relu4_2 with replicated borders, and of the gradient of its pixels. Also how
 far features and gradient are from those in float64.
@@ -32,9 +34,8 @@ def there_and_back(network: LossNetwork, image: Tensor) -> dict[str, Tensor]:
     return {**{layer: maps.detach() for layer, maps in features.items()}, "gradient": image.grad}
 
 
-def measure(side: int, threads: int, rounds: int) -> dict[str, Any]:
+def measure(side: int, rounds: int) -> dict[str, Any]:
     """Seconds of both ways in turns."""
-    torch.set_num_threads(threads)
     image = load_image(resolve_photo("sample:astronaut"), size=side).contiguous(memory_format=torch.channels_last)
     network = LossNetwork(LAYERS, padding="replicate").to(memory_format=torch.channels_last)
     seconds: dict[bool, list[float]] = {False: [], True: []}
@@ -48,7 +49,6 @@ def measure(side: int, threads: int, rounds: int) -> dict[str, Any]:
     ratios = [fast / slow for slow, fast in zip(seconds[False], seconds[True], strict=True)]
     return {
         "side": side,
-        "threads": threads,
         "rounds": rounds,
         "seconds_directly": seconds[False],
         "seconds_by_winograd": seconds[True],
@@ -71,13 +71,15 @@ def errors(side: int) -> dict[str, dict[str, float]]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, required=True)  # a process for each: NNPACK keeps its first number
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     torch._nnpack_available()  # starts it
     result = {
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "times": [measure(side, threads, given.rounds) for side in (256, 512) for threads in (1, 2)],
+        "times": [measure(side, given.rounds) for side in (256, 512)],
         "distance_from_float64": errors(256),
         **measured_on(torch.device("cpu")),
     }
