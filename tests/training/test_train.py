@@ -82,9 +82,9 @@ def test_losses_see_a_crop_and_the_network_its_margin_too(monkeypatch) -> None:
     }  # photos, losses; by whether there are gradients
     losses = StyleTrainer.losses
 
-    def framed(self, photos, styles, *, margin=0, draws=()):
+    def framed(self, photos, styles, *, margin=0, draws=(), **targets):
         """A frame as wide as the margin changes no loss; one that is a pixel wider does."""
-        found, border = losses(self, photos, styles, margin=margin, draws=draws)
+        found, border = losses(self, photos, styles, margin=margin, draws=draws, **targets)
         sides[torch.is_grad_enabled()].add((photos.shape[-1], margin))
         if torch.is_grad_enabled():
             for width, same in ((margin, True), (margin + 1, False)):
@@ -121,8 +121,8 @@ def test_the_features_of_a_crop_that_comes_again_are_kept_and_change_nothing(mon
         sides.append(photos.shape[-1])
         return content_targets(self, photos)
 
-    def forgetful(self, photos, styles, *, margin=0, draws=()):
-        return losses(self, photos, styles, margin=margin)
+    def forgetful(self, photos, styles, *, margin=0, draws=(), **targets):
+        return losses(self, photos, styles, margin=margin, **targets)
 
     monkeypatch.setattr(PerceptualLoss, "content_targets", counted)
     layers = {"style_layers": ("relu1_1",), "content_layers": ("relu1_2",)}
@@ -559,13 +559,13 @@ def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
     seen = []
     network = StyleTrainer.losses
 
-    def losses(self, photos, styles, *, margin=0, draws=()):
+    def losses(self, photos, styles, *, margin=0, draws=(), **targets):
         calls = []
         with monkeypatch.context() as patched:
             patched.setattr(
                 "fastnst.training.style_trainer.border_loss", lambda *given: calls.append(1) or border_loss(*given)
             )
-            found = network(self, photos, styles, margin=margin, draws=draws)
+            found = network(self, photos, styles, margin=margin, draws=draws, **targets)
         if margin:
             seen.append((int(styles[0]), bool(calls)))
         return found
