@@ -11,12 +11,12 @@ import functools
 import torch
 from torch import Tensor
 
-MOST_VALUES = 2**24  # of maps; beyond 64 channels of 512 x 512 px the transformed maps take gigabytes
+MOST_VALUES = 2**24  # of maps: 64 channels of 512 x 512 px, the largest that were measured
 
 
 @functools.cache
 def _gains() -> bool:
-    """Whether this CPU gains. With AVX-512 oneDNN is about twice as fast as with AVX2, and NNPACK is not."""
+    """Whether this CPU is of the kind that was measured: with AVX2, without AVX-512."""
     return torch.backends.cpu.get_cpu_capability() == "AVX2" and torch._nnpack_available()  # which also starts it
 
 

@@ -297,16 +297,26 @@ def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee
     assert server.ask("/livez").status == 200
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
-    server = start()
-    file = BytesIO()
+def being_painted(server: Any) -> tuple[threading.Thread, list[Any]]:
+    """A client whose large photo is being painted, and where its answer will be; none if the connection is closed."""
+    file, answers = BytesIO(), []
     Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(server.stylize(file.getvalue())))
+
+    def ask() -> None:
+        with suppress(OSError, HTTPException):
+            answers.append(server.stylize(file.getvalue()))
+
+    thread = threading.Thread(target=ask)
     thread.start()
     while not server.measured("fastnst_painting"):
         time.sleep(0.01)
+    return thread, answers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
+    server = start()
+    thread, answers = being_painted(server)
     assert server.stop(number) == 0
     thread.join()
     assert answers[0].status == 200 and answers[0].image.size == (2500, 2000)
@@ -319,17 +329,7 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
 
 def test_a_second_signal_ends_without_a_traceback(start) -> None:
     server = start()
-    file = BytesIO()
-    Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
-
-    def ask() -> None:
-        with suppress(OSError, HTTPException):  # the connection may be closed before the answer
-            server.stylize(file.getvalue())
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    while not server.measured("fastnst_painting"):
-        time.sleep(0.01)
+    thread, _ = being_painted(server)
     server.process.send_signal(signal.SIGINT)
     while not any("draining" in line for line in server.lines):
         time.sleep(0.01)
@@ -371,13 +371,7 @@ Painters.warm_up = lambda painters: (time.sleep(2), warm_up(painters), pathlib.P
 """
     server = start(faults=late)  # which returns at the first answer of /readyz
     assert (server.temporary.parent / "warm").exists() and server.ask("/readyz").status == 200
-    file = BytesIO()
-    Image.effect_noise((2500, 2000), 90).convert("RGB").save(file, "JPEG", quality=60)
-    answers = []
-    thread = threading.Thread(target=lambda: answers.append(server.stylize(file.getvalue())))
-    thread.start()
-    while not server.measured("fastnst_painting"):
-        time.sleep(0.01)
+    thread, answers = being_painted(server)
     server.process.send_signal(signal.SIGTERM)
     while "draining" not in "".join(server.lines):
         time.sleep(0.001)
