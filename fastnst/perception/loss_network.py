@@ -25,7 +25,7 @@ class LossNetwork(nn.Module):
     """Features of a frozen network by layer name.
 
     Nothing deeper than the deepest layer is built or run. Always in eval mode, without gradients of its own.
-    On a CPU it is fastest with weights and images in `torch.channels_last`; where `winograd` convolves, maps are not so.
+    On a CPU it is fastest with weights and images in `torch.channels_last`, unless `winograd` convolves.
 
     Layers of a VGG: `conv1_1`, `relu1_1`, `pool1` and so on, where `conv4_2` is not rectified. Keras's names
     are known too; there a convolution holds its ReLU, so `block5_conv2` is `relu5_2`. Of SqueezeNet: `relu1`,
