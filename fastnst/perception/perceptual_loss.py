@@ -1,6 +1,7 @@
 """`PerceptualLoss`: the loss that `optimize` and `train` minimise. Knows nothing of files or optimisers."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -119,6 +120,7 @@ class PerceptualLoss(nn.Module):
         *,
         inset: int = 0,
         style_targets: Mapping[str, Tensor] | None = None,
+        mixed: Callable[[str, Tensor, Tensor], Tensor] | None = None,
     ) -> Losses:
         """Losses of stylized images.
 
@@ -130,6 +132,8 @@ class PerceptualLoss(nn.Module):
             inset: Pixels on each side whose features are left out. With the receptive field's reach (53 for VGG19's
                 relu4_3) no remaining feature depends on the border. Fewer than half of H and W.
             style_targets: The result of `style_targets` for other style images, in place of those of the loss.
+            mixed: Called with a layer, the statistics `(B, C, ...)` found there and `styles`, it returns those that the
+                style loss is of. Ignored with `regions`, or without `styles`.
 
         Raises:
             ValueError: An inset with regions.
@@ -155,6 +159,7 @@ class PerceptualLoss(nn.Module):
                 style_targets[name] if style_targets else self.get_buffer(f"style_{name}"),
                 stylized,
                 styles,
+                functools.partial(mixed, name) if mixed else None,
             )
             for name, weight in self.style_layers.items()
         )
@@ -164,7 +169,14 @@ class PerceptualLoss(nn.Module):
         total = self.content_weight * content + self.style_weight * style + self.variation_weight * variation
         return Losses(total, content, style, variation)
 
-    def _style_loss(self, features: Tensor, targets: Tensor, images: Tensor, styles: Tensor | None) -> Tensor:
+    def _style_loss(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        images: Tensor,
+        styles: Tensor | None,
+        mixed: Callable[[Tensor, Tensor], Tensor] | None,
+    ) -> Tensor:
         """Loss of one layer, `(B,)`; `targets` are the styles' statistics `(num_styles, C, ...)`."""
         sizes = Sizes(features.shape[1], features[0, 0].numel(), images[0, 0].numel())
         if self.regions is not None:
@@ -178,4 +190,7 @@ class PerceptualLoss(nn.Module):
             target = targets.mean(0, keepdim=True)
         else:
             target = (styles.to(targets)[..., None, None] * targets).sum(1)  # no matrix product: autocast keeps float32
-        return self.normalization.style(self.normalization.statistics(features), target, sizes)
+        found = self.normalization.statistics(features)
+        if mixed and styles is not None:
+            found = mixed(found, styles)
+        return self.normalization.style(found, target, sizes)

@@ -7,6 +7,7 @@ data.py           PhotoDataModule: photos as batches
 sources.py        where photos come from: a folder, the samples, the Hugging Face Hub
 schedule.py       progress of a run, and learning rate and crop size
 muon.py           the optimiser of the network's filters
+pooled.py         PooledStatistics: what the photos of a training have of the style together
 balance.py        `--style-weight auto`
 warm_start.py     a trained network as the start for new styles
 alarms.py         early warnings: the style loss does not fall, the output saturates, one style swallows another

@@ -57,6 +57,8 @@ class TrainSettings(ObjectiveSettings):
 
     margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 92
     """Pixels around crops, for the network only [92]."""
+    style_per_photo: Annotated[float, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = 0.25
+    """1: strokes in every photo; less: where they fit [0.25]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
@@ -96,7 +98,7 @@ class TrainSettings(ObjectiveSettings):
 
 
 #: Settings of trainings that had no choice yet: their style files do not name them.
-EARLIER = {"padding": "zeros", "margin": 0, "visits": 1}
+EARLIER = {"padding": "zeros", "margin": 0, "visits": 1, "style_per_photo": 1.0}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
 from fastnst.training.balance import Balance
 from fastnst.training.data import Draw, PhotoBatch
 from fastnst.training.muon import Muon
+from fastnst.training.pooled import PooledStatistics
 from fastnst.training.schedule import Clock, Schedule
 from fastnst.training.timed_module import LOG_EVERY, TimedModule
 
@@ -64,6 +65,8 @@ class StyleTrainer(TimedModule):
         balance: Finds the style weight, unless the losses keep theirs.
         optimizer: See `make_optimizer`.
         margin: Pixels on each side of a training photo that the network sees and the losses do not.
+        style_per_photo: How far each training photo has to match the style by itself, from 0 to 1; see
+            `PooledStatistics`.
     """
 
     # Differs from Johnson et al. (2016), whose losses see all of the picture. A network that knows where they end gives
@@ -81,10 +84,15 @@ class StyleTrainer(TimedModule):
         balance: Balance | None = None,
         optimizer: str = "muon",
         margin: int = 0,
+        style_per_photo: float = 1.0,
     ) -> None:
         super().__init__(clock, schedule, margin=margin)
         self.network = network
         self.perceptual_loss = perceptual_loss
+        self.pooled: PooledStatistics | None = None
+        if style_per_photo < 1:
+            targets = {layer: perceptual_loss.get_buffer(f"style_{layer}") for layer in perceptual_loss.style_layers}
+            self.pooled = PooledStatistics(targets, style_per_photo)
         self.balance = balance
         self.optimizer_name = optimizer
         self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
@@ -111,6 +119,8 @@ class StyleTrainer(TimedModule):
         own = slice(batch.first, batch.first + len(batch.photos))
         each, border = self.losses(batch.photos, styles[own], margin=self.margin, draws=batch.draws)
         everyone = self.of_all_processes(each, own, count)
+        if self.pooled:
+            self.pooled.update(styles, own, self.summed)
         mean = everyone.mean()
         self._refuse_divergence(mean.total.item())
         if self.global_step % LOG_EVERY == 0:
@@ -128,8 +138,13 @@ class StyleTrainer(TimedModule):
         if self.trainer.world_size > 1:
             values, mine = values.new_zeros(len(each), count), values
             values[:, own] = mine
+        return Losses(*self.summed(values))
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        if self.trainer.world_size > 1:
             values = self.trainer.strategy.reduce(values, reduce_op="sum")
-        return Losses(*values)
+        return values
 
     def _rebalance(self, balance: Balance, losses: Losses) -> None:
         """Update the style weight from the errors of a step."""
@@ -162,7 +177,12 @@ class StyleTrainer(TimedModule):
         photos = within(photos, margin)
         if targets is None:
             targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))
-        losses: Losses = self.perceptual_loss(stylized, targets, one_hot)
+        pooled = self.pooled if self.training else None
+        losses: Losses = self.perceptual_loss(stylized, targets, one_hot, mixed=pooled and pooled.mixed)
+        if pooled:
+            # Photos match a style together with less of it, so it counts more: a weight then paints as strongly.
+            more = (1 - pooled.own) * self.perceptual_loss.style_weight
+            losses = losses._replace(total=losses.total + more * losses.style)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)

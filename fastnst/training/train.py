@@ -103,6 +103,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         balance=balance,
         optimizer=settings.optimizer,
         margin=settings.margin,
+        style_per_photo=settings.style_per_photo,
     )
     photos = PhotoDataModule(
         settings.data,
