@@ -27,6 +27,7 @@ from fastnst.perception.losses import squared_distance, within
 from fastnst.perception.objective import load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
+from fastnst.training.pooled import PooledStatistics
 from fastnst.training.settings import LEARNING_RATE, TrainSettings
 from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
 
@@ -97,8 +98,11 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style])
+    pooled = PooledStatistics(perceptual_loss.styles, 1.0 if plain_borders else TrainSettings().style_per_photo)
+    styles = torch.ones(1, 1)
 
     def step(photos: Tensor) -> Tensor:
+        every = slice(0, len(photos))
         seen = F.pad(photos, [margin] * 4, mode="replicate")
         totals = []
         with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
@@ -106,9 +110,11 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
         for number in range(visits):
             with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
                 stylized = within(network(seen), margin)
-                total = perceptual_loss(stylized, targets).total
+                losses = perceptual_loss(stylized, targets, styles, mixed=pooled.mixed)
+                total = losses.total + (1 - pooled.own) * perceptual_loss.style_weight * losses.style
                 if margin and number % BORDER_EVERY == 0:
                     total = total + BORDER_WEIGHT * border_loss(network(photos), stylized, margin)
+            pooled.update(torch.zeros(len(photos), dtype=torch.int64), every, lambda values: values)
             totals.append(_update(optimizer, total.mean()))
         return totals[0]
 

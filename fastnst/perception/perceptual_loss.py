@@ -100,6 +100,11 @@ class PerceptualLoss(nn.Module):
         scale = sum(weights.values()) if self.normalization.mean_over_layers else 1.0
         return {layer: weight / scale for layer, weight in weights.items()}
 
+    @property
+    def styles(self) -> dict[str, Tensor]:
+        """Statistics `(num_styles, C, ...)` of the styles at the style layers."""
+        return {layer: self.get_buffer(f"style_{layer}") for layer in self.style_layers}
+
     @torch.no_grad()
     def style_targets(self, style_images: Sequence[Tensor]) -> dict[str, Tensor]:
         """Statistics `(len(style_images), C, ...)` of style images at the style layers."""

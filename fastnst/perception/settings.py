@@ -32,8 +32,8 @@ class ObjectiveSettings(Settings):
     """Weight of the photo's content."""
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
     """Weight of total variation, which smooths [0]."""
-    style_size: Annotated[SideOfStyle | Literal["auto"] | None, LOOK] = "auto"
-    """Style image's long side: stroke size [short side 512]."""
+    style_size: Annotated[SideOfStyle | Literal["auto"] | None, LOOK, BRIEF] = "auto"
+    """Painting's long side: stroke size [short side 512]."""
     style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = tuple(
         f"{name}:{weight:g}" for name, weight in STYLE_LAYERS.items()
     )

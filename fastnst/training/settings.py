@@ -58,7 +58,7 @@ class TrainSettings(ObjectiveSettings):
     margin: Annotated[int, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 92
     """Pixels around crops, for the network only [92]."""
     style_per_photo: Annotated[float, LOOK, BRIEF, Parameter(validator=Number(gte=0, lte=1))] = 0.25
-    """1: strokes in every photo; less: where they fit [0.25]."""
+    """How far each photo has the style by itself [0.25]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""

@@ -91,8 +91,7 @@ class StyleTrainer(TimedModule):
         self.perceptual_loss = perceptual_loss
         self.pooled: PooledStatistics | None = None
         if style_per_photo < 1:
-            targets = {layer: perceptual_loss.get_buffer(f"style_{layer}") for layer in perceptual_loss.style_layers}
-            self.pooled = PooledStatistics(targets, style_per_photo)
+            self.pooled = PooledStatistics(perceptual_loss.styles, style_per_photo)
         self.balance = balance
         self.optimizer_name = optimizer
         self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
@@ -177,11 +176,13 @@ class StyleTrainer(TimedModule):
         photos = within(photos, margin)
         if targets is None:
             targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))
-        pooled = self.pooled if self.training else None
-        losses: Losses = self.perceptual_loss(stylized, targets, one_hot, mixed=pooled and pooled.mixed)
-        if pooled:
+        losses: Losses
+        if not (self.pooled and self.training):
+            losses = self.perceptual_loss(stylized, targets, one_hot)
+        else:
+            losses = self.perceptual_loss(stylized, targets, one_hot, mixed=self.pooled.mixed)
             # Photos match a style together with less of it, so it counts more: a weight then paints as strongly.
-            more = (1 - pooled.own) * self.perceptual_loss.style_weight
+            more = (1 - self.pooled.own) * self.perceptual_loss.style_weight
             losses = losses._replace(total=losses.total + more * losses.style)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
