@@ -33,7 +33,7 @@ class ObjectiveSettings(Settings):
     tv_weight: Annotated[NonNegativeFloat, LOOK, BRIEF] = 0.0
     """Weight of total variation, which smooths [0]."""
     style_size: Annotated[SideOfStyle | Literal["auto"] | None, LOOK, BRIEF] = "auto"
-    """Painting's long side: stroke size [short side 512]."""
+    """Long side of the painting [its short side 512]."""
     style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = tuple(
         f"{name}:{weight:g}" for name, weight in STYLE_LAYERS.items()
     )
