@@ -35,7 +35,7 @@ from fastnst.networks.style_file import save_style
 from fastnst.perception.objective import load_loss_network, load_style_image, perceptual_loss
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
 from fastnst.training.alarms import Alarms, saturation
-from fastnst.training.balance import Balance
+from fastnst.training.balance import TARGET, TARGET_TOGETHER, Balance
 from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed
@@ -94,7 +94,8 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     paintings = [_style_image(path, settings) for path in settings.style]
     styles = [{"name": usable_name(path.stem), "sha256": sha256(path)} for path in settings.style]
     loss = perceptual_loss(settings, load_loss_network(settings), paintings)
-    balance = Balance(DEFAULT_STYLE_WEIGHT) if settings.style_weight == "auto" else None
+    target = TARGET_TOGETHER if settings.style_per_photo < 1 else TARGET
+    balance = Balance(DEFAULT_STYLE_WEIGHT, target) if settings.style_weight == "auto" else None
     module = StyleTrainer(
         network,
         loss,

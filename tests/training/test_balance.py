@@ -23,6 +23,11 @@ def test_the_errors_come_to_stand_in_the_fixed_ratio(ease) -> None:
     assert content / style == pytest.approx(TARGET, rel=0.15)
 
 
+def test_the_ratio_can_be_another() -> None:
+    content, style = errors(run(0.03, balance=Balance(target=36.0)).weight, 0.03)
+    assert content / style == pytest.approx(36, rel=0.15)
+
+
 def test_the_ratio_is_that_of_the_mean_errors_though_few_photos_have_most_of_the_style_error() -> None:
     balance = Balance()
     for step in range(4000):
