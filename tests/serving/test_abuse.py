@@ -250,3 +250,11 @@ def test_no_path_leads_out(path, server) -> None:
     with server.connect() as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert status_of(connection) == 404
+
+
+def test_photos_that_go_with_the_process_leave_no_lines_but_json(start, coffee) -> None:
+    server = start(faults="import gc; gc.disable()")  # so that what went wrong with a photo keeps it until the end
+    damaged = coffee[:20] + b"junk" + coffee[20 : len(coffee) // 2]  # libvips warns of the junk as it closes the file
+    assert [server.stylize(damaged).status for _ in range(5)] == [400] * 5
+    assert server.stop() == 0
+    assert [json.loads(line) for line in server.lines][-1]["message"] == "stopped"
