@@ -20,11 +20,13 @@ from fastnst.images.photos import resolve_photo
 
 @pytest.fixture(scope="module")
 def measure() -> ModuleType:
-    path = ROOT / "records" / "load_of_the_service" / "measure.py"
-    spec = importlib.util.spec_from_file_location("measure_load", path)
+    folder = ROOT / "records" / "load_of_the_service"
+    spec = importlib.util.spec_from_file_location("measure_load", folder / "measure.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)  # as Python does for a script; its other modules are there
+        spec.loader.exec_module(module)
     return module
 
 
@@ -54,7 +56,7 @@ def server(measure) -> Iterator[SimpleNamespace]:
     there = ThreadingHTTPServer(("127.0.0.1", 0), Turns)
     thread = threading.Thread(target=there.serve_forever)
     thread.start()
-    client = measure.Server.__new__(measure.Server)
+    client = measure.service.Server.__new__(measure.service.Server)
     client.port = there.server_address[1]
     yield client
     there.shutdown()
@@ -63,24 +65,24 @@ def server(measure) -> Iterator[SimpleNamespace]:
 
 
 def test_every_failure_is_counted_as_an_answer(measure, server) -> None:
-    rate, answers = measure.busy(server, b"photo", clients=2, seconds=0.3)
+    rate, answers = measure.load.busy(server, b"photo", clients=2, seconds=0.3)
     assert set(answers) == {"200", "500", "RemoteDisconnected"} and rate < answers.total() / 0.3
-    times, answers = measure.at_rate(server, b"photo", rate=100, seconds=0.3)
+    times, answers = measure.load.at_rate(server, b"photo", rate=100, seconds=0.3)
     assert set(answers) == {"200", "500", "RemoteDisconnected"} and len(times) == answers["200"]
-    assert not measure.only(answers, "200").kept and measure.only(Counter({"200": 3}), "200").kept
-    assert not measure.only(Counter(), "200").kept
+    assert not measure.service.only(answers, "200").kept and measure.service.only(Counter({"200": 3}), "200").kept
+    assert not measure.service.only(Counter(), "200").kept
 
 
 def test_a_connection_that_was_lost_is_opened_again(measure, server) -> None:
     with closing(http.client.HTTPConnection("127.0.0.1", server.port)) as connection:
-        answers = [measure.answer_to(lambda: server.stylize(b"photo", connection)) for _ in range(6)]
+        answers = [measure.service.answer_to(lambda: server.stylize(b"photo", connection)) for _ in range(6)]
     assert Counter(answers) == {"200": 2, "500": 2, "RemoteDisconnected": 2}
 
 
 def test_files_of_every_format_are_damaged_alike(measure) -> None:
     with Image.open(resolve_photo("sample:coffee")) as photo:
         photo.convert("RGB").resize((60, 40)).save(file := BytesIO(), "JPEG")
-    files = list(islice(measure.damaged(file.getvalue()), 120))
-    assert Counter(format for format, _ in files) == dict.fromkeys(measure.FORMATS, 20)
-    whole = {data for each in measure.honest(file.getvalue()).values() for data in each}
+    files = list(islice(measure.abuse.damaged(file.getvalue()), 120))
+    assert Counter(format for format, _ in files) == dict.fromkeys(measure.abuse.FORMATS, 20)
+    whole = {data for each in measure.abuse.honest(file.getvalue()).values() for data in each}
     assert sum(data not in whole for _, data in files) > 110

@@ -3,6 +3,7 @@
 import io
 import logging
 import math
+import os
 import re
 import struct
 import threading
@@ -21,6 +22,8 @@ from fastnst.base.errors import NoFileError, UserError
 from fastnst.base.files import open_file
 from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
 
+# Silences libvips's own warnings, also those of pictures that go with the process, when pyvips no longer listens.
+os.environ.setdefault("VIPS_WARNING", "0")  # read as the library starts; any value counts
 try:
     import pyvips as pyvips  # for the modules of this wing, which have it from here
 except (ImportError, OSError):  # the package, or the library that it looks for

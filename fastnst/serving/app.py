@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import ipaddress
 import logging
 import re
 import secrets
@@ -96,12 +97,13 @@ class Service:
     async def stylize(self, request: Request) -> Response:
         """A photo in, its stylized image out."""
         self._check_key(request)
-        self.painters.check_room()  # before a body is read in vain
+        client = client_of(request.scope)
+        self.painters.check_room(client)  # before a body is read in vain
         upload = await read_upload(request, self.settings)
         about = request.scope["fastnst"]
         about |= {"style": "a painting" if upload.painting else upload.order.style}
         try:
-            work = self.painters.take(upload)
+            work = self.painters.take(upload, client)
         except Busy:
             upload.close()
             raise
@@ -178,6 +180,27 @@ class Service:
         assert isinstance(error, Busy)
         await drop_rest(request, self.settings)
         return _error(request, 429, str(error), {"retry-after": str(error.seconds)})
+
+
+def client_of(scope: Scope) -> str:
+    """Whose request it is: an address, or of IPv6 the network of its first 64 bits, all of which one client may have.
+
+    Behind a proxy that uvicorn trusts, it is the address in `X-Forwarded-For`.
+
+    Example:
+        >>> client_of({"client": ("192.0.2.7", 4000)}), client_of({"client": ("2001:db8::1:2:3:4", 4000)})
+        ('192.0.2.7', '2001:db8::/64')
+        >>> client_of({"client": ("::ffff:192.0.2.7", 4000)}), client_of({"client": None})
+        ('192.0.2.7', '')
+    """
+    text: str = (scope.get("client") or ("",))[0]
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:  # a proxy may write any text
+        return text
+    if address.version == 4:
+        return text
+    return str(address.ipv4_mapped or ipaddress.ip_network((int(address), 64), strict=False))
 
 
 async def _gone(request: Request) -> None:

@@ -27,6 +27,8 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
     """
     fields = _fields(settings)
     image = {"schema": {"type": "string", "format": "binary"}}
+    most = settings.photos_per_client
+    of_one = "" if most is None else f", or {most} of one client"
     answers = {
         "200": _answer("The stylized photo, of the photo's size.", {kind: image for kind in FORMATS.values()}),
         "400": _error("A field, a form or a photo that cannot be used."),
@@ -34,7 +36,7 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "408": _error(f"The request took more than {settings.upload_seconds:g} s to arrive."),
         "413": _error(f"More than {settings.max_megabytes:g} MB or {settings.max_megapixels:g} megapixels."),
         "415": _error(f"The photo is none of {', '.join(settings.formats)}."),
-        "429": _error("Too many photos are waiting; Retry-After says when to come again."),
+        "429": _error(f"Too many photos are waiting{of_one}; Retry-After says when to come again."),
         "503": _error("No memory or no room on the disk just now; Retry-After says when to come again."),
         "504": _error(f"The photo was not painted within {settings.seconds:g} s."),
     }

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -29,14 +30,14 @@ SHARE = 0.1  # of a new measurement in the running mean
 
 
 class Busy(Exception):
-    """The queue is full.
+    """The queue is full, or a client has as many photos in it as it may.
 
     Attributes:
         seconds: When to come again, a whole number.
     """
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__("too many photos are waiting")
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
         self.seconds = seconds
 
 
@@ -67,11 +68,13 @@ class Work:
 
     Attributes:
         upload: It is closed when the work is over.
+        client: Whose photo it is.
         step: What is done now: its pictures are looked at, or it is painted.
         stop: Set when nobody waits any longer: it is not begun, or it ends at the next tile.
     """
 
     upload: Upload
+    client: str
     step: "Future[Any]"
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -93,6 +96,7 @@ class Painters:
         self._stylizer = lru_cache(settings.styles_in_memory)(self._load)
         self._lock = threading.Lock()
         self._taken = 0  # painted now, or waiting
+        self._taken_of: Counter[str] = Counter()  # the same of each client that has any
         self._mean = FIRST_GUESS
 
     @property
@@ -110,21 +114,25 @@ class Painters:
         """When one more photo may be begun, a whole number."""
         return max(1, math.ceil(self._mean * (self.waiting + 1) / self._settings.threads))
 
-    def check_room(self) -> None:
-        """Raise `Busy` if one more photo would not be taken."""
+    def check_room(self, client: str = "") -> None:
+        """Raise `Busy` if one more photo of this client would not be taken."""
         if self._taken >= self._settings.threads + self._settings.queue:
-            raise Busy(self.seconds)
+            raise Busy("too many photos are waiting", self.seconds)
+        most = self._settings.photos_per_client
+        if most is not None and self._taken_of[client] >= most:
+            raise Busy(f"too many photos of one client: {most} may wait or be painted at once", self.seconds)
 
-    def take(self, upload: Upload) -> Work:
+    def take(self, upload: Upload, client: str = "") -> Work:
         """Begin to look at a photo, or let it wait; the place that it has now is free after `drop`.
 
         Raises:
-            Busy: The queue is full, and the files are left as they are.
+            Busy: There is no room for it, and the files are left as they are.
         """
         with self._lock:
-            self.check_room()
+            self.check_room(client)
             self._taken += 1
-        return Work(upload, self._checks.submit(upload.check, self._settings))
+            self._taken_of[client] += 1
+        return Work(upload, client, self._checks.submit(upload.check, self._settings))
 
     async def get(self, work: Work) -> Painted:
         """The result.
@@ -143,7 +151,7 @@ class Painters:
         """Stop work that nobody waits for, once; its files are closed when its thread is done with them."""
         work.stop.set()
         work.step.cancel()
-        work.step.add_done_callback(lambda _: self._finished(work.upload))
+        work.step.add_done_callback(lambda _: self._finished(work))
 
     def load_usual(self) -> None:
         """Load the style of requests that name none.
@@ -180,10 +188,13 @@ class Painters:
         pixels = load_on_white(painting, size=painting_side(file), edge=min)
         return self._stylizer_of(predicted_style(file, [(pixels, 1.0)]))
 
-    def _finished(self, upload: Upload) -> None:
-        upload.close()
+    def _finished(self, work: Work) -> None:
+        work.upload.close()
         with self._lock:
             self._taken -= 1
+            self._taken_of[work.client] -= 1
+            if not self._taken_of[work.client]:
+                del self._taken_of[work.client]
 
     def _paint(self, upload: Upload, stop: threading.Event) -> Painted:
         if stop.is_set():

@@ -34,6 +34,8 @@ class ServeSettings(Settings):
     """Formats that are read; others are answered with 415."""
     queue: Annotated[int, LIMITS, Parameter(validator=Number(gte=0))] = 16
     """Photos that may wait; one more is answered with 429."""
+    photos_per_client: Annotated[PositiveInt | None, LIMITS] = None
+    """Of one address, waiting or painted at once; one more is answered with 429 [no limit]."""
     seconds: Annotated[PositiveFloat, LIMITS] = 60.0
     """For a photo, waiting included; then it is answered with 504."""
     upload_seconds: Annotated[PositiveFloat, LIMITS] = 30.0

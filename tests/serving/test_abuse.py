@@ -250,3 +250,60 @@ def test_no_path_leads_out(path, server) -> None:
     with server.connect() as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert status_of(connection) == 404
+
+
+def test_photos_that_go_with_the_process_leave_no_lines_but_json(start, coffee) -> None:
+    server = start(faults="import gc; gc.disable()")  # so that what went wrong with a photo keeps it until the end
+    damaged = coffee[:20] + b"junk" + coffee[20 : len(coffee) // 2]  # libvips warns of the junk as it closes the file
+    assert [server.stylize(damaged).status for _ in range(5)] == [400] * 5
+    assert server.stop() == 0
+    assert [json.loads(line) for line in server.lines][-1]["message"] == "stopped"
+
+
+SLOW = """
+import time
+from fastnst.serving.painters import Painters
+paint = Painters._paint
+Painters._paint = lambda *args: (time.sleep(0.5), paint(*args))[1]
+"""
+
+
+def status_from(server, address: str, photo: bytes, *lines: str) -> int:
+    """The status of the answer to a client at another address of the loopback."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60, source_address=(address, 0)) as connection:
+        connection.sendall(head(len(photo), "Connection: close", *lines) + photo)
+        return status_of(connection)
+
+
+def test_a_client_of_many_requests_leaves_the_queue_to_others(start, coffee) -> None:
+    server = start("--queue", "3", "--photos-per-client", "2", faults=SLOW)  # a place for each of the other two
+    with ThreadPoolExecutor(14) as pool:
+        many = [pool.submit(server.stylize, coffee) for _ in range(12)]
+        while not server.measured("fastnst_painting"):
+            time.sleep(0.01)
+        others = [pool.submit(status_from, server, f"127.0.0.{number}", coffee) for number in (2, 3)]
+        answers, statuses = [each.result() for each in many], [each.result() for each in others]
+    assert statuses == [200, 200]
+    refused = [answer for answer in answers if answer.status == 429]
+    assert refused and {answer.status for answer in answers} == {200, 429}
+    for answer in refused:
+        assert answer.error == "too many photos of one client: 2 may wait or be painted at once"
+        assert int(answer.headers["retry-after"]) >= 1
+    assert server.measured('fastnst_requests_total{address="/v1/stylize",status="429"}') == len(refused)
+    description = json.loads(server.ask("/openapi.json").body)["paths"]["/v1/stylize"]["post"]["responses"]["429"]
+    assert "2 of one client" in description["description"]
+    assert [server.stylize(coffee).status for _ in range(3)] == [200] * 3  # one after another
+
+
+def test_clients_behind_a_proxy_on_the_machine_are_told_apart(start, coffee) -> None:
+    server = start("--photos-per-client", "1", faults=SLOW)
+
+    def statuses(address: str, *named: str) -> list[int]:
+        with ThreadPoolExecutor(len(named)) as pool:
+            return sorted(
+                pool.map(lambda name: status_from(server, address, coffee, f"X-Forwarded-For: {name}"), named)
+            )
+
+    assert statuses("127.0.0.1", "192.0.2.1", "192.0.2.2", "2001:db8::1") == [200] * 3
+    assert 429 in statuses("127.0.0.1", "2001:db8::1", "2001:db8::2", "2001:db8::3")
+    assert 429 in statuses("127.0.0.2", "192.0.2.1", "192.0.2.2", "192.0.2.3")  # which is no proxy that is trusted
