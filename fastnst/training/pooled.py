@@ -32,7 +32,8 @@ class PooledStatistics(nn.Module):
         self._found: dict[str, Tensor] = {}  # of this step
         channels = [target.shape[1] for target in targets.values()]
         fewest = min(channels) if min(channels) < max(channels) else 0
-        self.layers = {layer for layer, target in targets.items() if target.shape[1] > fewest}
+        # In this order in all processes, which send each other their buffers when they begin.
+        self.layers = [layer for layer, target in targets.items() if target.shape[1] > fewest]
         for layer in self.layers:
             self.register_buffer(f"mean_{layer}", torch.zeros_like(targets[layer]))
         self.register_buffer("seen", torch.zeros(len(next(iter(targets.values()))), dtype=torch.int64))

@@ -107,3 +107,10 @@ def test_processes_that_share_a_step_agree_with_one(seed: int = 0) -> None:
     for name, values in one.state_dict().items():
         for pooled in several:
             torch.testing.assert_close(pooled.state_dict()[name], values, rtol=1e-12, atol=0)
+
+
+def test_means_have_the_order_of_the_layers() -> None:
+    """Processes send each other their buffers one by one, so a set's order, another one in each, would not do."""
+    names = [f"layer_{number}" for number in range(20)]
+    pooled = PooledStatistics({name: torch.zeros(1, 2, 2) for name in names}, 0.5)
+    assert [name for name, _ in pooled.named_buffers()] == [*(f"mean_{name}" for name in names), "seen"]
