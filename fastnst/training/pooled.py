@@ -20,7 +20,7 @@ class PooledStatistics(nn.Module):
         own: How much of a photo's own statistics is in what `mixed` returns, from 0 to 1.
     """
 
-    # Differs from Johnson et al. (2016), eq. 4, and all that came after: there each photo has to match the painting's
+    # Differs from Johnson et al. (2016), eq. 4: there each photo has to match the painting's
     # statistics by itself, so that a sky gets as many strokes as a wood, in rows, for it has no forms to follow. Here
     # the photos match them together, and the content loss decides which place can take strokes (records/LOG.md).
 
