@@ -217,12 +217,14 @@ def fit(
         raise Interrupted(f"stopped and saved after step {module.global_step}; go on with: {how}") from None
     except SystemExit:  # Lightning exits so after Ctrl-C during its set-up
         raise Interrupted("stopped before the first step") from None
+    except (EOFError, ConnectionError):  # it died while a photo was on its way
+        raise TrainingError(f"{DEAD_WORKER}{_kept(run)}") from None
     except (UserError, OSError) as error:  # the loss diverged, photos are gone, the disk is full
         raise TrainingError(f"{error}{_kept(run)}") from None
     except MisconfigurationException as error:  # devices that are not there, above all
         raise TrainingError(str(error)) from None
     except Exception as error:
-        if "DataLoader worker" in str(error):  # torch has no class of its own for it
+        if "DataLoader worker" in str(error) or "ancdata" in str(error):  # neither torch nor Python has a class for it
             raise TrainingError(f"{DEAD_WORKER}{_kept(run)}") from None
         if trainer.world_size > 1 and is_lost_connection(error):
             raise TrainingError(f"{LOST}{_kept(run)}") from None

@@ -77,5 +77,5 @@ def test_a_killed_process_that_decodes_photos_is_told_in_a_line_and_the_run_goes
         with suppress(ProcessLookupError):
             os.kill(int(child), signal.SIGKILL)
     _, errors = process.communicate()
-    assert process.returncode == 2 and errors.decode().count("\n") == 1
+    assert (process.returncode, errors.decode().count("\n")) == (2, 1), errors.decode()
     assert "a process that decodes photos died" in errors.decode() and "--resume goes on" in errors.decode()

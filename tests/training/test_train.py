@@ -592,3 +592,23 @@ def test_a_training_runs_in_a_thread_and_its_settings_take_text_for_paths() -> N
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(train, settings, folder=Path("elsewhere")).result()
     assert Path(result["path"]) == Path("elsewhere/checkpoints/style.safetensors") and Path(result["path"]).exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+        RuntimeError("received 0 items of ancdata"),
+        ConnectionResetError(104, "Connection reset by peer"),
+        EOFError(),
+    ],
+)
+def test_a_process_that_dies_while_a_photo_is_on_its_way_is_told_in_a_line(monkeypatch, error) -> None:
+    """What Python and torch raise then depends on how far the photo has come."""
+
+    def fit(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("pytorch_lightning.Trainer.fit", fit)
+    with pytest.raises(TrainingError, match="a process that decodes photos died"):
+        train(SHALLOW)
