@@ -16,7 +16,7 @@ Points = Sequence[tuple[float, float]]
 Size = tuple[int, int]
 
 
-def spline(control: Points, count: int = 160) -> Array:
+def spline(control: Sequence[Sequence[float] | Array], count: int = 160) -> Array:
     """Catmull-Rom curve through the control points, evenly spaced in its parameter."""
     p = np.asarray(control, dtype=np.float64)
     p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
@@ -40,11 +40,14 @@ def taper(count: int, sharp: float = 0.6) -> Array:
     return np.asarray(np.sin(np.pi * np.linspace(0, 1, count)) ** sharp)
 
 
-def arc(x: float, y: float, rx: float, ry: float, turn: float = 0.0, span: Sequence[float] = (0, 360)) -> Array:
-    """An ellipse round (x, y), or the part of it between two angles, turned; angles in degrees."""
+def arc(
+    middle: Array | Sequence[float], rx: float, ry: float, turn: float = 0.0, span: Sequence[float] = (0, 360)
+) -> Array:
+    """An ellipse, or the part of it between two angles, turned; angles in degrees."""
     t = np.radians(np.linspace(span[0], span[1], 90))
     c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    return np.stack([rx * np.cos(t), ry * np.sin(t)], axis=1) @ np.array([[c, s], [-s, c]]) + (x, y)
+    round_ = np.stack([rx * np.cos(t), ry * np.sin(t)], axis=1) @ np.array([[c, s], [-s, c]])
+    return np.asarray(round_ + np.asarray(middle))
 
 
 def noise(rng: np.random.Generator, size: Size, cols: int, rows: int) -> Array:
@@ -94,7 +97,15 @@ class Canvas:
         return np.asarray(self.image.resize(self.size, Image.Resampling.LANCZOS), dtype=np.float64)
 
 
-def run(picture: Callable[[], Image.Image], script: str, quality: int = 90) -> None:
-    """Draw a picture and save it where the command line says, or beside its script `draw_NAME.py` as NAME.jpg."""
+def run(picture: Callable[[], Image.Image], script: str, quality: int = 90, full_colour: bool = False) -> None:
+    """Draw a picture and save it where the command line says, or beside its script `draw_NAME.py` as NAME.jpg.
+
+    Args:
+        picture: What draws it.
+        script: The script's file.
+        quality: Of the JPEG.
+        full_colour: Keep each pixel's own colour, not one for four pixels.
+    """
     beside = Path(script).with_name(Path(script).stem.removeprefix("draw_") + ".jpg")
-    picture().save(Path(sys.argv[1]) if len(sys.argv) > 1 else beside, quality=quality)
+    how = {"subsampling": 0, "optimize": True, "progressive": True} if full_colour else {}
+    picture().save(Path(sys.argv[1]) if len(sys.argv) > 1 else beside, quality=quality, **how)
