@@ -107,5 +107,10 @@ def run(picture: Callable[[], Image.Image], script: str, quality: int = 90, full
         full_colour: Keep each pixel's own colour, not one for four pixels.
     """
     beside = Path(script).with_name(Path(script).stem.removeprefix("draw_") + ".jpg")
-    how = {"subsampling": 0, "optimize": True, "progressive": True} if full_colour else {}
-    picture().save(Path(sys.argv[1]) if len(sys.argv) > 1 else beside, quality=quality, **how)
+    picture().save(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else beside,
+        quality=quality,
+        subsampling=0 if full_colour else 2,
+        optimize=full_colour,
+        progressive=full_colour,
+    )
