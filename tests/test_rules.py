@@ -44,7 +44,7 @@ def wrong_imports(path: Path, package: Path = PACKAGE) -> set[str]:
 
 def test_every_folder_is_a_wing_and_has_a_place_in_the_list() -> None:
     folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
-    assert folders == {*WINGS, "samples"}  # samples: a style image, and the script that draws it
+    assert folders == {*WINGS, "samples"}  # samples: style images, and the scripts that draw them
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "cli"}
 
 

@@ -19,14 +19,16 @@ def wheel(tmp_path_factory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_carries_recipes_styles_and_the_sample_but_no_tests(wheel) -> None:
+def test_the_wheel_carries_recipes_styles_and_the_samples_but_no_tests(wheel) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("configs", "configs/optimize", "checkpoints"):
         for path in tracked(folder):
             assert f"fastnst/{path.relative_to(ROOT).as_posix()}" in names
     styles = {name for name in names if name.endswith(".safetensors")}
     assert styles == {f"fastnst/checkpoints/{path.name}" for path in tracked("checkpoints/*.safetensors")}
-    assert {"fastnst/samples/wave.jpg", "fastnst/samples/draw_wave.py", "fastnst/py.typed"} <= names
+    for sample in ("wave", "mosaic", "stained_glass", "pointillism", "ink"):
+        assert {f"fastnst/samples/{sample}.jpg", f"fastnst/samples/draw_{sample}.py"} <= names
+    assert "fastnst/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "records/"))]
 
 

@@ -16,7 +16,7 @@ SAMPLES = (
     *("astronaut.png", "brick.png", "camera.png", "chelsea.png", "coffee.png", "coins.png"),
     *("grass.png", "gravel.png", "hubble_deep_field.jpg", "motorcycle_left.png", "rocket.jpg"),
 )
-SAMPLE_STYLE = PACKAGE / "samples" / "wave.jpg"
+SAMPLE_STYLE = PACKAGE / "samples" / "wave.jpg"  # one of `sample_styles()`
 
 
 def find_photos(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
@@ -64,6 +64,11 @@ def sample_photos() -> dict[str, Path]:
     return {file.stem: file for file in files if file.is_file()}
 
 
+def sample_styles() -> dict[str, Path]:
+    """Name and file of each style image that a script of this project draws."""
+    return {file.stem: file for file in sorted(SAMPLE_STYLE.parent.glob("*.jpg"))}
+
+
 def existing_photo(name: str) -> Path:
     """The file a name stands for.
 
@@ -77,12 +82,12 @@ def existing_photo(name: str) -> Path:
 
 
 def resolve_photo(name: str) -> Path:
-    """The file a name stands for: `sample:coffee` is a photo of scikit-image, `sample:wave` the sample style."""
+    """The file a name stands for: `sample:coffee` is a photo of scikit-image, `sample:wave` a sample style."""
     if not name:
         raise ImageError("an empty name is no photo: is a variable of the shell not set?")
     if not name.startswith("sample:"):
         return Path(os.path.expanduser(name))  # which leaves `~beach.jpg` as it is
-    samples = sample_photos() | {SAMPLE_STYLE.stem: SAMPLE_STYLE}
+    samples = sample_photos() | sample_styles()
     if (sample := name.removeprefix("sample:")) not in samples:
         known = ", ".join(samples) or "none (pip install scikit-image)"
         raise ImageError(f"no sample photo {sample!r}; there are: {known}")

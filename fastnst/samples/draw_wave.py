@@ -5,13 +5,12 @@ Run: ``python -m fastnst.samples.draw_wave [OUT]`` (default: ``wave.jpg`` beside
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from fastnst.samples.drawing import Array, Colour, Points, normals, run, spline, taper
 from fastnst.samples.woodblock import (
     BLUSH,
     CREAM,
@@ -27,17 +26,11 @@ from fastnst.samples.woodblock import (
     UMBER,
     VERMILION,
     WIDTH,
-    Array,
     Block,
-    Colour,
-    Points,
     Sheet,
     claw,
     foam,
-    normals,
     paper,
-    spline,
-    taper,
 )
 
 Look = tuple[Sequence[Colour], int, float]
@@ -303,11 +296,5 @@ def picture() -> Image.Image:
     return paper(block)
 
 
-def main() -> None:
-    """Draw the picture and save it where the command line says."""
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("wave.jpg")
-    picture().save(out, quality=90)
-
-
 if __name__ == "__main__":
-    main()
+    run(picture, __file__)

@@ -1,4 +1,4 @@
-"""Tools of the wave print: ink colours, brushes, foam, sheets of water and the paper's texture."""
+"""Tools of the wave print: ink colours, foam, sheets of water and the paper's texture."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
-Array = NDArray[np.float64]
-Colour = tuple[int, int, int]
-Points = Sequence[tuple[float, float]]
+from fastnst.samples.drawing import Array, Canvas, Colour, Points, noise, normals, picture_of, spline, taper
+
 Stroke = tuple[Array, Array]
 
 WIDTH, HEIGHT, SCALE, SEED = 1152, 768, 3, 1831
@@ -30,58 +28,11 @@ VERMILION: Colour = (196, 62, 38)
 RUST: Colour = (160, 44, 34)
 
 
-def spline(control: Points, count: int = 160) -> Array:
-    """Catmull-Rom curve through the control points, evenly spaced in its parameter."""
-    p = np.asarray(control, dtype=np.float64)
-    p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
-    u = np.linspace(0, len(p) - 3 - 1e-9, count)
-    k = u.astype(int)
-    f = (u - k)[:, None]
-    a, b, c, d = p[k], p[k + 1], p[k + 2], p[k + 3]
-    quad, cube = 2 * a - 5 * b + 4 * c - d, 3 * b - a - 3 * c + d
-    return np.asarray(0.5 * (2 * b + (c - a) * f + quad * f**2 + cube * f**3))
-
-
-def normals(path: Array) -> Array:
-    """Unit vectors across a path, on its left as the screen shows it."""
-    g = np.gradient(path, axis=0)
-    g /= np.maximum(np.hypot(g[:, 0], g[:, 1]), 1e-6)[:, None]
-    return np.stack([g[:, 1], -g[:, 0]], axis=1)
-
-
-def taper(count: int, sharp: float = 0.6) -> Array:
-    """A brush pressure profile: thin at both ends, full between."""
-    return np.asarray(np.sin(np.pi * np.linspace(0, 1, count)) ** sharp)
-
-
-class Block:
-    """The sheet being printed: drawing in picture units on a larger canvas."""
+class Block(Canvas):
+    """The sheet being printed."""
 
     def __init__(self) -> None:
-        self.rng = np.random.default_rng(SEED)
-        self.image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), CREAM)
-        self.draw = ImageDraw.Draw(self.image)
-
-    def poly(self, points: Array, fill: Colour) -> None:
-        """Fill a polygon."""
-        self.draw.polygon([(float(x), float(y)) for x, y in points * SCALE], fill=fill)
-
-    def dot(self, x: float, y: float, r: float, fill: Colour) -> None:
-        """Fill a disc."""
-        self.draw.ellipse([(x - r) * SCALE, (y - r) * SCALE, (x + r) * SCALE, (y + r) * SCALE], fill=fill)
-
-    def line(self, path: Array, width: float | Array, fill: Colour) -> None:
-        """A long brush line: the width, full or per point, may swell and taper."""
-        half = normals(path) * np.broadcast_to(np.asarray(width) / 2, (len(path),))[:, None]
-        self.poly(np.vstack([path + half, (path - half)[::-1]]), fill)
-
-    def brush(self, path: Array, width: Array, fill: Colour, grow: float = 0.0) -> None:
-        """A tightly curled stroke, safe where it overlaps itself."""
-        half = normals(path) * (width / 2 + grow)[:, None]
-        left, right = path + half, path - half
-        for i in range(len(path) - 1):
-            self.poly(np.array([left[i], left[i + 1], right[i + 1], right[i]]), fill)
-            self.dot(path[i, 0], path[i, 1], width[i] / 2 + grow, fill)
+        super().__init__((WIDTH, HEIGHT), SCALE, SEED, CREAM)
 
 
 def claw(
@@ -172,20 +123,16 @@ class Sheet:
         block.line(path, 1.7 * ink * taper(len(path), 1.0), PALE if dark else PRUSSIAN)
 
 
-def noise(rng: np.random.Generator, cols: int, rows: int) -> Array:
-    """Smooth noise around 0 with the given number of cells each way."""
-    cells = Image.fromarray(rng.normal(0, 1, (rows, cols)).astype(np.float32))
-    return np.asarray(cells.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC), dtype=np.float64)
-
-
 def paper(block: Block) -> Image.Image:
     """Reduce the sheet and press in uneven ink, wood grain and paper fibre."""
-    rng = block.rng
-    ink = np.asarray(block.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), dtype=np.float64)
-    y = np.arange(HEIGHT)[:, None] + 18 * noise(rng, 4, 9) + 3 * noise(rng, 10, 60)
-    grain = np.sin(y * 2 * np.pi / 6.5) * (0.6 + 0.4 * noise(rng, 7, 40))
-    cover = np.clip(0.94 + 0.03 * noise(rng, 24, 16) + 0.035 * grain + 0.02 * noise(rng, 576, 384), 0.7, 1.0)
-    fibre = noise(rng, 160, 500) + noise(rng, 700, 140)
+    ink = block.reduced()
+
+    def rough(cols: int, rows: int) -> Array:
+        return noise(block.rng, block.size, cols, rows)
+
+    y = np.arange(HEIGHT)[:, None] + 18 * rough(4, 9) + 3 * rough(10, 60)
+    grain = np.sin(y * 2 * np.pi / 6.5) * (0.6 + 0.4 * rough(7, 40))
+    cover = np.clip(0.94 + 0.03 * rough(24, 16) + 0.035 * grain + 0.02 * rough(576, 384), 0.7, 1.0)
+    fibre = rough(160, 500) + rough(700, 140)
     out = np.array(CREAM) * (1 - cover[..., None]) + ink * cover[..., None]
-    out *= (1 + 0.012 * fibre + 0.014 * grain + 0.02 * noise(rng, 6, 4))[..., None]
-    return Image.fromarray(np.clip(out, 0, 255).astype(np.uint8))
+    return picture_of(out * (1 + 0.012 * fibre + 0.014 * grain + 0.02 * rough(6, 4))[..., None])

@@ -35,8 +35,9 @@ def test_paintings_and_their_weights_are_found_in_a_style(style, wanted) -> None
 
 
 def test_samples_are_paintings_too() -> None:
-    (one,) = find_paintings("sample:wave")
-    assert one.path.name == "wave.jpg" and one.weight == 1
+    for name in ("wave", "mosaic", "stained_glass", "pointillism", "ink"):
+        (one,) = find_paintings(f"sample:{name}")
+        assert one.path.name == f"{name}.jpg" and one.weight == 1
     assert [weight for _, weight in find_paintings("sample:wave:0.2,sample:coffee:0.6")] == pytest.approx([0.25, 0.75])
 
 
