@@ -28,7 +28,7 @@ from fastnst.perception.objective import load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
 from fastnst.training.pooled import PooledStatistics
-from fastnst.training.settings import LEARNING_RATE, TrainSettings
+from fastnst.training.settings import LEARNING_RATE, STYLE_PER_PHOTO_FROM_START, TrainSettings
 from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
 
 WHOLE_VGG = "pool5"  # the last layer before the classifier
@@ -98,7 +98,7 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style])
-    pooled = PooledStatistics(perceptual_loss.styles, 1.0 if plain_borders else TrainSettings().style_per_photo)
+    pooled = PooledStatistics(perceptual_loss.styles, 1.0 if plain_borders else STYLE_PER_PHOTO_FROM_START)
     styles = torch.ones(1, 1)
 
     def step(photos: Tensor) -> Tensor:

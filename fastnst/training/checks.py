@@ -22,6 +22,8 @@ from fastnst.training.run import Run
 from fastnst.training.settings import (
     LEARNING_RATE,
     LEARNING_RATE_FROM_START,
+    STYLE_PER_PHOTO,
+    STYLE_PER_PHOTO_FROM_START,
     BaseSettings,
     NetworkSettings,
     ProbeSettings,
@@ -63,6 +65,8 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
     if settings.learning_rate is None:
         settings = replace(settings, learning_rate=LEARNING_RATE_FROM_START if start else LEARNING_RATE)
+    if settings.style_per_photo is None:
+        settings = replace(settings, style_per_photo=STYLE_PER_PHOTO_FROM_START if start else STYLE_PER_PHOTO)
     for path in settings.style:
         if not path.exists() and is_known(str(path)):
             raise TrainingError(

@@ -44,7 +44,7 @@ from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeC
 from fastnst.training.processes import by_slurm, is_first_process
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
-from fastnst.training.settings import LEARNING_RATE, NetworkSettings, TrainSettings
+from fastnst.training.settings import LEARNING_RATE, STYLE_PER_PHOTO, NetworkSettings, TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.timed_module import LOG_EVERY
 from fastnst.training.together import LOST, Together, is_lost_connection
@@ -94,7 +94,8 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     paintings = [_style_image(path, settings) for path in settings.style]
     styles = [{"name": usable_name(path.stem), "sha256": sha256(path)} for path in settings.style]
     loss = perceptual_loss(settings, load_loss_network(settings), paintings)
-    target = TARGET_TOGETHER if settings.style_per_photo < 1 else TARGET
+    own = STYLE_PER_PHOTO if settings.style_per_photo is None else settings.style_per_photo
+    target = TARGET_TOGETHER if own < 1 else TARGET
     balance = Balance(DEFAULT_STYLE_WEIGHT, target) if settings.style_weight == "auto" else None
     module = StyleTrainer(
         network,
@@ -104,7 +105,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         balance=balance,
         optimizer=settings.optimizer,
         margin=settings.margin,
-        style_per_photo=settings.style_per_photo,
+        style_per_photo=own,
     )
     photos = PhotoDataModule(
         settings.data,

@@ -19,7 +19,7 @@ from fastnst.images.photos import sample_photos
 TRAIN = (
     *("train", "--style", str(sample_photos()["coffee"]), "--crop-size", "64"),
     *("--style-size", "96", "--margin", "0", "--save-every", "0.2s", "--device", "cpu", "--workers", "1", "--quiet"),
-    *("--network", "live", "--init-from", "none"),
+    *("--network", "live", "--init-from", "none", "--style-per-photo", "0.25"),
 )
 
 

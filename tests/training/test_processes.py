@@ -29,7 +29,20 @@ STEPS = 6
 TRAIN = (
     *("train", "--style", "a.png", "b.png", "--data", "photos", "--steps", str(STEPS), "--crop-size", "32"),
     *("--style-size", "32", "--margin", "8", "--style-layers", "relu1_2", "relu2_2", "--content-layers", "relu2_2"),
-    *("--init-from", "none", "--device", "cpu", "--workers", "0", "--save-every", "0.01s", "--network", "live"),
+    *(
+        "--init-from",
+        "none",
+        "--style-per-photo",
+        "0.25",
+        "--device",
+        "cpu",
+        "--workers",
+        "0",
+        "--save-every",
+        "0.01s",
+        "--network",
+        "live",
+    ),
 )
 FOUR = (*TRAIN, "--batch-size", "4", "--name", "one")
 TWO_OF_FOUR = (*TRAIN, "--batch-size", "2", "--name", "two")

@@ -18,7 +18,7 @@ from fastnst.images.photos import sample_photos
 
 SMALL = (
     " --device cpu --crop-size 32 --style-size 32 --margin 8 --style-layers relu1_2 --content-layers relu1_2"
-    " --init-from none --network live --workers 0 --save-every 0.01s --quiet"
+    " --init-from none --style-per-photo 0.25 --network live --workers 0 --save-every 0.01s --quiet"
 )
 #: Starts two processes as the real one does, and notes their numbers.
 SRUN = """#!/bin/bash

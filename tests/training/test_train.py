@@ -41,6 +41,7 @@ SHALLOW = TrainSettings(
     learning_rate=2e-3,
     margin=16,
     init_from="none",
+    style_per_photo=0.25,
     device="cpu",
     workers=0,
     quiet=True,
@@ -612,3 +613,12 @@ def test_a_process_that_dies_while_a_photo_is_on_its_way_is_told_in_a_line(monke
     monkeypatch.setattr("pytorch_lightning.Trainer.fit", fit)
     with pytest.raises(TrainingError, match="a process that decodes photos died"):
         train(SHALLOW)
+
+
+def test_photos_share_the_style_only_where_a_training_starts_from_a_trained_network() -> None:
+    first = train(replace(SHALLOW, style_per_photo=None))
+    assert first["settings"]["style_per_photo"] == 1
+    again = train(replace(SHALLOW, name="again", init_from="style", style_per_photo=None))
+    assert again["settings"]["style_per_photo"] == 0.25
+    asked = train(replace(SHALLOW, name="asked", style_per_photo=0.0))
+    assert asked["settings"]["style_per_photo"] == 0
