@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 PAINTED, SHOWN, GAP = 480, 240, 6  # pixels
 # Name, and the part of its height or width where the middle of the square lies.
 PHOTOS = {"astronaut": 0.2, "chelsea": 0.3, "coffee": 0.5, "rocket": 0.5, "motorcycle_left": 0.5}
+SHARED = ("paintings.safetensors", "drawings.safetensors")
 FRONT = ("great_wave", "udnie", "starry_night", "composition_vii", "scream", "woman_with_hat")
 
 
@@ -37,9 +38,10 @@ def main() -> None:
     """Write the pictures."""
     photos = squares()
     strips = {"photos": strip(photos)}
-    for name in names_in(HERE.parents[1] / "checkpoints" / "paintings.safetensors"):
-        stylizer = Stylizer(name)
-        strips[name] = strip([stylizer(photo) for photo in photos])
+    for file in SHARED:
+        for name in names_in(HERE.parents[1] / "checkpoints" / file):
+            stylizer = Stylizer(name)
+            strips[name] = strip([stylizer(photo) for photo in photos])
     for name, row in strips.items():
         row.save(HERE / "styles" / f"{name}.jpg", quality=88, optimize=True)
     rows = [strips[name] for name in ("photos", *FRONT)]
