@@ -111,7 +111,7 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
             with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
                 stylized = within(network(seen), margin)
                 losses = perceptual_loss(stylized, targets, styles, mixed=pooled.mixed)
-                total = losses.total + (1 - pooled.own) * perceptual_loss.style_weight * losses.style
+                total = pooled.weighed(losses, perceptual_loss.style_weight).total
                 if margin and number % BORDER_EVERY == 0:
                     total = total + BORDER_WEIGHT * border_loss(network(photos), stylized, margin)
             pooled.update(torch.zeros(len(photos), dtype=torch.int64), every, lambda values: values)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from fastnst.perception.perceptual_loss import Losses
+
 RATE = 0.04  # of a new step in the running mean, which is then of about the last 25 steps of a style
 
 
@@ -20,9 +22,9 @@ class PooledStatistics(nn.Module):
         own: How much of a photo's own statistics is in what `mixed` returns, from 0 to 1.
     """
 
-    # Differs from Johnson et al. (2016), eq. 4: there each photo has to match the painting's
-    # statistics by itself, so that a sky gets as many strokes as a wood, in rows, for it has no forms to follow. Here
-    # the photos match them together, and the content loss decides which place can take strokes (records/LOG.md).
+    # Differs from Johnson et al. (2016), eq. 4: there each photo has to match the painting's statistics by itself, so
+    # that a sky gets as many strokes as a wood, in rows, for it has no forms to follow. Here the photos match them
+    # together, and the content loss decides which place can take strokes (records/LOG.md).
 
     seen: Tensor
 
@@ -53,6 +55,13 @@ class PooledStatistics(nn.Module):
         others = self.get_buffer(f"mean_{layer}")[which]
         share = torch.where(self.seen[which] > 0, 1 - self.own, 0.0).to(found)[:, None, None]
         return found + share * (others - found.detach())
+
+    def weighed(self, losses: Losses, style_weight: float) -> Losses:
+        """Losses of mixed statistics, with a total that counts their style `2 - own` times.
+
+        Photos match a style together with less of it. A style weight then paints as strongly as by itself.
+        """
+        return losses._replace(total=losses.total + (1 - self.own) * style_weight * losses.style)
 
     @torch.no_grad()
     def update(self, styles: Tensor, own: slice, summed: Callable[[Tensor], Tensor]) -> None:

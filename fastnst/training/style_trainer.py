@@ -180,10 +180,8 @@ class StyleTrainer(TimedModule):
         if not (self.pooled and self.training):
             losses = self.perceptual_loss(stylized, targets, one_hot)
         else:
-            losses = self.perceptual_loss(stylized, targets, one_hot, mixed=self.pooled.mixed)
-            # Photos match a style together with less of it, so it counts more: a weight then paints as strongly.
-            more = (1 - self.pooled.own) * self.perceptual_loss.style_weight
-            losses = losses._replace(total=losses.total + more * losses.style)
+            mixed = self.perceptual_loss(stylized, targets, one_hot, mixed=self.pooled.mixed)
+            losses = self.pooled.weighed(mixed, self.perceptual_loss.style_weight)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)

@@ -27,7 +27,7 @@ class Together(DDPStrategy):
     """DDP whose processes end within half a minute after one of them was killed, and say so.
 
     Every parameter has a gradient at every step, so none is looked for (`find_unused_parameters`). What the losses keep
-    never changes, so it is not sent (`broadcast_buffers`).
+    never changes, and the statistics of photos change alike in all, so neither is sent (`broadcast_buffers`).
     """
 
     def __init__(self) -> None:
