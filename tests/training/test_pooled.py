@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fastnst.perception.perceptual_loss import Losses
 from fastnst.training.pooled import RATE, PooledStatistics
 
 TARGETS = {"colors": torch.zeros(2, 2, 2), "shallow": torch.zeros(2, 3, 3), "deep": torch.zeros(2, 5, 6)}
@@ -114,3 +115,9 @@ def test_means_have_the_order_of_the_layers() -> None:
     names = [f"layer_{number}" for number in range(20)]
     pooled = PooledStatistics({name: torch.zeros(1, 2, 2) for name in names}, 0.5)
     assert [name for name, _ in pooled.named_buffers()] == [*(f"mean_{name}" for name in names), "seen"]
+
+
+def test_a_style_that_photos_share_counts_more() -> None:
+    losses = Losses(*(torch.tensor([value]) for value in (7.0, 2.0, 0.5, 0.0)))  # 2 + 10 x 0.5
+    assert PooledStatistics(TARGETS, 0.25).weighed(losses, 10.0).total.tolist() == [2 + 1.75 * 10 * 0.5]
+    assert PooledStatistics(TARGETS, 1.0).weighed(losses, 10.0).total.tolist() == [7.0]
