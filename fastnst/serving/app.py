@@ -134,7 +134,7 @@ class Service:
             "content-disposition": f'inline; filename="stylized.{painted.format}"',
             "cache-control": "no-store",
         }
-        return StreamingResponse(_chunks(painted), headers=headers, media_type=FORMATS[painted.format])
+        return PictureResponse(_chunks(painted), headers=headers, media_type=FORMATS[painted.format])
 
     async def styles(self, request: Request) -> Response:
         """The styles that requests may name."""
@@ -201,6 +201,18 @@ def client_of(scope: Scope) -> str:
     if address.version == 4:
         return text
     return str(address.ipv4_mapped or ipaddress.ip_network((int(address), 64), strict=False))
+
+
+class PictureResponse(StreamingResponse):
+    """An answer in pieces, in one task: Starlette's waits for the end of the connection in a second one.
+
+    That one told of a coroutine that was never awaited where the server ended in the moment in which it began. It is
+    not needed: the server drops what is sent to a client that is gone.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all pieces."""
+        await self.stream_response(send)
 
 
 async def _gone(request: Request) -> None:

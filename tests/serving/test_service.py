@@ -1,12 +1,14 @@
 """What the service answers to those who mean well."""
 
 import asyncio
+import gc
 import json
 import re
 import resource
 import signal
 import threading
 import time
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPException
@@ -23,7 +25,7 @@ from project import ROOT
 from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
 from fastnst.painting.stylizer import Stylizer
-from fastnst.serving.app import Service
+from fastnst.serving.app import PictureResponse, Service
 from fastnst.serving.painters import Painters
 from fastnst.serving.server import Server
 from fastnst.serving.settings import ServeSettings
@@ -337,6 +339,30 @@ def test_a_second_signal_ends_without_a_traceback(start) -> None:
     thread.join()
     told = [json.loads(line) for line in server.lines]
     assert told[-1]["message"] == "stopped" and not any(line["level"] == "error" for line in told)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_answer_may_be_cancelled_in_any_moment(turns) -> None:
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    async def send(_: Any) -> None:
+        await asyncio.sleep(0)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(9):
+            yield b"piece"
+
+    async def end_early() -> None:
+        answer = asyncio.ensure_future(PictureResponse(pieces())({"type": "http"}, never, send))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert not answer.done()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(end_early())
+    gc.collect()  # a coroutine that was never awaited warns when it is let go
 
 
 def test_readyz_is_503_once_the_service_was_asked_to_stop_and_livez_goes_on() -> None:
