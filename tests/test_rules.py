@@ -48,6 +48,11 @@ def test_every_folder_is_a_wing_and_has_a_place_in_the_list() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} == {"__init__", "__main__", "cli"}
 
 
+def test_the_wings_stand_in_the_guide_for_contributors_in_this_order() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("\n## The wings\n")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^- `(\w+)`: ", text, re.MULTILINE)) == WINGS
+
+
 @pytest.mark.parametrize("wing", WINGS)
 def test_a_wing_imports_from_wings_before_it_only(wing) -> None:
     wrong = {path.name: names for path in (PACKAGE / wing).rglob("*.py") if (names := wrong_imports(path))}
