@@ -46,3 +46,12 @@ def exif_of(picture: Picture) -> bytes:
 def dpi_of(picture: Picture) -> tuple[float, float]:
     """Dots per inch, across and down."""
     return picture.image.xres * INCH, picture.image.yres * INCH
+
+
+def smooth_image(height: int = 48, width: int = 61) -> Tensor:
+    down, across = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    return torch.stack((down, across, (down + across) / 2))[None]
+
+
+def colour_of(image: Tensor) -> list[float]:
+    return [round(float(value), 2) for value in image[0].mean(dim=(1, 2))]
