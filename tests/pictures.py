@@ -1,6 +1,8 @@
 """Pictures as tests make them and look at them."""
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from fastnst.images.decode import pyvips
@@ -46,3 +48,28 @@ def exif_of(picture: Picture) -> bytes:
 def dpi_of(picture: Picture) -> tuple[float, float]:
     """Dots per inch, across and down."""
     return picture.image.xres * INCH, picture.image.yres * INCH
+
+
+def noise(height: int = 40, width: int = 48, *, seed: int = 0) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def make_image(
+    path: str, size: tuple[int, int] = (40, 30), *, low: int = 0, high: int = 256, **options: object
+) -> None:
+    """Coarse noise, so that smaller sizes show it too."""
+    pixels = np.random.default_rng(len(path)).integers(low, high, (4, 5, 3), dtype=np.uint8)
+    Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC).save(path, **options)
+
+
+def light(image: Tensor) -> float:
+    return image.mean().item()
+
+
+def smooth_image(height: int = 48, width: int = 61) -> Tensor:
+    down, across = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    return torch.stack((down, across, (down + across) / 2))[None]
+
+
+def colour_of(image: Tensor) -> list[float]:
+    return [round(float(value), 2) for value in image[0].mean(dim=(1, 2))]

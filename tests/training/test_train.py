@@ -1,142 +1,26 @@
+"""A training from start to end: what it writes and refuses, and how it goes on once it was stopped."""
+
 import json
 import os
 import re
-import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file
+from small_training import SHALLOW, same, stripes, weights
 
 from fastnst.base.errors import Interrupted, TrainingError, UserError
-from fastnst.images import read
 from fastnst.networks.catalog import read_info
-from fastnst.networks.network import TransformationNetwork
-from fastnst.networks.presets import PRESETS
-from fastnst.networks.style_file import load_style
-from fastnst.perception.losses import within
-from fastnst.perception.objective import load_style_image, shrunk, style_side
-from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.training.run import Run
 from fastnst.training.settings import TrainSettings
-from fastnst.training.style_trainer import StyleTrainer, border_loss
+from fastnst.training.style_trainer import StyleTrainer
 from fastnst.training.train import train
 
-SHALLOW = TrainSettings(
-    style=(Path("style.png"),),
-    data="photos",
-    steps=6,
-    network="live",
-    style_layers=("relu1_2", "relu2_2"),
-    content_layers=("relu2_2",),
-    crop_size=48,
-    style_size=64,
-    learning_rate=2e-3,
-    margin=16,
-    init_from="none",
-    style_per_photo=0.25,
-    device="cpu",
-    workers=0,
-    quiet=True,
-)
-
-
-def stripes(size: int, period: int) -> Image.Image:
-    down = np.arange(size)[:, None] * 2 * np.pi / period
-    across = down.T
-    waves = np.stack([down + across, 2 * down + 0 * across, across - down], -1)  # (size, size, 3)
-    return Image.fromarray(np.uint8(127 + 120 * np.sin(waves)))
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch) -> Path:
-    """A style image and eight photos in an otherwise empty current folder."""
-    monkeypatch.chdir(tmp_path)
-    stripes(80, 9).save("style.png")
-    stripes(80, 5).rotate(90).save("other.png")
-    stripes(12, 5).save("dot.png")
-    Path("photos").mkdir()
-    for number in range(8):
-        stripes(64, 20 + 5 * number).save(f"photos/{number}.jpg")
-    return tmp_path
-
-
-def weights(name: str = "style") -> dict[str, torch.Tensor]:
-    return load_file(f"checkpoints/{name}.safetensors")
-
-
-def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_losses_see_a_crop_and_the_network_its_margin_too(monkeypatch) -> None:
-    sides: dict[bool, set[tuple[int, int]]] = {
-        True: set(),
-        False: set(),
-    }  # photos, losses; by whether there are gradients
-    losses = StyleTrainer.losses
-
-    def framed(self, photos, styles, *, margin=0, draws=(), **targets):
-        """A frame as wide as the margin changes no loss; one that is a pixel wider does."""
-        found, border = losses(self, photos, styles, margin=margin, draws=draws, **targets)
-        sides[torch.is_grad_enabled()].add((photos.shape[-1], margin))
-        if torch.is_grad_enabled():
-            for width, same in ((margin, True), (margin + 1, False)):
-                network, self.network = self.network, Framed(self.network, width)
-                assert torch.equal(losses(self, photos, styles, margin=margin)[0].total, found.total) == same
-                self.network = network
-        return found, border
-
-    monkeypatch.setattr(StyleTrainer, "losses", framed)
-    train(replace(SHALLOW, steps=4, eval_every=2, margin=5))
-    crop = SHALLOW.crop_size
-    assert (crop + 10, 5) in sides[True] and all(margin == 5 for _, margin in sides[True])
-    assert sides[False] == {(crop, 0)}
-
-
-class Framed(torch.nn.Module):
-    """A network that paints a black frame."""
-
-    def __init__(self, network, width) -> None:
-        super().__init__()
-        self.network, self.num_styles, self.width = network, network.num_styles, width
-
-    def forward(self, images, style):
-        painted = self.network(images, style).clone()
-        inner = painted[..., self.width : -self.width, self.width : -self.width].clone()
-        return torch.nn.functional.pad(inner, [self.width] * 4)
-
-
-def test_the_features_of_a_crop_that_comes_again_are_kept_and_change_nothing(monkeypatch) -> None:
-    sides: list[int] = []
-    content_targets, losses = PerceptualLoss.content_targets, StyleTrainer.losses
-
-    def counted(self, photos):
-        sides.append(photos.shape[-1])
-        return content_targets(self, photos)
-
-    def forgetful(self, photos, styles, *, margin=0, draws=(), **targets):
-        return losses(self, photos, styles, margin=margin, **targets)
-
-    monkeypatch.setattr(PerceptualLoss, "content_targets", counted)
-    layers = {"style_layers": ("relu1_1",), "content_layers": ("relu1_2",)}
-    ten = replace(SHALLOW, steps=24, batch_size=10, eval_every=1000, visits=4, **layers)  # three steps take turns
-    train(ten)
-    evaluations = 2  # before the first step and after the last one
-    # The crops grow after 6 and after 14 steps: those of steps 6 to 11 and 12 to 14 come in two sizes.
-    assert len(sides) - evaluations < 24 / 2
-    count = len(sides)
-    monkeypatch.setattr(StyleTrainer, "losses", forgetful)
-    train(replace(ten, name="forgetful"))
-    assert len(sides) - count == 24 + evaluations
-    assert same(weights(), weights("forgetful"))
+pytestmark = pytest.mark.usefixtures("style_and_photos")
 
 
 def test_training_lowers_the_loss_and_writes_a_style_file_that_describes_itself() -> None:
@@ -173,22 +57,6 @@ def test_held_out_losses_are_in_float32_whatever_the_steps_are_in(monkeypatch) -
         assert result["precision"] == ("bf16-mixed" if bfloat16 else "32-true")
         found.append(result["held_out"]["total"])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_photos_of_one_colour_cost_nothing(batch_size) -> None:
-    for colour in ("black", "white", "red"):
-        Image.new("RGB", (64, 64), colour).save(f"photos/{colour}.png")
-    together = train(replace(SHALLOW, batch_size=batch_size, steps=12))
-    assert together["steps"] == 12 and together["held_out"]["content"] < 10
-    shutil.rmtree("photos")
-    Path("cards").mkdir()
-    for colour in ("black", "white", "red"):
-        Image.new("RGB", (64, 64), colour).save(f"cards/{colour}.png")
-    alone = train(replace(SHALLOW, batch_size=batch_size, data="cards", name="alone"))
-    assert alone["held_out"]["content"] == 0
-    network = load_style("alone").network
-    assert all(torch.isfinite(each).all() for each in network.state_dict().values())
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
@@ -280,11 +148,6 @@ def test_force_loses_no_unfinished_run_to_bad_settings(monkeypatch) -> None:
     assert Run("style").checkpoint.exists()
 
 
-def test_a_sample_photo_can_be_the_style() -> None:
-    result = train(replace(SHALLOW, style=(Path("sample:coffee"),), steps=1))
-    assert result["name"] == "coffee" and result["styles"][0]["name"] == "coffee"
-
-
 def test_a_resumed_run_refuses_settings_that_contradict_it(monkeypatch) -> None:
     monkeypatch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted):
@@ -314,48 +177,6 @@ def _network_names() -> set[str]:
     return set(TransformationNetwork(**PRESETS["small"]).state_dict())
 
 
-def test_several_styles_make_one_file_whose_styles_differ() -> None:
-    pair = (Path("style.png"), Path("other.png"))
-    result = train(replace(SHALLOW, style=pair, steps=60, learning_rate=2e-2))
-    style = load_style(Path(result["path"]))
-    assert style.style_names == ("style", "other") and style.info["name"] == "style_other"
-    photo = torch.rand(1, 3, 40, 40)
-    first, second = (style.network(photo, torch.eye(2)[i : i + 1]) for i in range(2))
-    assert (first - second).abs().max() > 0.01
-    assert {"total", "total_0", "total_1"} <= result["held_out"].keys()
-
-
-def test_a_new_style_can_start_from_a_style_file() -> None:
-    train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), name="pair", steps=40))
-    pair = weights("pair")
-    train(replace(SHALLOW, name="next", init_from="pair", steps=1, learning_rate=1e-9))
-    began_at = read_info(Path("checkpoints/next.safetensors"))["began_at"]
-    assert began_at["name"] == "pair" and began_at["styles"] == ["style"]  # of that image, not of the other
-    for name, tensor in weights("next").items():
-        expected = pair[name][:1] if ".norm." in name else pair[name]
-        assert torch.allclose(tensor, expected, atol=1e-6), name
-    with pytest.raises(UserError, match="a network of another size"):
-        train(replace(SHALLOW, name="big", init_from="pair", network="johnson"))
-
-
-def test_a_resumed_run_does_not_need_the_style_it_began_at(monkeypatch) -> None:
-    train(replace(SHALLOW, name="old", steps=1))
-    beginning = replace(SHALLOW, init_from="old", steps=4)
-    train(replace(beginning, name="whole"))
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(StyleTrainer, "on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        train(beginning)
-    Path("checkpoints/old.safetensors").unlink()
-    result = train(TrainSettings(resume=True, name="style", quiet=True))
-    assert result["began_at"]["name"] == "old" and result["began_at"]["styles"] == ["style"]
-    assert same(weights("whole"), weights("style"))
-
-
-def test_a_wrong_start_is_told_before_photos_are_looked_for() -> None:
-    with pytest.raises(UserError, match="no style named 'nothing'"):
-        train(replace(SHALLOW, init_from="nothing", data="nowhere"))
-
-
 def test_a_budget_ends_on_time_and_reports_its_own_length() -> None:
     train(replace(SHALLOW, steps=1, name="warm"))  # pays for imports and thread pools
     result = train(replace(SHALLOW, steps=None, budget=5.0))
@@ -377,18 +198,6 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_sentence_and_keeps_the_la
     assert checkpoint["global_step"] == 4
     assert all(tensor.isfinite().all() for tensor in checkpoint["state_dict"].values())
     assert not Path("checkpoints/style.safetensors").exists()
-
-
-def test_a_loss_that_explodes_stops_the_run() -> None:
-    module = StyleTrainer.__new__(StyleTrainer)
-    torch.nn.Module.__init__(module)
-    module._first_losses, module._recent_loss = [], 0.0
-    module._fabric, module._trainer = None, None
-    for loss in [4.0] * 30:
-        module._refuse_divergence(loss)
-    with pytest.raises(TrainingError, match="grew from 4 to"):
-        for loss in [40.0] * 100:
-            module._refuse_divergence(loss)
 
 
 @pytest.mark.parametrize(
@@ -444,149 +253,6 @@ def test_settings_of_a_run_are_kept_as_json() -> None:
     assert json.loads(Run("style").settings.read_text())["crop_size"] == 48
 
 
-def test_adam_alone_can_be_asked_for(monkeypatch) -> None:
-    made = []
-    configure = StyleTrainer.configure_optimizers
-    monkeypatch.setattr(StyleTrainer, "configure_optimizers", lambda self: made.append(configure(self)) or made[-1])
-    for optimizer in ("adam", "muon"):
-        train(replace(SHALLOW, name=optimizer, optimizer=optimizer, steps=2))
-    assert [type(optimizer).__name__ for optimizer in made] == ["Adam", "Muon"]
-    assert not same(weights("adam"), weights("muon"))
-    filters = [len(parameter.shape) for parameter in made[1].param_groups[0]["params"]]
-    assert set(filters) == {4} and len(filters) == 15  # all convolutions, the skip among them, but the painter
-
-
-def test_style_weight_auto_finds_a_weight_and_says_it_in_the_file() -> None:
-    result = train(replace(SHALLOW, style_weight="auto", steps=30))
-    found = result["settings"]["style_weight"]
-    assert found != 8.0 and 0.5 <= found <= 64.0
-    held_out = result["held_out"]
-    assert held_out["total"] == pytest.approx(held_out["content"] + found * held_out["style"], rel=1e-3)
-
-
-def test_a_search_for_the_style_weight_is_resumed_bit_for_bit(monkeypatch) -> None:
-    searching = replace(SHALLOW, style_weight="auto", steps=24)
-    train(replace(searching, name="whole"))
-    step = StyleTrainer.training_step
-
-    def interrupted(self, batch, batch_idx):
-        if self.global_step == 8:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return step(self, batch, batch_idx)
-
-    monkeypatch.setattr(StyleTrainer, "training_step", interrupted)
-    with pytest.raises(Interrupted):
-        train(replace(searching, name="parts"))
-    monkeypatch.setattr(StyleTrainer, "training_step", step)
-    train(TrainSettings(resume=True, name="parts", quiet=True))
-    assert same(weights("whole"), weights("parts"))
-    first, second = (read_info(Path(f"checkpoints/{name}.safetensors"))["settings"] for name in ("whole", "parts"))
-    assert first["style_weight"] == second["style_weight"]
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected", "before"),
-    [
-        ((400, 1000), 1000, 480),
-        ((800, 1000), 640, 384),
-        ((1000, 600), 853, 384),
-        ((600, 3000), 2560, 960),
-        ((30, 300), 300, 300),
-        ((300, 15_000), 8192, 8192),
-    ],
-)
-def test_the_size_of_a_style_image_follows_from_its_shape(shape, expected, before) -> None:
-    Image.new("RGB", shape[::-1], "white").save("painting.png")
-    image = load_style_image(Path("painting.png"))
-    assert max(load_style_image(Path("painting.png"), None).shape[-2:]) == before  # in files without a size
-    assert max(image.shape[-2:]) == expected and max(load_style_image(Path("painting.png"), 60).shape[-2:]) == 60
-    assert max(shrunk(image, 0.5).shape[-2:]) == round(expected / 2)
-
-
-def test_the_size_is_in_the_header_of_a_painting() -> None:
-    Image.effect_noise((900, 300), 50).save("painting.png")
-    Path("cut.png").write_bytes(Path("painting.png").read_bytes()[:500])
-    assert (
-        style_side(Path("cut.png"), None) == 576
-        and style_side(Path("cut.png"), "auto") == 900
-        and style_side(Path("cut.png"), 4000) == 900
-    )
-    with pytest.raises(UserError, match=r"cut\.png: damaged image"):
-        load_style_image(Path("cut.png"), None)
-
-
-def test_a_painting_is_decoded_once(monkeypatch) -> None:
-    paths = []
-    original = read.read_picture
-    monkeypatch.setattr(read, "read_picture", lambda path, **size: paths.append(path.name) or original(path, **size))
-    train(replace(SHALLOW, steps=1, quiet=False))
-    assert paths.count("style.png") == 1
-
-
-def test_the_border_loss_sees_the_border_alone_and_teaches_the_picture_without_surroundings() -> None:
-    alone, surrounded = torch.zeros(2, 3, 8, 10, requires_grad=True), torch.zeros(2, 3, 8, 10, requires_grad=True)
-    with torch.no_grad():
-        surrounded[1, :, 2:-2, 2:-2] = 5.0
-        surrounded[0, :, 0] = 0.5  # 10 of the 56 pixels of the border
-    losses = border_loss(alone, surrounded, 2)
-    assert losses.tolist() == pytest.approx([0.25 * 10 / 56, 0.0])
-    losses.sum().backward()
-    assert alone.grad is not None and alone.grad.any() and surrounded.grad is None
-
-
-@pytest.mark.slow
-def test_a_network_paints_a_border_as_it_would_inside_a_larger_photo(monkeypatch) -> None:
-    def frame(name: str) -> float:
-        """How much the border of a picture differs from the same place in the picture of a larger photo.
-
-        Of large ones: in small ones the norms' statistics change with the border, which no network can help.
-        """
-        network = load_style(Path(f"checkpoints/{name}.safetensors")).network.eval()
-        photo = torch.from_numpy(np.asarray(stripes(256, 20)) / 255).permute(2, 0, 1)[None].float()
-        with torch.no_grad():
-            return float(border_loss(network(within(photo, 8)), within(network(photo), 8), 8))
-
-    for number in range(8):  # large enough that there is more of them around a crop
-        stripes(96, 20 + 5 * number).save(f"photos/{number}.jpg")
-    monkeypatch.setattr("fastnst.training.style_trainer.BORDER_EVERY", 1)
-    frames = dict.fromkeys((0.0, 100.0), 0.0)
-    for weight, seed in product(frames, (0, 1)):
-        monkeypatch.setattr("fastnst.training.style_trainer.BORDER_WEIGHT", weight)
-        train(replace(SHALLOW, steps=100, margin=8, seed=seed, name=f"{weight:.0f}-{seed}"))
-        frames[weight] += frame(f"{weight:.0f}-{seed}")
-    assert frames[100.0] < 0.85 * frames[0.0]
-
-
-def test_the_border_of_every_style_is_looked_at(monkeypatch) -> None:
-    seen = []
-    network = StyleTrainer.losses
-
-    def losses(self, photos, styles, *, margin=0, draws=(), **targets):
-        calls = []
-        with monkeypatch.context() as patched:
-            patched.setattr(
-                "fastnst.training.style_trainer.border_loss", lambda *given: calls.append(1) or border_loss(*given)
-            )
-            found = network(self, photos, styles, margin=margin, draws=draws, **targets)
-        if margin:
-            seen.append((int(styles[0]), bool(calls)))
-        return found
-
-    monkeypatch.setattr(StyleTrainer, "losses", losses)
-    train(replace(SHALLOW, style=(Path("style.png"), Path("other.png")), steps=16, margin=8))
-    assert sorted(style for style, looked in seen if looked) == [0, 0, 1, 1]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_no_network_sees_beyond_the_default_margin(name) -> None:
-    assert TransformationNetwork(**PRESETS[name]).reach <= TrainSettings().margin
-
-
-def test_a_style_that_is_not_there_is_named_in_one_line() -> None:
-    with pytest.raises(UserError, match=r"^nosuch\.png: no such file$"):
-        train(replace(SHALLOW, style=(Path("nosuch.png"),)))
-
-
 def test_a_training_runs_in_a_thread_and_its_settings_take_text_for_paths() -> None:
     """As in a notebook or a program with a window: signals are left to the main thread."""
     settings = replace(SHALLOW, style="style.png", steps=1)  # type: ignore[arg-type]
@@ -613,12 +279,3 @@ def test_a_process_that_dies_while_a_photo_is_on_its_way_is_told_in_a_line(monke
     monkeypatch.setattr("pytorch_lightning.Trainer.fit", fit)
     with pytest.raises(TrainingError, match="a process that decodes photos died"):
         train(SHALLOW)
-
-
-def test_photos_share_the_style_only_where_a_training_starts_from_a_trained_network() -> None:
-    first = train(replace(SHALLOW, style_per_photo=None))
-    assert first["settings"]["style_per_photo"] == 1
-    again = train(replace(SHALLOW, name="again", init_from="style", style_per_photo=None))
-    assert again["settings"]["style_per_photo"] == 0.25
-    asked = train(replace(SHALLOW, name="asked", style_per_photo=0.0))
-    assert asked["settings"]["style_per_photo"] == 0

@@ -1,98 +1,21 @@
-"""A painted video keeps what the video had beside its pictures, and is never lost half-way."""
+"""A painted video keeps what the video had beside its pictures: times, sound, subtitles, colours."""
 
-import json
-import logging
 import os
-import signal
 import threading
 import time
-from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from torch import Tensor
+from clips import MS, make_clip, paint, pictures_of, times_of
 
-from fastnst.base.errors import Interrupted, UserError
-from fastnst.base.progress import progress_bar
-from fastnst.images.levels import to_tensor
-from fastnst.images.masks import Mask
-from fastnst.images.photos import resolve_photo
-from fastnst.networks.network import TransformationNetwork
-from fastnst.networks.style_file import save_style
-from fastnst.painting.apply import apply
-from fastnst.painting.settings import ApplySettings
-from fastnst.video.paint import ahead, paint_video
+from fastnst.base.errors import UserError
+from fastnst.video.paint import ahead
 from fastnst.video.reader import VideoReader
-from fastnst.video.writer import VideoWriter
 
-MS = Fraction(1, 1000)
 UNEVEN = (0, 40, 100, 130, 300, 310, 500)  # milliseconds
-
-
-def make_clip(
-    path: Path,
-    *,
-    times: Sequence[int] = tuple(range(0, 240, 40)),
-    size: tuple[int, int] = (64, 48),
-    codec: str = "libx264",
-    sound: str | None = None,
-    rotation: int | None = None,
-    colours: tuple[int, int] = (1, 1),  # matrix and range
-    quadrants: bool = False,
-) -> Path:
-    """A clip whose pictures grow brighter, in grey, or have a red corner at the top left; sound is a tone."""
-    width, height = size
-    with av.open(path, "w") as container:
-        container.metadata["title"] = "a clip"
-        stream = container.add_stream(codec, rate=25, options={"crf": "10"} if codec != "mpeg4" else {"qmin": "1"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        context = stream.codec_context
-        context.time_base = MS if codec != "mpeg4" else Fraction(1, 25)
-        context.colorspace, context.color_range = colours
-        context.color_primaries = context.color_trc = 1
-        context.flags |= 1 << 8  # pictures say how long they are shown
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
-        tone = container.add_stream(sound, rate=48000, layout="mono") if sound else None
-        for number, start in enumerate(times):
-            array = np.full((height, width, 3), 20 + 20 * (number % 10), np.uint8)
-            if quadrants:
-                array[: height // 2, : width // 2] = (200, 30, 30)
-            frame = av.VideoFrame.from_ndarray(array).reformat(
-                format="yuv420p", dst_colorspace=colours[0], dst_color_range=colours[1]
-            )
-            frame.pts, frame.time_base = (start, MS) if codec != "mpeg4" else (number, Fraction(1, 25))
-            frame.duration = 700 if start == times[-1] and codec != "mpeg4" else 0
-            container.mux(stream.encode(frame))
-        if tone is not None:
-            wave = (np.sin(np.arange(24000) / 20) * 0.3).astype(np.float32)[None]
-            chunk = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
-            chunk.sample_rate, chunk.pts = 48000, 0
-            container.mux(tone.encode(chunk))
-            container.mux(tone.encode(None))
-        container.mux(stream.encode(None))
-    return path
-
-
-def paint(source: Path, target: Path, painter=lambda image: 1 - image, **settings: object) -> tuple[int, int]:
-    with progress_bar(shown=False) as progress:
-        return paint_video(source, target, painter, progress=progress, **settings)
-
-
-def times_of(path: Path) -> list[float]:
-    with av.open(path) as container:
-        return [round(float(frame.time), 3) for frame in container.decode(video=0)]
-
-
-def pictures_of(path: Path) -> Tensor:
-    with av.open(path) as container:
-        arrays = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return to_tensor(np.stack(arrays).astype(np.uint8))
 
 
 def sound_of(path: Path) -> list[tuple[bytes, int]]:
@@ -100,14 +23,6 @@ def sound_of(path: Path) -> list[tuple[bytes, int]]:
     with av.open(path) as container:
         packets = [packet for packet in container.demux(audio=0) if packet.size]
         return [(bytes(packet), round(float(packet.pts * packet.time_base) * 1000)) for packet in packets]
-
-
-@pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
-    """What was warned of."""
-    monkeypatch.setattr(logging.getLogger("fastnst"), "propagate", True)
-    monkeypatch.setattr(logging.getLogger("fastnst"), "handlers", [])
-    return lambda: [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize("target", ["out.mp4", "out.mkv", "out.mov"])
@@ -138,19 +53,6 @@ def test_sound_that_the_container_cannot_hold_is_coded_anew(tmp_path: Path) -> N
         assert container.streams.audio[0].codec_context.name == "opus"
         samples = sum(frame.samples for frame in container.decode(audio=0))
     assert samples == pytest.approx(24000, abs=2500)
-
-
-def make_moving_clip(path: Path) -> Path:
-    """A bright texture that fades while it moves: what is blended with the picture before is seen."""
-    texture = np.random.default_rng(0).integers(0, 2, (6, 12)).repeat(8, 0).repeat(8, 1) * 200
-    with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        for number in range(6):
-            grey = (texture[:, number : number + 64] * (1 - number / 8)).astype(np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey[..., None].repeat(3, 2))))
-        container.mux(stream.encode(None))
-    return path
 
 
 def add_extras(clip: Path, target: Path) -> Path:
@@ -265,88 +167,6 @@ def test_a_size_shrinks_and_a_quality_counts(tmp_path: Path) -> None:
     assert os.path.getsize(tmp_path / "10.mkv") < os.path.getsize(tmp_path / "90.mkv") / 3
 
 
-def interrupting(after: int, action=lambda: signal.raise_signal(signal.SIGINT)):
-    """A painter that interrupts the work at a picture."""
-    count = 0
-
-    def painter(image: Tensor) -> Tensor:
-        nonlocal count
-        count += 1
-        if count == after:
-            action()
-        time.sleep(0.002)
-        return image
-
-    return painter
-
-
-@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_ctrl_c_leaves_a_video_that_plays(tmp_path: Path, suffix: str) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", times=range(0, 4000, 40), sound="aac")
-    before = signal.getsignal(signal.SIGINT)
-    for name in (f"out.partial{suffix}", f"out.partial1{suffix}"):
-        with pytest.raises(Interrupted, match=name.replace(".", r"\.")):
-            paint(clip, tmp_path / f"out{suffix}", painter=interrupting(after=30))
-        assert 20 < len(times_of(tmp_path / name)) < 50
-    assert signal.getsignal(signal.SIGINT) is before
-    assert sorted(os.listdir(tmp_path)) == ["clip.mkv", f"out.partial{suffix}", f"out.partial1{suffix}"]
-
-
-def test_an_error_half_way_keeps_what_was_painted(tmp_path: Path, told) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", times=range(0, 800, 40))
-
-    def fail() -> None:
-        raise RuntimeError("a bug")
-
-    with pytest.raises(RuntimeError, match="a bug"):
-        paint(clip, tmp_path / "out.mp4", painter=interrupting(after=12, action=fail))
-    assert len(times_of(tmp_path / "out.partial.mp4")) == 11
-    assert "the first 11 pictures are in" in told()[0]
-    with pytest.raises(RuntimeError, match="a bug"):
-        paint(clip, tmp_path / "none.mp4", painter=interrupting(after=1, action=fail))
-    assert sorted(os.listdir(tmp_path)) == ["clip.mkv", "out.partial.mp4"]
-
-
-def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("fastnst.base.files.os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
-        paint(make_clip(tmp_path / "clip.mkv"), tmp_path / "out.mp4")
-    assert os.listdir(tmp_path) == ["clip.mkv"]
-
-
-def cut_short(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-
-
-def test_a_damaged_video_is_painted_as_far_as_it_goes(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", times=range(0, 4000, 40), quadrants=True)
-    cut_short(clip)
-    paint(clip, tmp_path / "out.mp4")
-    assert 30 < len(times_of(tmp_path / "out.mp4")) < 100
-
-
-def test_damaged_pictures_are_left_out_and_counted(tmp_path: Path, told) -> None:
-    clip = make_clip(tmp_path / "clip.webm", codec="libvpx-vp9")
-    with av.open(clip) as container:
-        data = [bytes(packet) for packet in container.demux(video=0)][3]
-    clip.write_bytes(clip.read_bytes().replace(data, bytes(len(data))))
-    paint(clip, tmp_path / "out.mp4")
-    assert len(times_of(tmp_path / "out.mp4")) == 5
-    assert told() == [f"{clip}: 1 damaged packets were left out"]
-
-
-@pytest.mark.parametrize("content", [b"no video at all", b""], ids=["text", "empty"])
-def test_a_file_that_is_no_video_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "clip.mp4").write_bytes(content)
-    with pytest.raises(UserError, match=r"clip\.mp4: Invalid data") as caught:
-        paint(tmp_path / "clip.mp4", tmp_path / "out.mp4")
-    assert "\n" not in str(caught.value)
-    assert os.listdir(tmp_path) == ["clip.mp4"]
-
-
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     with av.open(tmp_path / "song.mp4", "w") as container:
         stream = container.add_stream("aac", rate=48000, layout="mono")
@@ -390,112 +210,3 @@ def test_items_are_made_in_another_thread_a_few_ahead() -> None:
     assert next(items) == 1
     with pytest.raises(ValueError, match="broken"):
         next(items)
-
-
-@pytest.fixture
-def style(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The current folder is empty but for the style `wave` in ./checkpoints."""
-    monkeypatch.chdir(tmp_path)
-    torch.manual_seed(0)
-    network = {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": 1}
-    info = {"name": "wave", "styles": [{"name": "wave"}], "network": network}
-    save_style(Path("checkpoints/wave.safetensors"), TransformationNetwork(**network), info)
-
-
-def run(*names: str, **settings: object) -> int:
-    return apply(names, ApplySettings(**{"style": "wave", "quiet": True, "device": "cpu", **settings}))
-
-
-def test_apply_paints_videos_among_photos_and_goes_on_after_broken_ones(style, capsys) -> None:
-    os.makedirs("in/deep")
-    make_clip(Path("in/deep/clip.mov"))
-    make_clip(Path("in/old.avi"), codec="mpeg4")
-    Path("in/broken.mp4").write_bytes(b"nothing")
-    Path("in/photo.png").write_bytes(Path(resolve_photo("sample:coins")).read_bytes())
-    assert run("in", output=Path("out"), size=40, json=True) == 1
-    painted = sorted(path.relative_to("out").as_posix() for path in Path("out").rglob("*.*"))
-    assert painted == ["deep/clip.mov", "old.mp4", "photo.png"]
-    lines = {line["photo"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert lines["in/deep/clip.mov"]["width"] == 40
-    assert "in/broken.mp4" in lines["in/broken.mp4"]["error"]
-
-
-def test_strength_and_steadiness_count(style) -> None:
-    clip = make_clip(Path("clip.mp4"), quadrants=True)
-    run("clip.mp4", output=Path("photo.mp4"), strength=0.0)
-    assert (pictures_of(Path("photo.mp4")) - pictures_of(clip)).abs().mean() < 0.01
-    run("clip.mp4")
-    run("clip.mp4", output=Path("steady.mp4"), steady=True)
-    plain, steady = pictures_of(Path("clip-wave.mp4")), pictures_of(Path("steady.mp4"))
-    assert (plain - pictures_of(clip)).abs().mean() > 0.05
-    assert (plain[0] - steady[0]).abs().mean() < 0.01 < (plain[1:] - steady[1:]).abs().mean()
-
-
-@pytest.mark.usefixtures("style")
-@pytest.mark.parametrize("settings", [{"mask": Path("mask.png"), "feather": 0}, {"strength": 0.0}])
-def test_steady_leaves_the_photo_where_it_shall_stay(settings) -> None:
-    moving = make_moving_clip(Path("moving.mkv"))
-    Image.fromarray(np.tile(np.arange(64) < 32, (48, 1))).save("mask.png")
-    run(moving.name, output=Path("out.mkv"), steady=True, quality=100, **settings)
-    kept = (pictures_of(Path("out.mkv")) - pictures_of(moving)).abs()[..., 40:]
-    assert kept.mean() < 0.01
-
-
-@pytest.mark.usefixtures("style")
-def test_a_mask_is_fitted_once_to_a_video(monkeypatch) -> None:
-    make_clip(Path("clip.mp4"))
-    Image.new("L", (64, 48), "white").save("mask.png")
-    fitted, calls = Mask.fitted, []
-    monkeypatch.setattr(Mask, "fitted", lambda *given: calls.append(given) or fitted(*given))
-    run("clip.mp4", mask=Path("mask.png"))
-    assert len(calls) == 1
-
-
-@pytest.mark.usefixtures("style")
-def test_a_format_for_a_video_is_told_to_be_for_photos(told) -> None:
-    make_clip(Path("clip.mp4"))
-    run("clip.mp4", format="png")
-    assert told() == ["--format is for photos: videos have that of --output, or their own"]
-
-
-def test_a_writer_that_cannot_begin_leaves_nothing_and_one_line(tmp_path: Path, monkeypatch) -> None:
-    def fail(*_: object) -> None:
-        raise av.error.InvalidDataError(1, "no such thing")
-
-    clip = make_clip(tmp_path / "clip.mkv")
-    monkeypatch.setattr(VideoWriter, "_keep", fail)
-    with pytest.raises(UserError, match=r"out\.mkv: no such thing"):
-        paint(clip, tmp_path / "out.mkv")
-    assert os.listdir(tmp_path) == ["clip.mkv"]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"output": Path("there.mp4")}, r"there\.mp4 exists: --force replaces it"),
-        ({"output": Path("clip.mp4"), "force": True}, "is one of the photos"),
-        ({"output": Path("out.png")}, r"expected a name ending in \.mp4, \.mkv, \.mov, \.webm, got '\.png'"),
-        ({"output": Path("-")}, "takes one stylized image and nothing else, got a video"),
-        ({"style": "none"}, "none"),
-    ],
-)
-def test_what_cannot_be_done_is_told_before_the_work(style, settings, message) -> None:
-    make_clip(Path("clip.mp4"), times=(0,))
-    Path("there.mp4").write_bytes(b"mine")
-    with pytest.raises(UserError, match=message):
-        run("clip.mp4", **settings)
-    assert sorted(os.listdir()) == ["checkpoints", "clip.mp4", "there.mp4"]
-    assert Path("there.mp4").read_bytes() == b"mine"
-
-
-def test_ctrl_c_ends_the_command_with_130(style, monkeypatch, capsys) -> None:
-    from fastnst.cli import main
-
-    make_clip(Path("clip.mp4"), times=range(0, 1200, 40))
-    monkeypatch.setattr("fastnst.painting.apply.Stylizer.paint", lambda *_, **__: painter(_[1]))
-    painter = interrupting(after=10)
-    with pytest.raises(SystemExit) as stop:
-        main(["apply", "clip.mp4", "--style", "wave", "-o", "out.mp4"])
-    assert stop.value.code == 130
-    assert "out.partial.mp4" in capsys.readouterr().err
-    assert 5 < len(times_of(Path("out.partial.mp4"))) < 30
