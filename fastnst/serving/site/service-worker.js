@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-eda4f50caa8a2f3e";
+const cacheName = "fastnst-299ac956e201d515";
 const files = [
  "./",
  "THIRD_PARTY.txt",
