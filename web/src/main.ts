@@ -2,6 +2,7 @@
 
 import { Painter, Stopped, Unloaded } from "./client";
 import { zipped } from "./archive";
+import { offerCamera } from "./camera";
 import { isolate, keepTheRest } from "./isolation";
 import { $, complain, input, say, unloaded } from "./page";
 import type { Look, Network, Reply } from "./protocol";
@@ -80,7 +81,7 @@ async function paint(told = ""): Promise<void> {
   if (photo === undefined || !areOffered()) return;
   painted = false;
   complain(told);
-  $("drop").hidden = true;
+  $("start").hidden = true;
   $("viewer").hidden = false;
   working(true);
   say(document.body.dataset.ready ? "Painting …" : "Loading the painter …");
@@ -108,7 +109,7 @@ function failed(photo: Photo, error: unknown): void {
   else complain(`${photo.file.name}: ${(error as Error).message}`);
   if (!$("frame").classList.contains("painted")) {
     $("viewer").hidden = true;
-    $("drop").hidden = false;
+    $("start").hidden = false;
   }
 }
 
@@ -320,6 +321,11 @@ function listen(): void {
   });
   addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length) add(event.clipboardData.files);
+  });
+  offerCamera((photo) => {
+    add([photo]);
+    const pressed = document.activeElement;
+    if (pressed?.closest("[hidden]")) input("split").focus({ preventScroll: true }); // the button went with its place
   });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   input("pick-painting").addEventListener("change", () => {
