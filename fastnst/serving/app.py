@@ -32,7 +32,7 @@ from fastnst.serving.uploads import FORMATS, Refusal, drop_rest, read_upload, un
 CHUNK = 2**16  # bytes of a picture that are sent at once
 GONE = 499  # logged where the client is gone before it has its answer; it is never sent
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_ISOLATED = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 log = logging.getLogger("fastnst.serve")
 
 
@@ -304,7 +304,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                more = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *_ISOLATED]
+                more = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *_HEADERS]
                 message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 

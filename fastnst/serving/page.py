@@ -5,8 +5,13 @@ from pathlib import Path
 from fastnst.base.files import write_whole
 
 SITE = Path(__file__).parent / "site"
-#: What a host should send with every file, so that the page may use threads; without, its service worker adds it.
-HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+#: What a host should send with every file, so that the page may use threads, and of the visitor's device no more than
+#: the camera; without, its service worker adds it.
+HEADERS = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Permissions-Policy": "camera=(self), display-capture=(), geolocation=(), microphone=()",
+}
 
 
 def write_page(folder: Path) -> list[Path]:

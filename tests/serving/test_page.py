@@ -102,6 +102,13 @@ def test_the_service_worker_keeps_every_file() -> None:
     assert {name.partition("/")[0] for name in later} == {"any"}  # which only one's own paintings need
 
 
+def test_the_service_worker_adds_the_headers_of_the_service() -> None:
+    worker = (SITE / "service-worker.js").read_text()
+    added = dict(re.findall(r"headers\.set\(\"([\w-]+)\", \"([^\"]+)\"\)", worker))
+    assert HEADERS.items() <= added.items()
+    assert HEADERS["Permissions-Policy"].startswith("camera=(self), ")  # the photo that the page takes
+
+
 def test_the_network_of_the_page_is_that_of_the_style_file(tmp_path) -> None:
     about = json.loads((SITE / "network" / "network.json").read_text())
     style = load_style("paintings")

@@ -12,7 +12,7 @@ export function isolate(): void {
   if (!("serviceWorker" in navigator) || import.meta.env.DEV) return;
   navigator.serviceWorker.addEventListener("controllerchange", () => {
     // Once, and not while somebody works: threads come with the next visit then.
-    const idle = document.getElementById("viewer")!.hidden;
+    const idle = document.getElementById("viewer")!.hidden && document.querySelector("dialog[open]") === null;
     if (crossOriginIsolated || !idle || sessionStorage.getItem(RELOADED)) return;
     sessionStorage.setItem(RELOADED, "1");
     location.reload();

@@ -2,23 +2,17 @@
 
 import { Painter, Stopped, Unloaded } from "./client";
 import { zipped } from "./archive";
+import { offerCamera } from "./camera";
 import { isolate, keepTheRest } from "./isolation";
-import type { Folder, Look, Network, Reply } from "./protocol";
+import { $, complain, input, say, unloaded } from "./page";
+import type { Look, Network, Reply } from "./protocol";
+import { areOffered, offer, offerMixing, offerStyles, reveal, showMixing, style, styleName } from "./styles";
 
 interface Photo {
   file: File;
   button: HTMLButtonElement;
 }
 
-interface Choice {
-  name: string; // in the names of files
-  title: string;
-  folder: Folder;
-  row: number[];
-}
-
-const $ = <Kind extends HTMLElement>(id: string): Kind => document.getElementById(id) as Kind;
-const input = (id: string): HTMLInputElement => $<HTMLInputElement>(id);
 const asked = new URLSearchParams(location.search); // by tests and measurements
 const tile = Number(asked.get("tile") ?? 0); // side of tiles, to compare with the whole
 const paintable = (file: File): boolean => file.type.startsWith("image/") || file.type === "";
@@ -29,7 +23,6 @@ const photos: Photo[] = [];
 let thumbnails = Promise.resolve();
 let current: Photo | undefined; // the chosen one
 let onView: Photo | undefined; // the one that was painted last
-const choices: Choice[] = [];
 let size = { width: 0, height: 0 };
 let painted = false; // whether the worker holds the current photo
 const painter = new Painter(watch, Number(asked.get("threads") ?? 0), asked.get("device") ?? "");
@@ -66,62 +59,8 @@ function show(id: "before" | "after", bitmap: ImageBitmap): void {
   bitmap.close();
 }
 
-function say(text: string): void {
-  $("status").textContent = text;
-}
-
-function complain(text: string): void {
-  $("error").textContent = text;
-  $("error").hidden = text === "";
-}
-
-/** Says what could not be loaded, with a way out. */
-function unloaded(text: string): void {
-  complain(`${text} `);
-  const button = Object.assign(document.createElement("button"), { type: "button", textContent: "Load the page again" });
-  button.addEventListener("click", () => location.reload());
-  $("error").append(button);
-  $("engine").textContent = "";
-}
-
 function look(): Look {
   return { strength: Number(input("strength").value) / 100, keepColors: input("colors").checked };
-}
-
-function chosen(): Choice {
-  return choices[Number(document.querySelector<HTMLInputElement>("#styles :checked")!.value)]!;
-}
-
-function second(): Choice | undefined {
-  return choices[Number($<HTMLSelectElement>("second").value)];
-}
-
-function share(): number {
-  return second() ? Number(input("mix").value) / 100 : 0;
-}
-
-/** A row of the network: those of styles are mixed. */
-function style() {
-  const { folder, row } = chosen();
-  const other = second()?.row ?? row;
-  return { folder, row: row.map((value, i) => (1 - share()) * value + share() * other[i]!) };
-}
-
-/** Only styles of one network can be mixed. */
-function offerMixing(): void {
-  const select = $<HTMLSelectElement>("second");
-  const before = select.value;
-  select.replaceChildren(new Option("no other style", "-1"));
-  for (const [index, choice] of choices.entries()) {
-    if (choice.folder === chosen().folder) select.append(new Option(choice.title, String(index)));
-  }
-  if ([...select.options].some((option) => option.value === before)) select.value = before;
-  showMixing();
-}
-
-function showMixing(): void {
-  $("mixing").hidden = second() === undefined;
-  $("mix-name").textContent = `Share of ${second()?.title}`;
 }
 
 function working(on: boolean): void {
@@ -139,10 +78,10 @@ function request(photo: Photo) {
 /** @param told An error that stays while it paints. */
 async function paint(told = ""): Promise<void> {
   const photo = current;
-  if (photo === undefined || choices.length === 0) return;
+  if (photo === undefined || !areOffered()) return;
   painted = false;
   complain(told);
-  $("drop").hidden = true;
+  $("start").hidden = true;
   $("viewer").hidden = false;
   working(true);
   say(document.body.dataset.ready ? "Painting …" : "Loading the painter …");
@@ -170,7 +109,7 @@ function failed(photo: Photo, error: unknown): void {
   else complain(`${photo.file.name}: ${(error as Error).message}`);
   if (!$("frame").classList.contains("painted")) {
     $("viewer").hidden = true;
-    $("drop").hidden = false;
+    $("start").hidden = false;
   }
 }
 
@@ -286,8 +225,7 @@ function choose(photo: Photo): void {
 }
 
 function name(photo: Photo, type: string): string {
-  const { name } = share() > 0.5 ? second()! : chosen();
-  return `${photo.file.name.replace(/\.[^.]*$/, "")}-${name}.${type === "image/png" ? "png" : "jpg"}`;
+  return `${photo.file.name.replace(/\.[^.]*$/, "")}-${styleName()}.${type === "image/png" ? "png" : "jpg"}`;
 }
 
 function save(blob: Blob, as: string): void {
@@ -314,7 +252,7 @@ async function download(): Promise<void> {
 
 /** Paints all photos, each on view when it is finished, and saves them as a ZIP. */
 async function downloadAll(): Promise<void> {
-  if (choices.length === 0) return;
+  if (!areOffered()) return;
   const type = $<HTMLSelectElement>("format").value;
   const missed: string[] = [];
   const files: { name: string; blob: Blob }[] = [];
@@ -361,37 +299,6 @@ async function showAgain(told: string): Promise<void> {
   await paint(told);
 }
 
-/** Shows a style, before the place for paintings; returns its button. */
-function offer(choice: Choice, picture: HTMLElement): HTMLInputElement {
-  const value = String(choices.push(choice) - 1);
-  const radio = Object.assign(document.createElement("input"), { type: "radio", name: "style", value });
-  const text = document.createElement("span");
-  text.textContent = choice.title;
-  const label = document.createElement("label");
-  label.append(radio, picture, text);
-  $("own").before(label);
-  return radio;
-}
-
-function offerStyles(names: string[]): void {
-  for (const [index, name] of names.entries()) {
-    const title = name.replaceAll("_", " ").replace(/^.|\bvii$/g, (part) => part.toUpperCase());
-    const row = names.map((_, i) => Number(i === index));
-    const image = { src: `styles/${name}.jpg`, alt: "", width: 160, height: 160 };
-    const picture = Object.assign(document.createElement("img"), image);
-    offer({ name, title, folder: "network", row }, picture).checked = name === "starry_night";
-  }
-  offerMixing();
-  reveal();
-}
-
-/** Brings the chosen style into the middle of the strip, which a phone has. */
-function reveal(): void {
-  const strip = $("styles");
-  const label = strip.querySelector<HTMLElement>("label:has(:checked)")!;
-  strip.scrollLeft = label.offsetLeft - strip.offsetLeft - (strip.clientWidth - label.offsetWidth) / 2;
-}
-
 function listen(): void {
   for (const id of ["pick", "pick-more"]) {
     input(id).addEventListener("change", () => {
@@ -414,6 +321,11 @@ function listen(): void {
   });
   addEventListener("paste", (event) => {
     if (event.clipboardData?.files.length) add(event.clipboardData.files);
+  });
+  offerCamera((photo) => {
+    add([photo]);
+    const pressed = document.activeElement;
+    if (pressed?.closest("[hidden]")) input("split").focus({ preventScroll: true }); // the button went with its place
   });
   $("controls").addEventListener("submit", (event) => event.preventDefault());
   input("pick-painting").addEventListener("change", () => {

@@ -59,5 +59,6 @@ function isolated(response) {
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  if (!headers.has("Permissions-Policy")) headers.set("Permissions-Policy", "camera=(self), display-capture=(), geolocation=(), microphone=()");
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

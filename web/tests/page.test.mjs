@@ -449,7 +449,7 @@ test("after the first visit it works without a network, isolated for threads tho
     }
     return sum;
   });
-  assert.equal(size, 9_690_651); // as the guide says, which tests/serving/test_page.py compares with the files
+  assert.equal(size, 9_695_698); // as the guide says, which tests/serving/test_page.py compares with the files
   await again(page, () => page.setInputFiles("#pick-painting", file("wave.png")));
 });
 

@@ -10,16 +10,16 @@ export const SITE = process.env.FASTNST_SITE ?? fileURLToPath(new URL("../../fas
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".json": "application/json", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".txt": "text/plain" };
 
-/** A static host. `requests` has every request; `off` makes it answer nothing, and `missing` is a file it lacks. */
+/** A static host. `requests` has every request; `off` makes it answer nothing, `missing` is a file it lacks, `headers` are more. */
 export async function host(folder = SITE) {
-  const state = { requests: [], off: false, missing: undefined };
+  const state = { requests: [], off: false, missing: undefined, headers: {} };
   const server = createServer((request, response) => {
     state.requests.push({ method: request.method, url: request.url });
     const path = join(folder, normalize(decodeURIComponent(new URL(request.url, "http://x").pathname)));
     const file = existsSync(path) && statSync(path).isDirectory() ? join(path, "index.html") : path;
     if (state.off) return request.socket.destroy();
     if (!existsSync(file) || request.url === state.missing) return response.writeHead(404).end();
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" }).end(readFileSync(file));
+    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", ...state.headers }).end(readFileSync(file));
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { state, url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };

@@ -1,5 +1,5 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-eda4f50caa8a2f3e";
+const cacheName = "fastnst-739ed71ea1fe5012";
 const files = [
  "./",
  "THIRD_PARTY.txt",
@@ -94,5 +94,6 @@ function isolated(response) {
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  if (!headers.has("Permissions-Policy")) headers.set("Permissions-Policy", "camera=(self), display-capture=(), geolocation=(), microphone=()");
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
