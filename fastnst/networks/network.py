@@ -13,6 +13,17 @@ from torch.nn import functional as F
 FLAT, CLEAR = 0.002**2, 0.02**2
 
 
+def pad(maps: Tensor, sides: list[int], mode: str = "reflect") -> Tensor:
+    """`F.pad` in the type of the maps: autocast on a CPU would make float32 of bfloat16, and the next layer undo it.
+
+    Those copies were a fifth of a training step (records/LOG.md).
+    """
+    if torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return F.pad(maps, sides, mode=mode)
+    return F.pad(maps, sides, mode=mode)
+
+
 class ConditionalInstanceNorm(nn.Module):
     """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
 
@@ -82,7 +93,7 @@ class Smooth(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Keep the shape `(B, C, H, W)`."""
         # A convolution of each channel by itself takes a quarter of the time of two poolings (records/LOG.md).
-        return F.conv2d(F.pad(maps, [self.pad] * 4, mode="reflect"), self.kernel, groups=len(self.kernel))
+        return F.conv2d(pad(maps, [self.pad] * 4), self.kernel, groups=len(self.kernel))
 
 
 class ConvNorm(nn.Module):
@@ -106,7 +117,7 @@ class ConvNorm(nn.Module):
         """Map `(B, inputs, H, W)` to `(B, outputs, ceil(H / stride), ceil(W / stride))`."""
         if self.smooth is not None:
             maps = self.smooth(maps)
-        normed: Tensor = self.norm(self.conv(F.pad(maps, [self.pad] * 4, mode="reflect")), style)
+        normed: Tensor = self.norm(self.conv(pad(maps, [self.pad] * 4)), style)
         return normed
 
 
@@ -149,7 +160,7 @@ class UpsampleConvNorm(nn.Module):
         if self.smooth is not None:
             upsampled = self.smooth(upsampled)
         if self.skip is not None and skipped is not None:
-            upsampled = upsampled + self.skip(F.pad(skipped, [1] * 4, mode="reflect"))
+            upsampled = upsampled + self.skip(pad(skipped, [1] * 4))
         normed: Tensor = self.norm(upsampled, style)
         return normed
 
@@ -168,7 +179,7 @@ def upsample_and_convolve(maps: Tensor, kernels: Tensor) -> Tensor:
     A pixel of the result needs 2x2 of the pixels below it: one 2x2 convolution for each of the four places that it can
     have above a pixel. Each 2x2 pixels yield the four around their corner, so the first comes one pixel too early.
     """
-    places = F.conv2d(F.pad(maps, [1] * 4, mode="replicate"), kernels)  # (B, 4 C, H + 1, W + 1)
+    places = F.conv2d(pad(maps, [1] * 4, "replicate"), kernels)  # (B, 4 C, H + 1, W + 1)
     return F.pixel_shuffle(places, 2)[..., 1:-1, 1:-1]
 
 
@@ -373,7 +384,7 @@ class TransformationNetwork(nn.Module):
         maps = F.relu(self.decoder[0](maps, style, before))  # those at half the resolution, which the encoder ends with
         for layer in self.decoder[1:]:
             maps = F.relu(layer(maps, style))
-        maps = self.painter(F.pad(maps, [self.painter.kernel_size[0] // 2] * 4, mode="reflect"))
+        maps = self.painter(pad(maps, [self.painter.kernel_size[0] // 2] * 4))
         if self.folds:
             # The four places of a pixel have filters of their own, which print a grid on flat regions. The mean of each
             # 2x2 pixels takes it out (Sugawara et al., 2018). Three channels are slow in channels_last.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 
+from fastnst.networks.network import pad
 from fastnst.perception import winograd
 from fastnst.perception.architectures import IMAGE, NETWORKS, Step
 from fastnst.perception.weights import LossNetworkError, load_weights
@@ -219,9 +220,11 @@ class _ReplicatedConvolution(torch.autograd.Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
     ) -> Tensor:
+        if torch.is_autocast_enabled(maps.device.type):  # here and not in the convolution: once for both passes
+            weight = weight.to(torch.get_autocast_dtype(maps.device.type))
         ctx.save_for_backward(weight)
         ctx.shape, ctx.stride, ctx.sides = maps.shape, stride, [padding[1]] * 2 + [padding[0]] * 2
-        padded = F.pad(maps, ctx.sides, mode="replicate")
+        padded = pad(maps, ctx.sides, "replicate")
         ctx.padded_shape = padded.shape
         if winograd.fits(padded, weight, stride):
             return winograd.convolve(padded, weight, bias)

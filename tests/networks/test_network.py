@@ -13,6 +13,7 @@ from fastnst.networks.network import (
     TransformationNetwork,
     UpsampleConvNorm,
     contrast,
+    pad,
     upsample_and_convolve,
 )
 from fastnst.networks.presets import PRESETS, NetworkName
@@ -291,6 +292,29 @@ def test_impossible_networks_are_refused(settings) -> None:
     for values in ({"antialias": 1, "skip": 2}, {"antialias": 3, "skip": 1}):
         with pytest.raises(ValueError, match=r"antialias and skip must be 0 or 1, got antialias=[13], skip=[21]"):
             TransformationNetwork(**values)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate"])
+def test_padded_maps_keep_their_type_under_autocast(mode) -> None:
+    maps = torch.randn(1, 4, 5, 6).bfloat16().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert F.pad(maps, [1] * 4, mode=mode).dtype == torch.float32  # else `pad` is not needed any more
+        padded = pad(maps, [1] * 4, mode)
+        assert torch.is_autocast_enabled("cpu")
+    assert padded.dtype == torch.bfloat16 and torch.equal(padded, F.pad(maps, [1] * 4, mode=mode))
+    padded.sum().backward()
+    assert maps.grad is not None and maps.grad.sum() == padded.numel()
+
+
+def test_all_maps_of_a_training_step_are_bfloat16_under_autocast(tiny_network) -> None:
+    types: list[torch.dtype] = []
+    for module in tiny_network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_pre_hook(lambda _, inputs: types.append(inputs[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        tiny_network(images(32, 32).requires_grad_())
+    assert len(types) > 4 and types[0] == torch.float32  # the photo
+    assert set(types[1:]) == {torch.bfloat16}
 
 
 def test_input_is_not_changed(tiny_network) -> None:
