@@ -41,6 +41,7 @@ def test_the_wheel_has_the_page_and_is_small_enough_to_be_downloaded_with_patien
     assert wheel.stat().st_size < 45e6
 
 
+@pytest.mark.long
 def test_an_installed_wheel_trains_and_paints_from_an_empty_folder(wheel, tmp_path) -> None:
     """Installed beside the dependencies that are there already; that it is this copy that runs is checked."""
     site, folder = tmp_path / "site", tmp_path / "empty"

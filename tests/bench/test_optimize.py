@@ -9,6 +9,7 @@ from fastnst.bench.settings import BenchOptimizeSettings
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # pastiche's
 
 
+@pytest.mark.long
 def test_evaluations_and_the_way_to_a_loss_are_timed_beside_pastiche(tmp_path, capsys) -> None:
     config = BenchOptimizeSettings(
         photo=("sample:coffee", "sample:chelsea"), size=64, rounds=2, steps=8, output=tmp_path / "bench.json", json=True

@@ -192,6 +192,7 @@ def apply(folder: Path, style: Path, output: str, *words: str) -> "subprocess.Co
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_a_collection_on_this_machine_has_the_bytes_of_apply_and_leaves_what_is_there(sky, tmp_path) -> None:
     pytest.importorskip("ray", reason=NO_RAY)
     for index, name in enumerate(("a.png", "deep/b.png", "there.png")):

@@ -46,6 +46,7 @@ def report(predictor) -> dict[str, object]:
     )
 
 
+@pytest.mark.long
 def test_both_files_paint_as_a_predicted_style_does_and_are_proved(predictor, report) -> None:
     (file,) = report["files"]
     assert [tuple(size["size"]) for size in file["proof"]] == list(PROOFS)
@@ -99,6 +100,7 @@ def test_what_cannot_be_had_is_one_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["any-style.onnx"]
 
 
+@pytest.mark.long
 def test_files_that_differ_are_not_written(predictor, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(module, "CLOSE", -1.0)
     words = ("export", "--style", str(predictor), "--styles-as-input", "-o", str(tmp_path / "x.onnx"), "--json")

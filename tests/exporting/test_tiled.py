@@ -32,6 +32,7 @@ def test_tiles_with_measured_statistics_are_what_python_paints(sky) -> None:
     assert statistics.shape == (2, sum(norm.scale.shape[1] for norm in network.norms))
 
 
+@pytest.mark.long
 def test_three_graphs_share_one_file_of_weights_and_are_proved(sky, tmp_path) -> None:
     about = write_tiled(load_style(sky), tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
@@ -40,12 +41,14 @@ def test_three_graphs_share_one_file_of_weights_and_are_proved(sky, tmp_path) ->
     assert about["styles"] == ["day", "night"] and about["stride"] == 8
 
 
+@pytest.mark.long
 def test_graphs_that_paint_otherwise_are_refused(sky, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(module, "CLOSE", -1.0)
     with pytest.raises(ValueError, match=r"whole\.onnx differs by .* from the network"):
         write_tiled(load_style(sky), tmp_path)
 
 
+@pytest.mark.long
 def test_a_predictor_becomes_graphs_that_take_rows_and_one_that_tells_them(tmp_path) -> None:
     torch.manual_seed(0)
     shape = {"half": 4, "quarter": 4, "num_blocks": 1, "num_styles": 1}

@@ -60,6 +60,7 @@ def told(process: "subprocess.Popen[str]") -> dict[str, object]:
     return dict(json.loads(line))
 
 
+@pytest.mark.long
 def test_photos_are_painted_as_they_come_each_once_also_after_a_restart(folder, start) -> None:
     photo().save("in/first.png")
     process = start()

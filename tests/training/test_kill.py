@@ -52,7 +52,9 @@ def kill_at_random(folder: Path, name: str, new: tuple[str, ...], chance: random
     return False
 
 
-@pytest.mark.parametrize(("kills", "steps"), [(1, 40), pytest.param(10, 600, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "steps"), [pytest.param(1, 40, marks=pytest.mark.long), pytest.param(10, 600, marks=pytest.mark.slow)]
+)
 def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, monkeypatch, kills, steps) -> None:
     monkeypatch.chdir(tmp_path)
     new = (*TRAIN, "--steps", str(steps))

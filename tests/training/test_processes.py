@@ -122,6 +122,7 @@ def close(first: dict[int, float], second: dict[int, float]) -> bool:
     return first.keys() == second.keys() and all(abs(first[step] / second[step] - 1) < 1e-10 for step in first)
 
 
+@pytest.mark.long
 def test_processes_train_as_one_does_stop_together_and_another_number_goes_on() -> None:
     [alone] = run(FOUR)
     assert alone.code == 0 and list(alone.losses) == list(range(STEPS)), alone.said
@@ -139,6 +140,7 @@ def test_processes_train_as_one_does_stop_together_and_another_number_goes_on() 
         assert each.held_out == pytest.approx(alone.held_out, rel=1e-9)
 
 
+@pytest.mark.long
 def test_when_one_is_killed_the_other_ends_with_a_line_and_the_run_goes_on() -> None:
     first, second = run((*TWO_OF_FOUR, "--devices", "2"), 2, SLURM, at=3, sent=signal.SIGKILL)
     assert second.code == -signal.SIGKILL and first.code == 2, first.said

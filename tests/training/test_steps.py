@@ -65,6 +65,7 @@ class Framed(torch.nn.Module):
         return torch.nn.functional.pad(inner, [self.width] * 4)
 
 
+@pytest.mark.long
 def test_the_features_of_a_crop_that_comes_again_are_kept_and_change_nothing(monkeypatch) -> None:
     sides: list[int] = []
     content_targets, losses = PerceptualLoss.content_targets, StyleTrainer.losses
