@@ -313,6 +313,7 @@ def test_info_and_styles_speak_json(capsys) -> None:
         assert "held_out" in json.loads(line)
 
 
+@pytest.mark.long
 def test_a_new_user_trains_and_paints_from_an_empty_folder(tmp_path) -> None:
     """The real command with the real loss network, as in the README, with steps in place of minutes."""
     style = ROOT / "fastnst" / "samples" / "wave.jpg"

@@ -20,6 +20,7 @@ def test_every_drawn_style_is_a_sample_and_has_its_script() -> None:
         assert resolve_photo(f"sample:{name}") == path and path.with_name(f"draw_{name}.py").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STYLES)
 def test_a_script_draws_the_picture_that_is_shipped(name) -> None:
     drawn = import_module(f"fastnst.samples.draw_{name}").picture()
