@@ -29,7 +29,7 @@ from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
 from fastnst.training.pooled import PooledStatistics
 from fastnst.training.settings import LEARNING_RATE, STYLE_PER_PHOTO_FROM_START, TrainSettings
-from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, make_optimizer
+from fastnst.training.style_trainer import BORDER_EVERY, BORDER_WEIGHT, border_loss, laid_out, make_optimizer
 
 WHOLE_VGG = "pool5"  # the last layer before the classifier
 SAME_LOSS = 2e-2  # relative difference; bfloat16 has eight bits
@@ -92,7 +92,7 @@ def bench_training(settings: BenchSettings) -> dict[str, Any]:
 
 def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = False) -> Loop:
     """The training step of fastnst, without Lightning's loop, logging and the decoding of photos."""
-    network = _network(name)
+    network = laid_out(_network(name), style.device, bfloat16=multiplies_bfloat16(style.device))
     padding: Padding = "zeros" if plain_borders else TrainSettings().padding
     margin, visits = (0, 1) if plain_borders else (TrainSettings().margin, TrainSettings().visits)
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)

@@ -45,7 +45,7 @@ from fastnst.training.processes import by_slurm, is_first_process
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import LEARNING_RATE, STYLE_PER_PHOTO, NetworkSettings, TrainSettings
-from fastnst.training.style_trainer import StyleTrainer
+from fastnst.training.style_trainer import StyleTrainer, laid_out
 from fastnst.training.timed_module import LOG_EVERY
 from fastnst.training.together import LOST, Together, is_lost_connection
 from fastnst.training.warm_start import load_start, warm_start
@@ -91,6 +91,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
     schedule = Schedule(settings.learning_rate or LEARNING_RATE, settings.crop_size)
     seed_everything(settings.seed, verbose=False)
     network = TransformationNetwork(**plan.sizes, num_styles=len(settings.style))
+    network = laid_out(network, choose_device(settings.device), bfloat16=_precision(settings) == "bf16-mixed")
     paintings = [_style_image(path, settings) for path in settings.style]
     styles = [{"name": usable_name(path.stem), "sha256": sha256(path)} for path in settings.style]
     loss = perceptual_loss(settings, load_loss_network(settings), paintings)

@@ -44,6 +44,22 @@ def test_a_step_turns_filters_by_the_learning_rate_whatever_the_scale_of_the_gra
     assert 0.6 * 0.02 < values.min() and values.max() < 1.3 * 0.02
 
 
+def test_steps_do_not_depend_on_the_memory_layout() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(6, 4, 3, 3), torch.randn(3, 6, 4, 3, 3)
+    ended = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        filters = start.clone(memory_format=layout).requires_grad_()
+        optimizer = Muon([filters], [])
+        for gradient in gradients:
+            filters.grad = gradient.clone(memory_format=layout)
+            optimizer.step()
+        assert filters.is_contiguous(memory_format=layout)
+        ended.append(filters.detach())
+    assert_close(ended[0], ended[1], rtol=1e-5, atol=1e-6)
+    assert (ended[0] - start).abs().max() > 1e-3
+
+
 def test_momentum_carries_on_and_its_state_can_be_saved_and_loaded() -> None:
     def make():
         torch.manual_seed(0)

@@ -131,6 +131,24 @@ def test_adam_alone_can_be_asked_for(monkeypatch) -> None:
     assert set(filters) == {4} and len(filters) == 15  # all convolutions, the skip among them, but the painter
 
 
+@pytest.mark.parametrize(
+    ("bfloat16", "layout"), [(True, torch.channels_last), (False, torch.contiguous_format)], ids=["bfloat16", "float32"]
+)
+def test_filters_and_their_gradients_lie_as_the_precision_wants_it(bfloat16, layout, monkeypatch) -> None:
+    monkeypatch.setattr("fastnst.training.train.multiplies_bfloat16", lambda device: bfloat16)
+    found = []
+
+    def look(self: StyleTrainer, *_: object) -> None:
+        filters = self.network.encoder[1].conv.weight
+        assert filters.shape[1] > 1 and filters.grad is not None
+        found.append([each.is_contiguous(memory_format=layout) for each in (filters, filters.grad)])
+
+    monkeypatch.setattr(StyleTrainer, "on_before_optimizer_step", look)
+    train(replace(SHALLOW, steps=2))
+    assert found == [[True, True]] * 2
+    assert all(weight.isfinite().all() for weight in weights().values())
+
+
 def test_style_weight_auto_finds_a_weight_and_says_it_in_the_file() -> None:
     result = train(replace(SHALLOW, style_weight="auto", steps=30))
     found = result["settings"]["style_weight"]
