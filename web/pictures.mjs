@@ -1,8 +1,5 @@
-// The guides' pictures of the page: node web/pictures.mjs PHOTO ..., from the built page, into docs/pictures. Needs Pillow in PYTHON.
+// The guides' pictures of the page: node web/pictures.mjs PHOTO ..., from the built page, into docs/pictures.
 
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { browser, host, painted, visit } from "./tests/site.mjs";
@@ -14,7 +11,7 @@ const PAGES = {
   service_page: { photos: 1, full: false, viewport: { width: 1120, height: 720 } },
 };
 
-const [site, chromium, folder] = [await host(), await browser(), mkdtempSync(join(tmpdir(), "pages-"))];
+const [site, chromium] = [await host(), await browser()];
 try {
   for (const [name, { photos, full, ...options }] of Object.entries(PAGES)) {
     const context = await chromium.newContext({ colorScheme: "light", ...options });
@@ -23,14 +20,10 @@ try {
     await painted(page);
     await page.click("text=Starry night");
     await painted(page);
-    const png = join(folder, `${name}.png`);
-    await page.screenshot({ path: png, fullPage: full });
-    const save = "import sys; from PIL import Image; Image.open(sys.argv[1]).convert('RGB').save(sys.argv[2], quality=88, optimize=True)";
-    execFileSync(process.env.PYTHON ?? "python3", ["-c", save, png, join(FOLDER, `${name}.jpg`)]);
+    await page.screenshot({ path: join(FOLDER, `${name}.jpg`), type: "jpeg", quality: 88, fullPage: full });
     await context.close();
   }
 } finally {
-  rmSync(folder, { recursive: true });
   await chromium.close();
   site.close();
 }

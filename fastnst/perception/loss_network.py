@@ -220,8 +220,6 @@ class _ReplicatedConvolution(torch.autograd.Function):
     def forward(
         ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int], padding: tuple[int, int]
     ) -> Tensor:
-        if torch.is_autocast_enabled(maps.device.type):  # here and not in the convolution: once for both passes
-            weight = weight.to(torch.get_autocast_dtype(maps.device.type))
         ctx.save_for_backward(weight)
         ctx.shape, ctx.stride, ctx.sides = maps.shape, stride, [padding[1]] * 2 + [padding[0]] * 2
         padded = pad(maps, ctx.sides, "replicate")
