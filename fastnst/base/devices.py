@@ -46,12 +46,13 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
-    """Whether a CPU has units for products of bfloat16 matrices (Intel's AMX).
+    """Whether a CPU has units for products of bfloat16: Intel's AMX, or those of AMD since Zen 4.
 
     Nothing is measured, so that the same photo becomes the same picture each time.
     """
     known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in older versions of torch
-    return device.type == "cpu" and bool(known.get("amx_bf16"))
+    by_amd = str(known.get("cpu_name")).startswith("AMD") and known.get("avx512_bf16")
+    return device.type == "cpu" and bool(known.get("amx_bf16") or by_amd)
 
 
 def convolution_seconds(dtype: torch.dtype) -> float:

@@ -23,7 +23,7 @@ from fastnst.images.photos import resolve_photo
 from fastnst.networks.network import BlockConv2d, ConvNorm, TransformationNetwork, UpsampleConvNorm
 from fastnst.networks.presets import PRESETS, NetworkName
 from fastnst.perception.loss_network import LossNetwork
-from fastnst.perception.losses import squared_distance, within
+from fastnst.perception.losses import squared_distance
 from fastnst.perception.objective import load_style_image
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS, Padding
@@ -94,7 +94,8 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
     """The training step of fastnst, without Lightning's loop, logging and the decoding of photos."""
     network = laid_out(_network(name), style.device, bfloat16=multiplies_bfloat16(style.device))
     padding: Padding = "zeros" if plain_borders else TrainSettings().padding
-    margin, visits = (0, 1) if plain_borders else (TrainSettings().margin, TrainSettings().visits)
+    visits = 1 if plain_borders else TrainSettings().visits
+    margin = 0 if plain_borders else min(TrainSettings().margin, network.reach + 1)
     optimizer = make_optimizer(network, learning_rate=LEARNING_RATE)
     loss_network = LossNetwork((*STYLE_LAYERS, *CONTENT_LAYERS), padding=padding).to(memory_format=torch.channels_last)
     perceptual_loss = PerceptualLoss(loss_network, [style])
@@ -109,7 +110,7 @@ def fastnst_step(name: NetworkName, style: Tensor, *, plain_borders: bool = Fals
             targets = perceptual_loss.content_targets(photos)
         for number in range(visits):
             with torch.autocast("cpu", torch.bfloat16, enabled=multiplies_bfloat16(photos.device)):
-                stylized = within(network(seen), margin)
+                stylized = network(seen, margin=margin)
                 losses = perceptual_loss(stylized, targets, styles, mixed=pooled.mixed)
                 total = pooled.weighed(losses, perceptual_loss.style_weight).total
                 if margin and number % BORDER_EVERY == 0:

@@ -24,6 +24,11 @@ def pad(maps: Tensor, sides: list[int], mode: str = "reflect") -> Tensor:
     return F.pad(maps, sides, mode=mode)
 
 
+def within(maps: Tensor, margin: int) -> Tensor:
+    """Maps or images `(B, C, H, W)` without their outermost places."""
+    return maps[..., margin : maps.shape[-2] - margin, margin : maps.shape[-1] - margin] if margin else maps
+
+
 class ConditionalInstanceNorm(nn.Module):
     """Instance norm (Ulyanov et al., 2016) with one scale and shift per style (Dumoulin et al., 2017, eq. 5).
 
@@ -344,16 +349,17 @@ class TransformationNetwork(nn.Module):
             self.decoder.append(UpsampleConvNorm(half, full, smooth=smooth, num_styles=num_styles))
             self.painter = BlockConv2d(full, 3, 9)
 
-    def forward(self, images: Tensor, style: Tensor | None = None) -> Tensor:
+    def forward(self, images: Tensor, style: Tensor | None = None, *, margin: int = 0) -> Tensor:
         """Stylize images.
 
         Args:
             images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
             style: Weights `(1, num_styles)` for all images or `(B, num_styles)`, one row for each; a row that
                 sums to one mixes styles. Optional if the network has one style.
+            margin: Pixels on each side that are seen, but not wanted in the result.
 
         Returns:
-            Stylized images `(B, 3, H, W)` in [0, 1].
+            Stylized images `(B, 3, H - 2 margin, W - 2 margin)` in [0, 1].
 
         Raises:
             ValueError: The network has several styles and none was chosen.
@@ -362,26 +368,30 @@ class TransformationNetwork(nn.Module):
             if self.num_styles > 1:
                 raise ValueError(f"the network has {self.num_styles} styles: pass their weights as `style`")
             style = images.new_ones(1, 1)
-        return self.with_contrast_of(images, self.paint(images, style))
+        return self.with_contrast_of(images, self.paint(images, style, margin), margin)
 
-    def with_contrast_of(self, images: Tensor, painted: Tensor) -> Tensor:
-        """Painted images, or the images themselves where these have no contrast, or a blend; all `(B, 3, H, W)`."""
+    def with_contrast_of(self, images: Tensor, painted: Tensor, margin: int = 0) -> Tensor:
+        """Painted images, or the images themselves where these have no contrast, or a blend; see `forward`."""
         # Differs from Johnson et al. (2016): without variance a norm would make a pattern of rounding errors, another
         # one on each device, and multiply the gradient by 316. One colour stays that colour; a fade ends in its end.
         share = contrast(images) if self.contrast is None else self.contrast.to(images)
-        return torch.lerp(painted.to(images), images, 1 - share)
+        return torch.lerp(painted.to(images), within(images, margin), 1 - share)
 
-    def paint(self, images: Tensor, style: Tensor) -> Tensor:
+    def paint(self, images: Tensor, style: Tensor, margin: int = 0) -> Tensor:
         """The network itself, for images of some contrast; see `forward`."""
-        height, width = images.shape[-2:]
+        height, width = (side - 2 * margin for side in images.shape[-2:])
         maps = self.padded(images)
         if self.folds:
             maps = F.pixel_unshuffle(maps, 2)
         for layer in self.encoder:
             before, maps = maps, F.relu(layer(maps, style))
-        for block in self.blocks:
+        left = margin  # pixels of it that the maps still have
+        for block, reach in zip(self.blocks, self._reaches()[:-1], strict=True):
+            maps, left = self._cut(maps, left, reach)
             maps = block(maps, style)
-        maps = F.relu(self.decoder[0](maps, style, before))  # those at half the resolution, which the encoder ends with
+        maps, left = self._cut(maps, left, self._reaches()[-1])
+        before = within(before, (margin - left) // 2)  # maps at half the resolution, with which the encoder ends
+        maps = F.relu(self.decoder[0](maps, style, before))
         for layer in self.decoder[1:]:
             maps = F.relu(layer(maps, style))
         maps = self.painter(pad(maps, [self.painter.kernel_size[0] // 2] * 4))
@@ -392,7 +402,7 @@ class TransformationNetwork(nn.Module):
             maps = mean_of_pixels(F.pad(pixels, (1, 0, 1, 0), mode="reflect"))
         # The paper's scaled tanh, in this project's range (its released code has 127.5 + 150 tanh, and clips), in one
         # step: (1 + tanh(x)) / 2 = sigmoid(2 x).
-        return torch.sigmoid(2 * maps)[..., :height, :width]
+        return torch.sigmoid(2 * maps)[..., left : left + height, left : left + width]
 
     def padded(self, images: Tensor) -> Tensor:
         """Images `(B, 3, H, W)` mirrored on the right and below, until their sides are multiples of the stride."""
@@ -416,11 +426,35 @@ class TransformationNetwork(nn.Module):
     @property
     def reach(self) -> int:
         """Reach of the receptive field to each side in pixels; what is further away acts only through the norms."""
-        folded = int(self.folds)  # places of the first layer and of the painter hold two pixels; then, one before
-        layers = sum(layer.pad * step for layer, step, _ in self._layers())
-        layers += sum(min(steps) for layer, *steps in self._layers() if layer.smooth is not None)
-        layers += sum(self.stride for block in self.blocks if isinstance(block, DeepBlock))
-        return folded + layers + self.painter.kernel_size[0] // 2 * (1 + folded) + 2 * folded
+        # Places of the first layer may hold two pixels: then, one more.
+        return int(self.folds) + self._reach_of(self.encoder) + self._reaches()[0]
+
+    def _reaches(self) -> list[int]:
+        """Reach of what is left of the network in front of each block and in front of the decoder."""
+        rest = self._reach_of(self.decoder) + self.painter.kernel_size[0] // 2
+        if self.folds:  # places of the painter hold two pixels, and a mean follows
+            rest += self.painter.kernel_size[0] // 2 + 2
+        reaches = [self._reach_of(block) for block in self.blocks] + [rest]
+        return [sum(reaches[i:]) for i in range(len(reaches))]
+
+    def _reach_of(self, part: nn.Module) -> int:
+        """Reach of some layers to each side, in pixels of the photo."""
+        own = set(part.modules())
+        layers = [(layer, before, after) for layer, before, after in self._layers() if layer in own]
+        reach = sum(layer.pad * before for layer, before, _ in layers)
+        reach += sum(min(before, after) for layer, before, after in layers if layer.smooth is not None)
+        return reach + sum(self.stride for module in own if isinstance(module, DeepBlock))
+
+    def _cut(self, maps: Tensor, left: int, reach: int) -> tuple[Tensor, int]:
+        """Maps at a quarter of the resolution without what is of no use, and the pixels of the margin that are left.
+
+        Args:
+            maps: `(B, C, H, W)`.
+            left: Pixels of the margin that the maps have on each side.
+            reach: How many of them the layers that follow can see.
+        """
+        spare = max(0, left - reach) // self.stride * self.stride
+        return within(maps, spare // 4), left - spare
 
     @property
     def values_per_pixel(self) -> float:

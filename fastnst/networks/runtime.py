@@ -76,7 +76,7 @@ class Runtime:
 
         Args:
             images: `(B, 3, H, W)` on the device, sRGB in [0, 1], H and W at least 16.
-            exact: Compute in float32, on a CPU with units for bfloat16 too. There, bfloat16 is two to three times as
+            exact: Compute in float32, on a CPU with units for bfloat16 too. There, bfloat16 is up to three times as
                 fast, and 56 to 61 dB from float32; a pixel differs by up to 8 of 255 levels.
         """
         bfloat16 = self._bfloat16 and not exact

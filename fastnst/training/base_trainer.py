@@ -83,7 +83,7 @@ class BaseTrainer(TimedModule):
         drawn = np.random.default_rng([self.seed, first]).integers(self.paintings.num_training, size=count)
         styles = drawn.tolist()
         numbers = self.predicted(styles)
-        stylized = within(paint(self.network, photos, numbers), self.margin)
+        stylized = paint(self.network, photos, numbers, margin=self.margin)
         photos = within(photos, self.margin)
         targets = self.once(batch.draws, lambda: self.perceptual_loss.content_targets(photos))
         each = self.perceptual_loss(

@@ -182,7 +182,7 @@ class StyleTrainer(TimedModule):
         one_hot = torch.eye(self.network.num_styles, device=self.device)[styles]
         # One row for all where they agree: the norm is then a single fused operation.
         one_hot = one_hot[:1] if self.network.num_styles == 1 or len(photos) == 1 else one_hot
-        stylized = within(self.network(photos, one_hot), margin)
+        stylized = self.network(photos, one_hot, **({"margin": margin} if margin else {}))
         photos = within(photos, margin)
         if targets is None:
             targets = self.once(draws, lambda: self.perceptual_loss.content_targets(photos))

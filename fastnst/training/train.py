@@ -105,14 +105,14 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         clock=clock,
         balance=balance,
         optimizer=settings.optimizer,
-        margin=settings.margin,
+        margin=min(settings.margin, network.reach + 1),  # what is further away takes time alone
         style_per_photo=own,
     )
     photos = PhotoDataModule(
         settings.data,
         batch_size=plan.photos,
         crop_size=lambda step: settings.crop_size,
-        margin=settings.margin,
+        margin=module.margin,
         seed=settings.seed,
         workers=count_workers(settings.workers, settings.device),
         visits=settings.visits,

@@ -123,10 +123,13 @@ def predicted_parameters(network: TransformationNetwork, numbers: Tensor) -> Map
     return parameters
 
 
-def paint(network: TransformationNetwork, images: Tensor, numbers: Tensor) -> Tensor:
-    """Images `(B, 3, H, W)`, each in the style of its numbers `(B, numbers)`, or all in that of `(1, numbers)`."""
+def paint(network: TransformationNetwork, images: Tensor, numbers: Tensor, *, margin: int = 0) -> Tensor:
+    """Images `(B, 3, H, W)`, each in the style of its numbers `(B, numbers)`, or all in that of `(1, numbers)`.
+
+    See the network's own `forward`.
+    """
     styles = torch.eye(len(numbers)).to(images)
     painted: Tensor = torch.func.functional_call(
-        network, dict(predicted_parameters(network, numbers)), (images, styles)
+        network, dict(predicted_parameters(network, numbers)), (images, styles), {"margin": margin}
     )
     return painted

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastnst.base import devices
-from fastnst.base.devices import convolution_seconds, multiplies_bfloat16
+from fastnst.base.devices import convolution_seconds, has_bfloat16_units, multiplies_bfloat16
 
 CPU = torch.device("cpu")
 
@@ -22,6 +22,22 @@ def test_bfloat16_is_taken_where_it_is_faster_and_not_emulated(monkeypatch, know
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
     monkeypatch.setattr(devices, "convolution_seconds", {torch.bfloat16: seconds, torch.float32: 1.0}.get)
     assert multiplies_bfloat16.__wrapped__(CPU) == answer
+
+
+@pytest.mark.parametrize(
+    ("known", "answer"),
+    [
+        ({"amx_bf16": True}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": False}, False),
+        ({"cpu_name": "Intel(R) Xeon(R)", "avx512_bf16": True, "amx_bf16": False}, False),  # where it is slow
+        ({}, False),
+    ],
+)
+def test_photos_are_painted_in_bfloat16_where_it_is_known_to_be_fast(monkeypatch, known, answer) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert has_bfloat16_units(CPU) == answer
+    assert not has_bfloat16_units(torch.device("meta"))
 
 
 def test_both_precisions_can_be_timed_and_the_answer_is_kept() -> None:

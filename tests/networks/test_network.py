@@ -40,6 +40,28 @@ def test_johnson_preset_is_the_papers_network() -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_679_235 - sum(c.out_channels for c in convolutions[:-1])
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_maps_are_cut_as_they_pass_the_margin_and_the_picture_stays_equal(name) -> None:
+    network = TransformationNetwork(**PRESETS[name]).double().eval()
+    network.contrast = torch.ones(1, 1, 1, 1)
+    for norm in network.norms:  # which alone see all of the maps
+        norm.statistics = (torch.zeros_like(norm.scale[0]), torch.ones_like(norm.scale[0]))
+        nn.init.normal_(norm.scale, 1.0, 0.1)
+    sizes: list[int] = []
+    for block in network.blocks:
+        block.register_forward_hook(lambda module, given, maps: sizes.append(maps.shape[-1]))
+    for margin in (5, network.reach, network.reach + 1, network.reach + 30):
+        photo = images(2 * margin + 21, 2 * margin + 46).double()
+        whole = network(photo)[..., margin:-margin, margin:-margin]
+        sizes.clear()
+        assert torch.equal(network(photo, margin=margin), whole)
+    assert sizes == sorted(sizes, reverse=True) and sizes[-1] < (2 * margin + 46) // 4 < sizes[0] + 20
+    # With less than what is seen, it is another picture.
+    reaches = network._reaches()
+    network._reaches = lambda: [reach - 2 * network.stride for reach in reaches]
+    assert not torch.equal(network(photo, margin=margin), whole)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (5, 4), (8, 3)])
 def test_upsampling_in_one_step_is_nearest_upsampling_and_a_convolution(size) -> None:
     layer = UpsampleConvNorm(3, 5, num_styles=1).double()
