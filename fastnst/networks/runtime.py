@@ -104,9 +104,13 @@ class Runtime:
             return self._openvino.get(bfloat16)
 
     def _by_torch(self, images: Tensor, bfloat16: bool) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16) if bfloat16 else nullcontext():
+        with self.precision(exact=not bfloat16):
             stylized: Tensor = self.network(images.contiguous(memory_format=self._layout), self.style)
         return stylized
+
+    def precision(self, *, exact: bool) -> AbstractContextManager[Any]:
+        """Convolutions of this thread in bfloat16, on a CPU with units for it, unless they are to be exact."""
+        return torch.autocast("cpu", torch.bfloat16) if self._bfloat16 and not exact else nullcontext()
 
 
 def reduced_precision(device: torch.device) -> AbstractContextManager[Any]:

@@ -127,9 +127,9 @@ class TrainedPass(Pass):
 
         For larger strokes the photo is first stylized at a smaller size. The result is enlarged by at most 2 and
         stylized again, until it has the photo's size: this gives strokes the edges that enlarging blurs. On a CPU, what
-        is to be exact is computed in float32, and so are tiles, whose edges must match.
+        is to be exact is computed in float32.
         """
-        once = self._in_tiles if in_tiles else partial(self._as_a_whole, exact=exact or self.exact)
+        once = partial(self._in_tiles if in_tiles else self._as_a_whole, exact=exact or self.exact)
         now = _divided(size, stroke)
         picture = once(scaled(photo, size, now), now)
         while stroke > 1:
@@ -142,16 +142,22 @@ class TrainedPass(Pass):
         paint = partial(self._whole, exact=exact) if isinstance(self._whole, Runtime) else self._whole
         return partial(part, self.run(paint, picture(everything(size))))
 
-    def _in_tiles(self, picture: Reader, size: Size) -> Reader:
+    def _in_tiles(self, picture: Reader, size: Size, *, exact: bool) -> Reader:
         """By a network whose norms have the statistics of the picture, measured on pieces of it."""
         if not isinstance(self._whole, Runtime):
             raise ExportedFileError(
                 f"{self._name}: exported files paint pictures as a whole; for tiles use the style file"
             )
-        style = self._whole.style
-        network = normalised_as(self._whole.network, _enlarged(self.pieces(picture, size)), style)
-        run = partial(self.run, partial(network, style=style))
-        return painted(run, picture, size, reach=network.reach, stride=network.stride)
+        style, precision = self._whole.style, partial(self._whole.precision, exact=exact)
+        with precision():
+            network = normalised_as(self._whole.network, _enlarged(self.pieces(picture, size)), style)
+
+        def paint(photos: Tensor) -> Tensor:  # maybe in another thread
+            with precision():
+                stylized: Tensor = network(photos, style)
+            return stylized
+
+        return painted(partial(self.run, paint), picture, size, reach=network.reach, stride=network.stride)
 
 
 class PaintingPass(Pass):

