@@ -1,20 +1,23 @@
 """Boxes: pictures of any size read and computed part by part.
 
 A picture is a `Reader` here, a function from a box to its pixels, which do not depend on how the picture is cut into
-boxes. Knows nothing of files.
+boxes. Knows nothing of files; torch is loaded by what computes.
 """
+
+from __future__ import annotations
 
 import math
 import threading
 from collections.abc import Callable
 from itertools import pairwise, product
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Box = tuple[slice, slice]  # rows and columns, in pixels from the picture's upper left corner
 Size = tuple[int, int]  # height and width of the whole picture
-Reader = Callable[[Box], Tensor]  # the pixels `(B, C, H, W)` of a box
+Reader = Callable[[Box], "Tensor"]  # the pixels `(B, C, H, W)` of a box
 BLOCK = 512  # pixels, side of what is computed at once by default
 LANCZOS = 3  # the usual number of lobes
 
@@ -55,6 +58,7 @@ def within(box: Box, outer: Box) -> Box:
 
 def in_blocks(picture: Reader, side: int) -> Reader:
     """The same picture, read in boxes with sides of at most `side` pixels."""
+    import torch
 
     def read(box: Box) -> Tensor:
         rows, columns = (_parts(part, math.ceil((part.stop - part.start) / side)) for part in box)
@@ -89,6 +93,8 @@ def scaled(picture: Reader, size: Size, to: Size) -> Reader:
 
 def _lanczos(part: slice, length: int, to: int) -> tuple[slice, Tensor]:
     """The pixels along a side from which `part` of the scaled side is computed, and the matrix that computes it."""
+    import torch
+
     step = length / to  # pixels from one scaled pixel to the next
     centres = (torch.arange(part.start, part.stop, dtype=torch.float64) + 0.5) * step
     width = LANCZOS * max(1.0, step)

@@ -3,11 +3,13 @@
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 PROC = Path("/proc/self")
+CPUS = Path("/sys/devices/system/cpu")
 _LIMITS = {1: ("memory.limit_in_bytes",), 2: ("memory.max", "memory.high")}  # above `high` a process is slowed down
 _USED = {1: "memory.usage_in_bytes", 2: "memory.current"}
 _CACHED = {1: "total_inactive_file", 2: "inactive_file"}  # files that are dropped when memory is needed
@@ -50,6 +52,19 @@ def keep_threads_within_quota() -> None:
     """
     if cores_in_groups() is not None:
         os.environ.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+
+
+def threads_of_torch() -> int:
+    """Threads that torch has or, while it is not loaded, would take: one for each core, of two hyperthreads one."""
+    if torch := sys.modules.get("torch"):
+        return int(torch.get_num_threads())
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    with suppress(OSError, AttributeError):  # not Linux
+        siblings = (CPUS / f"cpu{each}/topology/thread_siblings_list" for each in os.sched_getaffinity(0))
+        return len({file.read_text() for file in siblings})
+    return usable_cores()
 
 
 def cores_in_groups() -> float | None:

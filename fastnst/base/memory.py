@@ -1,23 +1,27 @@
 """Memory: how much is available, and how much the gradient of an image needs. Knows nothing of losses."""
 
+from __future__ import annotations
+
 import ctypes
 from collections.abc import Callable
 from contextlib import suppress
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from fastnst.base.cgroups import free_memory
 
-CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
-def available_memory(device: torch.device = CPU) -> int:
+def available_memory(device: torch.device) -> int:
     """Bytes that can still be allocated on a device without swapping.
 
     On a CPU the memory that the system calls available, or what the limits of control groups leave if that is less. On
     CUDA and MPS the memory in torch's cache counts as free.
     """
+    import torch
+
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
@@ -35,7 +39,8 @@ def give_back() -> None:
 def is_out_of_memory(error: Exception) -> bool:
     """Whether memory ran out. PyTorch has a class for CUDA only; on CPUs, also of other runtimes, the text tells."""
     words = ("allocate memory", "bad_alloc", "bad allocation")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(each in str(error) for each in words)
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # that of torch, by its name
+    return known or any(each in str(error) for each in words)
 
 
 def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:
@@ -48,6 +53,9 @@ def saved_bytes(objective: Callable[[Tensor], Tensor], image: Tensor) -> int:
         objective: Function from an image to a scalar.
         image: `(1, 3, H, W)`; it is not changed.
     """
+    import torch
+    from torch import nn
+
     kept: dict[int, int] = {}  # bytes by address
 
     def note(tensor: Tensor) -> Tensor:

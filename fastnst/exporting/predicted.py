@@ -107,7 +107,7 @@ def _prove(
     told: list[Tensor] = []
     for (height, width), name in zip(SIDES, PAINTINGS * len(SIDES), strict=False):
         painting = sample_photo(name, (height, width))
-        expected, found = predictor.of(painting), tell(painting)
+        expected, found = predictor.of(painting), torch.from_numpy(tell(painting.contiguous().numpy()))
         if found.shape != expected.shape or not float((found - expected).abs().max()) <= CLOSE:  # nor NaN
             raise ProofError(f"{teller.name} differs from the predictor at {height} x {width}; nothing was written")
         told += [expected, found]

@@ -1,20 +1,23 @@
-"""`Picture`: an image with the metadata of its file."""
+"""`Picture`: an image with the metadata of its file. torch is loaded by what takes or gives tensors."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from fastnst.base.boxes import Box, everything
 from fastnst.images.decode import one_line, pyvips
 from fastnst.images.formats import ImageError
 from fastnst.images.levels import Levels, as_channels, from_levels, to_levels
-from fastnst.images.opacity import filled
 from fastnst.images.srgb import FLOATS
 from fastnst.images.stored import like, pixels_of, with_pixels
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _KEPT = ("exif-data", "xmp-data", "iptc-data", "jpeg-chroma-subsample", "interlaced", FLOATS)
 _USUAL = 72 / 25.4  # pixels a millimetre, where nothing is known of an image
@@ -42,12 +45,14 @@ class Picture:
     profile: bytes | None = None
 
     @classmethod
-    def of(cls, image: Tensor, **about: Any) -> "Picture":
+    def of(cls, image: Tensor, **about: Any) -> Picture:
         """A picture of levels `(1, 3 or 4, H, W)`, uint8 or uint16; or of floats in [0, 1], as uint8.
 
         Raises:
             ImageError: A wrong shape.
         """
+        import torch
+
         if image.ndim != 4 or image.shape[0] != 1 or image.shape[1] not in (3, 4):
             raise ImageError(f"expected one image (1, 3, H, W), got {tuple(image.shape)}")
         levels = to_levels(image, torch.uint8) if image.is_floating_point() else image
@@ -55,14 +60,18 @@ class Picture:
         kind = "rgb16" if levels.dtype == torch.uint16 else "srgb"
         return cls(pyvips.Image.new_from_array(array, interpretation=kind).copy(xres=_USUAL, yres=_USUAL), **about)
 
-    def painted(self, parts: Iterable[tuple[Box, Tensor]]) -> "Picture":
+    def painted(self, parts: Iterable[tuple[Box, Tensor]]) -> Picture:
         """The picture with other colours; opacity and metadata stay.
 
         Args:
             parts: Boxes, row by row from the left, and their levels `(1, 3, H, W)`. Those of a large picture are kept
                 in a temporary file.
         """
-        image = with_pixels(self.image.extract_band(0, n=3), _bands(parts, self.size[1]))
+        return self.with_colors(_bands(parts, self.size[1]))
+
+    def with_colors(self, bands: Iterable[Levels]) -> Picture:
+        """As `painted`, with arrays of levels `(H, W, 3)` from top to bottom, as wide as the picture."""
+        image = with_pixels(self.image.extract_band(0, n=3), bands)
         image = image.bandjoin(self.image[3]) if self.image.bands == 4 else image
         return replace(self, image=like(self.image, image, _KEPT))
 
@@ -82,8 +91,16 @@ class Picture:
         Raises:
             ImageError: The file turns out to be damaged.
         """
+        return as_channels(self.array(box))
+
+    def array(self, box: Box | None = None) -> Levels:
+        """The levels of a box or of all, `(H, W, 3 or 4)`.
+
+        Raises:
+            ImageError: The file turns out to be damaged.
+        """
         with one_line(self.name):
-            return as_channels(pixels_of(self.image, box))
+            return pixels_of(self.image, box)
 
     @property
     def pixels(self) -> Tensor:
@@ -93,11 +110,15 @@ class Picture:
     @property
     def visible(self) -> Tensor:
         """`pixels`, but hidden ones have the colours of visible ones around them."""
+        from fastnst.images.opacity import filled
+
         return filled(from_levels(self.levels))
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the levels: uint8 or uint16."""
+        import torch
+
         return torch.uint16 if self.image.format == "ushort" else torch.uint8
 
 

@@ -1,17 +1,19 @@
 """Readers of image files: `load_image`, `read_picture`, photos for training.
 
 What is special about image files (16 bit, EXIF, ICC, alpha, grey, CMYK) is handled here and in `srgb.py`. Pixels stay
-whole numbers as in the file until floats are asked for, which take up to four times the memory.
+whole numbers as in the file until floats are asked for, which take up to four times the memory. torch is loaded by what
+gives tensors.
 """
+
+from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from fastnst.images.decode import field, opened
 from fastnst.images.formats import ImageError, name_of
@@ -20,6 +22,9 @@ from fastnst.images.metadata import jpeg_quality, read_tiff_metadata
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
 from fastnst.images.stored import stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LONGEST = 4  # short sides; what is beyond of a painting that is measured by its short side is left out
 

@@ -1,11 +1,12 @@
 """The writer of image files, `save_image`. A file is written whole or not at all."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from PIL import Image
-from torch import Tensor
 
 from fastnst.base.files import whole_file
 from fastnst.images.decode import LOADERS, field, one_line, pyvips
@@ -15,6 +16,9 @@ from fastnst.images.metadata import MARK, add_metadata, exif_bytes, marked
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import FLOATS, eight_bit, in_profile, srgb_profile
 from fastnst.images.stored import let_go, pixels_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would hold 6 bytes a pixel
 NUM_COLORS = 256  # of a palette

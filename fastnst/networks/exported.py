@@ -1,4 +1,9 @@
-"""Runtimes of exported files: ONNX, torch.export, TorchScript, OpenVINO. Knows nothing of styles or exporting."""
+"""Runtimes of exported files: ONNX, torch.export, TorchScript, OpenVINO. Knows nothing of styles or exporting.
+
+Files are run on NumPy arrays: torch is loaded by those that torch runs, and by what takes or gives tensors.
+"""
+
+from __future__ import annotations
 
 import warnings
 import zipfile
@@ -6,16 +11,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from xml.etree import ElementTree
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from fastnst.base.archives import check_archive
+from fastnst.base.cgroups import threads_of_torch
 from fastnst.base.memory import is_out_of_memory
 from fastnst.networks.description import parsed
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DESCRIPTION = "fastnst"  # the key of a file's description, a JSON object
 INPUT, OUTPUT = "image", "stylized"
@@ -23,7 +32,8 @@ STYLE, STRENGTH = "style", "strength"  # more inputs, of a file that holds sever
 STYLES = "styles_as_input"  # the key of their names in the description
 NUMBERS = "numbers_of_a_style"  # the key of their count, where a style is a row of numbers and not of weights
 PAINTING = "painting"  # the input of a file that tells such a row
-Paint = Callable[..., Tensor]  # images (B, 3, H, W) to stylized ones
+Array = NDArray[np.float32]
+Paint = Callable[..., Array]  # images (B, 3, H, W), in C order, to stylized ones
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,17 @@ class ExportedNetwork:
         return tuple(self.info.get(STYLES, ()))
 
     def __call__(self, images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
+        """Stylize images, as `on_arrays`."""
+        import torch
+
+        row = None if style is None else style.numpy()
+        return torch.from_numpy(self.on_arrays(images.contiguous().numpy(), row, strength))
+
+    def on_arrays(self, images: Array, style: Array | None = None, strength: float = 1.0) -> Array:
         """Stylize images.
 
         Args:
-            images: `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16.
+            images: `(B, 3, H, W)`, in C order, sRGB in [0, 1], H and W at least 16.
             style: Of a file with styles as input, weights `(1, number of styles)` for all images; of a predictor's
                 network the numbers that its other file gives for a painting.
             strength: Of such a file, from 0, the photo, to 1, the full style.
@@ -70,11 +87,12 @@ class ExportedNetwork:
             raise ValueError(f"{self.info['name']} {has}")
         try:
             painted = self.paint(images) if style is None else self.paint(images, style, strength)
+            painted = np.asarray(painted, np.float32)
         except Exception as error:  # each runtime has its own
             if is_out_of_memory(error):
                 raise
             raise ExportedFileError(f"{self.info['name']} cannot paint: {' '.join(str(error).split())}") from error
-        if painted.shape != images.shape or not painted.isfinite().all():
+        if painted.shape != images.shape or not np.isfinite(painted).all():
             raise ExportedFileError(f"{self.info['name']} gives no picture of the photo's size")
         return painted
 
@@ -106,28 +124,45 @@ def _load_onnx(path: Path) -> ExportedNetwork:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads_of_torch()
     options.log_severity_level = 4  # errors are raised as well
     # Of bytes, which have no folder: weights in files beside or outside are refused.
     session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
 
-    def paint(images: Tensor, style: Tensor | None = None, strength: float = 1.0) -> Tensor:
-        inputs = {session.get_inputs()[0].name: images.numpy()}
+    def paint(images: Array, style: Array | None = None, strength: float = 1.0) -> Array:
+        inputs = {session.get_inputs()[0].name: images}
         if style is not None:
-            inputs |= {STYLE: style.numpy(), STRENGTH: torch.tensor([strength]).numpy()}
-        return torch.from_numpy(session.run(None, inputs)[0])
+            inputs |= {STYLE: style, STRENGTH: np.array([strength], np.float32)}
+        painted: Array = session.run(None, inputs)[0]
+        return painted
 
     return ExportedNetwork(_parse(session.get_modelmeta().custom_metadata_map.get(DESCRIPTION), path), paint)
 
 
 def _load_pt2(path: Path) -> ExportedNetwork:
-    return ExportedNetwork(_extra_file(path), torch.export.load(path).module())
+    import torch
+
+    return ExportedNetwork(_extra_file(path), _by_torch(torch.export.load(path).module()))
 
 
 def _load_torchscript(path: Path) -> ExportedNetwork:
+    import torch
+
+    info = _extra_file(path)  # which looks at the archive before torch does
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
-        return ExportedNetwork(_extra_file(path), torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+        return ExportedNetwork(info, _by_torch(torch.jit.load(path, map_location="cpu")))  # type: ignore[no-untyped-call]
+
+
+def _by_torch(module: Callable[[Tensor], Tensor]) -> Paint:
+    import torch
+
+    @torch.inference_mode()
+    def paint(images: Array) -> Array:
+        painted: Array = module(torch.from_numpy(images)).numpy()
+        return painted
+
+    return paint
 
 
 def _load_openvino(path: Path) -> ExportedNetwork:
@@ -160,16 +195,16 @@ def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32", thre
     settings = {
         # By default, OpenVINO computes in bfloat16 on processors that have it.
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads or threads_of_torch(),
         # The cache for sizes seen before: with the default of 5000, each new size takes 0.4 MB more.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     compiled = openvino_core().compile_model(model, "CPU", settings)
 
-    def paint(images: Tensor) -> Tensor:
+    def paint(images: Array) -> Array:
         # A request per call: threads must not share one.
-        request = compiled.create_infer_request()
-        return torch.from_numpy(request.infer(images.contiguous().numpy(), share_inputs=True)[0])
+        painted: Array = compiled.create_infer_request().infer(images, share_inputs=True)[0]
+        return painted
 
     return paint
 

@@ -11,6 +11,9 @@ from fastnst.base.errors import UserError
 EXPORTED: dict[str, tuple[str, ...]] = {".onnx": ("onnxruntime",), ".pt2": (), ".pt": (), ".xml": ("openvino",)}
 
 
+SMALLEST = 16  # pixels a side; what every network takes
+
+
 class ExportedFileError(UserError):
     """An exported file that cannot be written or run."""
 

@@ -146,8 +146,8 @@ class OpenVINONetwork:
     def __call__(self, images: Tensor) -> Tensor:
         """Stylize images `(B, 3, H, W)`, sRGB in [0, 1], H and W at least 16, as the network does."""
         height, width = images.shape[-2:]
-        painted = self._paint(self._network.padded(images))[..., :height, :width]
-        return self._network.with_contrast_of(images, painted)
+        painted = torch.from_numpy(self._paint(self._network.padded(images).contiguous().numpy()))
+        return self._network.with_contrast_of(images, painted[..., :height, :width])
 
 
 class _Graph:

@@ -13,13 +13,12 @@ from torch.nn import functional as F
 from fastnst.base.boxes import BLOCK, Box, Reader, Size, cut, everything, scaled
 from fastnst.base.memory import available_memory
 from fastnst.base.pipeline import in_threads
-from fastnst.networks.exported_formats import ExportedFileError
+from fastnst.networks.exported_formats import SMALLEST, ExportedFileError
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.runtime import Runtime, reduced_precision
 from fastnst.painting.tiles import MARGIN, PIECE, normalised_as, painted, pieces
 from fastnst.universal.painter import ALPHA, Memory, UniversalPainter
 
-SMALLEST = 16  # pixels; what the network takes
 WHOLE_PASS = 2**31  # bytes that a pass may need; a picture that needs more is stylized in tiles
 TILE_PASS = 2**28  # the same for a tile; the C library gives larger tensors back to the system each time, which is slow
 WIDE_TILE_PASS = 3 * 2**28  # for a painting's tile, most of which is the surroundings that it needs

@@ -11,7 +11,14 @@ import psutil
 import pytest
 
 from fastnst.base import cgroups
-from fastnst.base.cgroups import cores_in_groups, free_memory, keep_threads_within_quota, left_in_groups, usable_cores
+from fastnst.base.cgroups import (
+    cores_in_groups,
+    free_memory,
+    keep_threads_within_quota,
+    left_in_groups,
+    threads_of_torch,
+    usable_cores,
+)
 
 GIB = 2**30
 V1, V2 = "memory.limit_in_bytes memory.usage_in_bytes total_inactive_file", "memory.max memory.current inactive_file"
@@ -206,6 +213,32 @@ def test_threads_are_kept_within_a_quota_unless_somebody_has_said_how_many(machi
     monkeypatch.delenv("OMP_NUM_THREADS")
     keep_threads_within_quota()
     assert os.environ["OMP_NUM_THREADS"] == "2"
+
+
+def test_without_torch_its_threads_are_as_many_as_cores_unless_somebody_has_said_how_many(
+    tmp_path, monkeypatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 5})
+    monkeypatch.setattr(cgroups, "CPUS", tmp_path)
+    for each, siblings in {0: "0,4", 1: "1,5", 4: "0,4", 5: "1,5"}.items():
+        (tmp_path / f"cpu{each}/topology").mkdir(parents=True)
+        (tmp_path / f"cpu{each}/topology/thread_siblings_list").write_text(f"{siblings}\n")
+    assert threads_of_torch() == 2
+    monkeypatch.setattr(cgroups, "CPUS", tmp_path / "nowhere")
+    assert threads_of_torch() == 3
+    for asked, threads in {"7": 7, "5,2": 5, "": 3, "0": 3, "many": 3}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+        assert threads_of_torch() == threads, asked
+
+
+def test_torch_takes_as_many_threads_as_were_told_before() -> None:
+    code = "from fastnst.base.cgroups import threads_of_torch as n; before = n(); import torch; print(before, n())"
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    before, after = done.stdout.split()
+    assert before == after
 
 
 def test_the_command_takes_as_many_threads_as_its_quota_leaves_cores(machine) -> None:

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fastnst.base.memory import available_memory, saved_bytes
+from fastnst.base.memory import available_memory, is_out_of_memory, saved_bytes
 from fastnst.perception.loss_network import LossNetwork
 from fastnst.perception.perceptual_loss import PerceptualLoss
 
@@ -13,6 +13,20 @@ MIB = 2**20
 
 def test_available_memory_is_positive_and_below_the_total() -> None:
     assert 0 < available_memory(CPU) < psutil.virtual_memory().total
+
+
+@pytest.mark.parametrize(
+    ("error", "ran_out"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (MemoryError("Unable to allocate 4.00 TiB for an array"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 4 bytes"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("a graph that fails"), False),
+    ],
+)
+def test_memory_that_ran_out_is_told_from_other_errors(error, ran_out) -> None:
+    assert is_out_of_memory(error) is ran_out
 
 
 def test_saved_bytes_of_two_convolutions_are_those_counted_by_hand() -> None:

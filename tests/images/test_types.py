@@ -13,7 +13,7 @@ from PIL import ExifTags, Image
 from project import ROOT
 
 from fastnst import Stylizer
-from fastnst.images.levels import from_levels
+from fastnst.images.levels import as_channels, floats_of, from_levels, levels_of, to_levels
 from fastnst.images.srgb import srgb_profile
 from fastnst.images.types import to_channels
 from fastnst.networks.style_file import StyleFile
@@ -46,6 +46,17 @@ def shares(painted: object) -> np.ndarray:
     """What was painted, of whatever type, in [0, 1]."""
     array = painted.numpy() if isinstance(painted, torch.Tensor) else np.array(painted)
     return array / np.iinfo(array.dtype).max if array.dtype.kind == "u" else array
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_arrays_and_tensors_of_all_levels_are_equal_to_the_bit(dtype) -> None:
+    levels = np.arange(np.iinfo(dtype).max + 1).astype(dtype).reshape(-1, 16, 1).repeat(3, axis=2)
+    floats = floats_of(levels)
+    assert torch.equal(torch.from_numpy(floats), from_levels(as_channels(levels)))
+    assert np.array_equal(levels_of(floats, levels.dtype), levels)
+    others = np.random.default_rng(0).uniform(-0.1, 1.1, (1, 3, 50, 70)).astype(np.float32)
+    expected = to_levels(torch.from_numpy(others), as_channels(levels).dtype)[0].permute(1, 2, 0)
+    assert np.array_equal(levels_of(others, levels.dtype), expected.numpy())
 
 
 @pytest.mark.parametrize("dtype", TYPES)
