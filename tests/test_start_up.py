@@ -90,6 +90,23 @@ print(json.dumps(results))
 """
 
 
+def run(commands: list[list[str]], folder: Path) -> list[tuple[int, str, list[str]]]:
+    """Exit code, words and heavy packages loaded so far, after each of the commands in one process."""
+    arguments = map(json.dumps, (commands, sorted(HEAVY)))
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_photo_is_painted_by_an_exported_file_without_torch(format, exported, tmp_path) -> None:
+    words = ["apply", "sample:astronaut", "--size", "64", "--style", str(exported[format])]
+    ((code, said, heavy),) = run([[*words, "-o", "out.jpg"]], tmp_path)
+    assert (code, heavy) == (0, ["onnxruntime" if format == "onnx" else "openvino"])
+    assert said.strip().startswith("out.jpg: painted in ") and (tmp_path / "out.jpg").stat().st_size
+
+
 @pytest.mark.parametrize(("commands", "code"), [(ANSWERED, 0), (REFUSED, 2)], ids=["answered", "refused"])
 def test_no_command_that_needs_no_tensor_loads_torch(commands, code, tmp_path) -> None:
     for name in ("photo.png", "there.png", "there.pt", "there.json", "checkpoints/there.safetensors", "full/of/things"):
@@ -97,10 +114,7 @@ def test_no_command_that_needs_no_tensor_loads_torch(commands, code, tmp_path) -
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     lines = commands.split("\n")[1:-1]
-    arguments = [json.dumps(given) for given in ([line.split() for line in lines], sorted(HEAVY))]
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    for line, (exit_code, said, heavy) in zip(lines, json.loads(done.stdout), strict=True):
+    results = run([line.split() for line in lines], tmp_path)
+    for line, (exit_code, said, heavy) in zip(lines, results, strict=True):
         assert (exit_code, heavy) == (code, []), f"{line}: {said}"
         assert code == 0 or said.strip().count("\n") == 0, f"{line}: {said}"

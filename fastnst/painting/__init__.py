@@ -8,6 +8,7 @@ Knows nothing of losses and training.
     tiles.py      pictures of any size, box by box
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
     apply.py      paints files: reading, painting and writing side by side
+    exported.py   photos by exported files, without torch
     watch.py      folders into which photos come
     collection.py millions of photos, on a cluster
     raw.py        raw frames from standard input to standard output

@@ -1,4 +1,9 @@
-"""The work of `fastnst apply`: photo and video files, folders, standard input. Results appear whole or not at all."""
+"""The work of `fastnst apply`: photo and video files, folders, standard input. Results appear whole or not at all.
+
+torch is loaded when it is needed; see `exported.py`.
+"""
+
+from __future__ import annotations
 
 import json
 import logging
@@ -8,16 +13,14 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from rich.progress import Progress
-from torch import Tensor
 
-from fastnst.base.devices import choose_device
 from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.files import pasted
 from fastnst.base.memory import is_out_of_memory
@@ -25,23 +28,22 @@ from fastnst.base.partials import sweep
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ANIMATED, ImageError, format_of
-from fastnst.images.levels import from_levels, to_levels
-from fastnst.images.masks import read_mask
-from fastnst.images.opacity import filled
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
 from fastnst.images.srgb import profile_kind
 from fastnst.images.write import save_image
-from fastnst.painting.animation import paint_animation
+from fastnst.painting.exported import may_be_quick, quick_painter
 from fastnst.painting.jobs import STDIO, Job, plan, regions_of
-from fastnst.painting.regions import Fitted, Regions
 from fastnst.painting.settings import ApplySettings
-from fastnst.painting.stylizer import Look, Stylizer
 from fastnst.universal.names import find_paintings
-from fastnst.universal.painter import Memory
 from fastnst.video.formats import is_video
-from fastnst.video.paint import paint_video
-from fastnst.video.steady import Steady
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fastnst.painting.regions import Fitted, Regions
+    from fastnst.painting.stylizer import Look
+    from fastnst.universal.painter import Memory
 
 GPU_READERS = 4  # threads that decode
 log = logging.getLogger("fastnst")
@@ -67,8 +69,14 @@ def apply(photos: Sequence[str], settings: ApplySettings) -> int:
 
 def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     """Stylize the photos of the jobs and log what was written; see `apply`."""
+    if not may_be_quick(settings):
+        import_module("fastnst.painting.regions")  # with torch: it paints nothing, and is not in the seconds
+
     started = time.perf_counter()
-    choose_device(settings.device)
+    if settings.device not in ("auto", "cpu"):  # which are always there
+        from fastnst.base.devices import choose_device
+
+        choose_device(settings.device)
     todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
@@ -103,12 +111,35 @@ def sweep_beside(jobs: Sequence[Job]) -> None:
         sweep(folder)
 
 
+def _regions(settings: ApplySettings) -> Regions:
+    """The styles and masks of the settings."""
+    from fastnst.painting.regions import Regions
+    from fastnst.painting.stylizer import Stylizer
+
+    masks = [settings.mask, *(region.mask for region in regions_of(settings))]
+    fitted = [_fitted(mask, settings) if mask else None for mask in masks]
+    styles = [settings.style, *(region.style for region in regions_of(settings))]
+    stylizers = [
+        Stylizer(
+            style,
+            device=settings.device,
+            runtime=settings.runtime,
+            precision=settings.precision,
+            instant=settings.instant and bool(find_paintings(style)),
+        )
+        for style in styles
+    ]
+    return Regions(list(zip(stylizers, fitted, strict=True)))
+
+
 def _fitted(mask: Path, settings: ApplySettings) -> Fitted:
     """A mask for a photo of any size. The last is kept: all pictures of a video have one size."""
+    from fastnst.images.masks import read_mask
+
     return lru_cache(1)(read_mask(mask, feather=settings.feather).fitted)
 
 
-def report_on(work: "Work", settings: ApplySettings) -> None:
+def report_on(work: Work, settings: ApplySettings) -> None:
     """Log why a job failed, and print the JSON of one that is over."""
     if work.error is not None:
         log.error("%s", work.error)
@@ -169,31 +200,29 @@ class Studio:
     """Three stages that run at once: one photo is read while another is stylized and a third is written.
 
     Attributes:
+        load: Makes what paints every picture; called once, when it is first needed.
+        quick: Paints photos without torch, and gives None for a photo that needs it; see `exported.py`.
         told: Warnings that are given once.
     """
 
-    regions: Regions
+    load: Callable[[], Regions]
     settings: ApplySettings
     progress: Progress
+    quick: Callable[[Picture], Picture | None] | None = None
     told: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, settings: ApplySettings, progress: Progress) -> "Studio":
-        """A studio with the styles and masks of the settings."""
-        masks = [settings.mask, *(region.mask for region in regions_of(settings))]
-        fitted = [_fitted(mask, settings) if mask else None for mask in masks]
-        styles = [settings.style, *(region.style for region in regions_of(settings))]
-        stylizers = [
-            Stylizer(
-                style,
-                device=settings.device,
-                runtime=settings.runtime,
-                precision=settings.precision,
-                instant=settings.instant and bool(find_paintings(style)),
-            )
-            for style in styles
-        ]
-        return cls(Regions(list(zip(stylizers, fitted, strict=True))), settings, progress)
+    def of(cls, settings: ApplySettings, progress: Progress) -> Studio:
+        """A studio with the styles and masks of the settings, read now, so that a wrong one is told before any work."""
+        if quick := quick_painter(settings):
+            return cls(partial(_regions, settings), settings, progress, quick)
+        regions = _regions(settings)
+        return cls(lambda: regions, settings, progress)
+
+    @cached_property
+    def regions(self) -> Regions:
+        """Paints every picture, with torch."""
+        return self.load()
 
     def run(self, jobs: Sequence[Job]) -> Generator[Work, None, None]:
         """The finished or failed jobs, in their order; few pictures are in memory at a time."""
@@ -202,7 +231,7 @@ class Studio:
     def finish(self, works: Iterable[Work]) -> Generator[Work, None, None]:
         """The works after all stages, in their order; one with an error is left as it is."""
         # A GPU stylizes faster than one thread decodes. Stylizing stays in this thread, where Ctrl-C can stop it.
-        threads = 1 if self.regions.device.type == "cpu" else GPU_READERS
+        threads = 1 if self.quick or self.regions.device.type == "cpu" else GPU_READERS
         with (
             closing(in_threads(partial(self._stage, Studio._read), works, threads=threads)) as read,
             closing(
@@ -213,7 +242,7 @@ class Studio:
         ):
             yield from done
 
-    def _stage(self, stage: Callable[["Studio", Work], None], work: Work) -> Work:
+    def _stage(self, stage: Callable[[Studio, Work], None], work: Work) -> Work:
         """Run one stage, unless an earlier one failed."""
         if work.error is None:
             started = time.perf_counter()
@@ -242,6 +271,8 @@ class Studio:
     def _paint(self, work: Work) -> None:
         job, picture, size, quality = work.job, work.picture, self.settings.size, self.settings.quality
         if picture is None:
+            from fastnst.video.paint import paint_video
+
             look = self.moving(work)
             work.size = paint_video(
                 job.photo,
@@ -255,6 +286,8 @@ class Studio:
             )
             return
         if picture.frames > 1 and (format := self._format(job)) in ANIMATED:
+            from fastnst.painting.animation import paint_animation
+
             if isinstance(work.source, BytesIO):
                 work.source.seek(0)
             quality = quality or picture.quality or 95
@@ -278,6 +311,9 @@ class Studio:
             log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
+        if self.quick and (painted := self.quick(picture)):
+            work.picture = painted
+            return
         with _named(job):
             self.regions.shares(picture.size, 1.0)  # a mask of another shape is told before any work
         shape, strength = (1, picture.image.bands, *picture.size), float(self.settings.strength)
@@ -315,6 +351,12 @@ class Studio:
 
     def moving(self, work: Work) -> Callable[[Tensor], Tensor]:
         """A function that stylizes the pictures of one video or animation."""
+        import torch
+
+        from fastnst.images.levels import from_levels, to_levels
+        from fastnst.images.opacity import filled
+        from fastnst.video.steady import Steady
+
         memories = self.regions.memories()  # of paintings; a trained style ignores it
         if not self.settings.steady:
             return partial(self._painted, work, memories)

@@ -135,7 +135,7 @@ class Painter:
         stylizer = Stylizer(
             style, weights=self.mix, device=settings.device, runtime=settings.runtime, precision=settings.precision
         )
-        return partial(_painted, Studio(Regions([(stylizer, None)]), settings, progress_bar(shown=False)))
+        return partial(_painted, Studio(lambda: Regions([(stylizer, None)]), settings, progress_bar(shown=False)))
 
 
 class _Photo(BytesIO):

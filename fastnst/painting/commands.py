@@ -59,7 +59,7 @@ def apply(
         from fastnst.painting.collection import paint_collection
 
         return SOME_FAILED if paint_collection(photo, settings) else DONE
-    jobs = plan(photo, settings)  # before torch is loaded, so that a mistake is told at once
+    jobs = plan(photo, settings)  # before anything heavy is loaded, so that a mistake is told at once
     from fastnst.painting.apply import paint
 
     return SOME_FAILED if paint(jobs, settings) else DONE

@@ -201,7 +201,7 @@ def test_the_last_photo_before_ctrl_c_is_counted_and_reported(monkeypatch, capsy
         box = everything(shape[-2:])
         yield box, photo(box)
 
-    monkeypatch.setattr(module.Stylizer, "parts", paint)
+    monkeypatch.setattr("fastnst.painting.stylizer.Stylizer.parts", paint)
     with pytest.raises(Interrupted, match="2 of 4 are done"):
         run(json=True)
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

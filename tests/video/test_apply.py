@@ -122,7 +122,7 @@ def test_ctrl_c_ends_the_command_with_130(style, monkeypatch, capsys) -> None:
     from fastnst.cli import main
 
     make_clip(Path("clip.mp4"), times=range(0, 1200, 40))
-    monkeypatch.setattr("fastnst.painting.apply.Stylizer.paint", lambda *_, **__: painter(_[1]))
+    monkeypatch.setattr("fastnst.painting.stylizer.Stylizer.paint", lambda *_, **__: painter(_[1]))
     painter = interrupting(after=10)
     with pytest.raises(SystemExit) as stop:
         main(["apply", "clip.mp4", "--style", "wave", "-o", "out.mp4"])
