@@ -1,6 +1,7 @@
 """Metadata: marks of stylized files, so that a folder can be stylized again, and what libvips does not carry.
 
-That is a JPEG's quality, and EXIF and IPTC of TIFF files. Imports neither torch nor anything that does.
+That is a JPEG's quality, and EXIF and IPTC of TIFF files. Imports neither torch nor anything that does; tifftools is
+imported for TIFF files.
 """
 
 import functools
@@ -12,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import tifftools
 from PIL import ExifTags, Image
 
 from fastnst import __version__
@@ -63,6 +63,8 @@ def exif_bytes(image: pyvips.Image) -> bytes:
 
 def read_tiff_metadata(image: pyvips.Image, file: BinaryIO) -> pyvips.Image:
     """An image of a TIFF file with its EXIF and IPTC as libvips has them of a JPEG file."""
+    import tifftools
+
     image = image.copy()
     with suppress(Exception):  # of a broken one, and the photo is good without it
         info = _first_directory(file)
@@ -83,6 +85,8 @@ def _first_directory(file: BinaryIO) -> dict[str, Any]:
 
     It goes on for ever where a directory says that it is followed by itself, and takes ever more memory.
     """
+    import tifftools
+
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     counted = Counted(file, MOST_METADATA)
@@ -97,6 +101,8 @@ def _first_directory(file: BinaryIO) -> dict[str, Any]:
 
 def add_metadata(tiff: BinaryIO, image: pyvips.Image, target: BinaryIO) -> None:
     """Copy a TIFF file and add an image's EXIF and IPTC on the way, which libvips leaves out or cuts off."""
+    import tifftools
+
     added = tifftools.read_tiff(io.BytesIO(exif_bytes(image)))["ifds"][0]["tags"]
     info = tifftools.read_tiff(tiff)
     tags = info["ifds"][0]["tags"]
