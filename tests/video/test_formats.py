@@ -53,7 +53,8 @@ def test_a_video_that_appeared_meanwhile_stays(tmp_path) -> None:
 
 def test_what_cannot_be_read_has_no_mark(tmp_path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
-    for name in ("text.mp4", "missing.mp4", "."):
+    (tmp_path / "ends.mp4").write_bytes(b"%\xffmGmm" + b"\xff" * 202)  # of which FFmpeg says that it ends too early
+    for name in ("text.mp4", "ends.mp4", "missing.mp4", "."):
         assert not has_video_mark(tmp_path / name)
 
 
