@@ -24,6 +24,7 @@ _FULL_SCALES |= dict.fromkeys(("float", "double"), (1.0, 255.0, 65535.0))
 _SAMPLE = 1000  # pixels a side that tell the full scale
 FLOATS = "fastnst-floats"  # a field of what had floats in its file
 SMALL = 1 / 8  # scale
+LONG_ROW = 2**16  # pixels; no JPEG file has such rows
 _WAY = {"intent": "relative", "black_point_compensation": True}  # of profiles, as photo editors do
 _NUM_COLORS = {"cmyk": 4, "lab": 3, "labs": 3}  # channels behind them are opacity, or of no known meaning
 
@@ -83,7 +84,10 @@ def shrunk(image: pyvips.Image, scale: float) -> pyvips.Image:
     # much smaller images, which are first shrunk by the mean over squares; and always where 16 bits are meant.
     exact = image.premultiply() if has_alpha else image.cast("float") if image.format == "ushort" else image
     gap = 0 if scale > SMALL else 2
-    exact = exact.resize(width / image.width, vscale=height / image.height, kernel="lanczos3", gap=gap)
+    if image.width > LONG_ROW and (times := image.width // (2 * width)) > 1:
+        # One row of the result needs many of the picture: they are shrunk one by one, and not all held at once.
+        exact = exact.shrinkh(times).linecache(tile_height=1, access="sequential")
+    exact = exact.resize(width / exact.width, vscale=height / image.height, kernel="lanczos3", gap=gap)
     return (exact.unpremultiply() if has_alpha else exact).rint().cast(image.format)
 
 

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -277,6 +279,25 @@ def test_a_painting_measured_by_its_short_side_is_at_most_four_times_as_long(siz
     assert max(painting.shape[2:]) == 4 * min(painting.shape[2:]) == 4 * min(64, *size)
     assert float(painting.mean()) == pytest.approx(0.5, abs=0.02)  # the middle of the ramp
     assert load_on_white(tmp_path / "strip.png").shape[2:] == size  # a mask stays whole
+
+
+def test_rows_of_a_million_pixels_are_shrunk_one_by_one() -> None:
+    # Else libvips holds all of them at once as floats: 1.5 GB for a file of 41 bytes.
+    script = """
+import resource
+from fastnst.images.srgb import shrunk
+from fastnst.images.stored import pixels_of, pyvips
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+wide = pyvips.Image.xyz(786_464, 32)[0].linear(65535 / 786_464, 0).cast("ushort").copy(interpretation="grey16")
+wide = wide.bandjoin([wide, wide, 65535]).cast("ushort").copy(interpretation="rgb16")
+row = pixels_of(shrunk(wide, 64 / 786_464))[0, :, 0]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(max(abs(int(level) - (place + 0.5) / 64 * 65535) for place, level in enumerate(row)))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    kilobytes, difference = map(float, done.stdout.split())
+    assert kilobytes < 300_000
+    assert difference < 65535 / 64 / 2  # half of a pixel of the ramp
 
 
 def _written(path: Path, data: bytes) -> Path:
