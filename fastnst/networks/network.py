@@ -386,10 +386,11 @@ class TransformationNetwork(nn.Module):
         for layer in self.encoder:
             before, maps = maps, F.relu(layer(maps, style))
         left = margin  # pixels of it that the maps still have
-        for block, reach in zip(self.blocks, self._reaches()[:-1], strict=True):
+        *reaches, rest = self._reaches() if margin else [0] * (len(self.blocks) + 1)
+        for block, reach in zip(self.blocks, reaches, strict=True):
             maps, left = self._cut(maps, left, reach)
             maps = block(maps, style)
-        maps, left = self._cut(maps, left, self._reaches()[-1])
+        maps, left = self._cut(maps, left, rest)
         before = within(before, (margin - left) // 2)  # maps at half the resolution, with which the encoder ends
         maps = F.relu(self.decoder[0](maps, style, before))
         for layer in self.decoder[1:]:

@@ -10,11 +10,6 @@ EPS = 1e-8  # keeps a relative loss finite if the target is zero
 LEAST_TEXTURE = 1e-5  # what a flat style counts as having, in squared means squared; paintings have 0.02 to 1.2
 
 
-def within(images: Tensor, margin: int) -> Tensor:
-    """Images or maps `(B, C, H, W)` without their outermost positions."""
-    return images[..., margin : images.shape[-2] - margin, margin : images.shape[-1] - margin]
-
-
 def gram_matrix(features: Tensor) -> Tensor:
     """Correlations between channels, divided by the number of values.
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fastnst.networks.network import within
 from fastnst.perception.loss_network import LossNetwork
-from fastnst.perception.losses import VARIATION_POWERS, total_variation, within
+from fastnst.perception.losses import VARIATION_POWERS, total_variation
 from fastnst.perception.normalizations import NORMALIZATIONS, Sizes
 from fastnst.perception.settings import CONTENT_LAYERS, DEFAULT_STYLE_WEIGHT, STYLE_LAYERS
 

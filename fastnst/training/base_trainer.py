@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastnst.networks.network import TransformationNetwork
-from fastnst.perception.losses import within
+from fastnst.networks.network import TransformationNetwork, within
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.training.data import PhotoBatch
 from fastnst.training.schedule import Clock, Schedule

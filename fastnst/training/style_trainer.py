@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from fastnst.base.errors import TrainingError
-from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleConvNorm
-from fastnst.perception.losses import within
+from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleConvNorm, within
 from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
 from fastnst.training.balance import Balance
 from fastnst.training.data import Draw, PhotoBatch

@@ -15,10 +15,9 @@ from small_training import SHALLOW, same, stripes, weights
 
 from fastnst.base.errors import Interrupted, TrainingError
 from fastnst.networks.catalog import read_info
-from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.network import TransformationNetwork, within
 from fastnst.networks.presets import PRESETS
 from fastnst.networks.style_file import load_style
-from fastnst.perception.losses import within
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.training.settings import TrainSettings
 from fastnst.training.style_trainer import StyleTrainer, border_loss
