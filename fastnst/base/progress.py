@@ -1,7 +1,12 @@
 """Progress bar: one line on stderr with the task, its progress and the time left."""
 
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
 
 
 def progress_bar(*, shown: bool = True) -> Progress:
@@ -17,3 +22,14 @@ def progress_bar(*, shown: bool = True) -> Progress:
         transient=True,
         disable=not shown,
     )
+
+
+def watched(progress: Progress, description: str, items: Iterable[Item], total: int) -> Iterator[Item]:
+    """The items; if there are several, with a line in the progress bar."""
+    task = progress.add_task(description, total=total, visible=total > 1, state="")
+    try:
+        for item in items:
+            yield item
+            progress.advance(task)
+    finally:
+        progress.remove_task(task)

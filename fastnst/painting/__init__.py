@@ -7,7 +7,8 @@ Knows nothing of losses and training.
     regions.py    several styles, each where its mask is white
     tiles.py      pictures of any size, box by box
     jobs.py       the photos that `fastnst apply` gets, and where each result goes
-    apply.py      paints files: reading, painting and writing side by side
+    apply.py      the work of `fastnst apply`: plan, paint, tell
+    studio.py     paints files: reading, painting and writing side by side
     exported.py   photos by exported files, without torch
     watch.py      folders into which photos come
     collection.py millions of photos, on a cluster

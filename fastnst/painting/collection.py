@@ -24,10 +24,10 @@ from fastnst.cluster.worker import Item, Make
 from fastnst.images.formats import FORMATS, SUFFIXES, ImageError
 from fastnst.networks.catalog import find_chosen
 from fastnst.networks.style_file import load_style
-from fastnst.painting.apply import Studio, Work
 from fastnst.painting.jobs import DEFAULT_SUFFIX, Job
 from fastnst.painting.regions import Regions
 from fastnst.painting.settings import ApplySettings
+from fastnst.painting.studio import Studio, Work
 from fastnst.painting.stylizer import Stylizer
 
 EARLY = 1000  # photos, of which failures are counted as a share from the start

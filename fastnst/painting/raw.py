@@ -10,9 +10,9 @@ import numpy as np
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ImageError
 from fastnst.images.levels import as_channels
-from fastnst.painting.apply import Studio, Work
 from fastnst.painting.jobs import STDIO, Job
 from fastnst.painting.settings import ApplySettings
+from fastnst.painting.studio import Studio, Work
 
 log = logging.getLogger("fastnst")
 

@@ -12,9 +12,10 @@ from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import resolve_photo
-from fastnst.painting.apply import Studio, report_on, sweep_beside
+from fastnst.painting.apply import report_on, sweep_beside
 from fastnst.painting.jobs import Job, plan_watched
 from fastnst.painting.settings import ApplySettings
+from fastnst.painting.studio import Studio
 from fastnst.video.formats import VIDEO_SUFFIXES, is_partial
 
 POLL = 1.0  # seconds; a file that has not changed for so long is complete

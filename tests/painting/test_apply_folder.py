@@ -26,7 +26,7 @@ from fastnst.images.formats import ImageError
 from fastnst.images.picture import Picture
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
-from fastnst.painting import apply as module
+from fastnst.painting import studio as module
 from fastnst.painting.apply import apply
 from fastnst.painting.jobs import plan
 from fastnst.painting.settings import ApplySettings

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 
 from fastnst.cli import main
 from fastnst.images import stored
-from fastnst.painting import apply as module
+from fastnst.painting import studio as module
 from fastnst.painting.apply import apply
 from fastnst.painting.exported import may_be_quick, quick_painter
 from fastnst.painting.settings import ApplySettings
