@@ -1,6 +1,7 @@
 """Folders of small photos that can be told apart, and the batches that a training gets of them."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from fastnst.training.data import PhotoDataModule
+from fastnst.training.data import PhotoBatch, PhotoDataModule
 
 
 def save_photo(path: Path, number: int, size: tuple[int, int] = (70, 50)) -> Path:
@@ -27,9 +28,14 @@ def photos_of(source: Path | str | None, **changes: Any) -> PhotoDataModule:
     return PhotoDataModule(str(source) if source else None, **(settings | changes))
 
 
+def batches_of(module: PhotoDataModule) -> Iterator[PhotoBatch]:
+    """The training's batches, photos as uint8."""
+    return (module.on_before_batch_transfer(batch, 0) for batch in module.train_dataloader())
+
+
 def training_batches(module: PhotoDataModule, count: int, start: int = 0) -> list[Tensor]:
     module.start_step = start
-    return [batch.photos for batch in itertools.islice(module.train_dataloader(), count)]
+    return [batch.photos for batch in itertools.islice(batches_of(module), count)]
 
 
 def numbers_in(photos: Tensor) -> list[int]:

@@ -45,7 +45,8 @@ class PhotoBatch(NamedTuple):
     """A batch of the loader.
 
     Attributes:
-        photos: `(B, 3, S, S)`; uint8 from the loader, float32 in [0, 1] after the transfer to the device.
+        photos: `(B, 3, S, S)`; from the training loader an array of uint8, after the transfer to the device float32 in
+            [0, 1].
         skipped: Names of unreadable photos that were replaced by others.
         draws: Identifies the samples, if they come again; equal draws are equal photos.
         first: Number of the first of the photos among those of the step.
@@ -185,10 +186,9 @@ class PhotoDataModule(pl.LightningDataModule):
             samples,
             sampler=StepSampler(share, self.crop_size, known, start=lambda: self.start_step),
             batch_size=None,  # the sampler's items are batches already
-            collate_fn=_as_it_is,
+            collate_fn=_for_the_pipe,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            pin_memory=torch.cuda.is_available(),
             worker_init_fn=_leave_signals_to_the_main_process,
         )
 
@@ -196,6 +196,10 @@ class PhotoDataModule(pl.LightningDataModule):
         """The validation photos, up to four at once, always the same."""
         photos = [(photo, ()) for photo in self.held_out.values()]
         return DataLoader(photos, batch_size=min(4, len(photos)), collate_fn=_collate)  # type: ignore[arg-type]
+
+    def on_before_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
+        """Make a tensor of the loader's array; see `_for_the_pipe`."""
+        return batch._replace(photos=torch.as_tensor(batch.photos))
 
     def on_after_batch_transfer(self, batch: PhotoBatch, dataloader_idx: int) -> PhotoBatch:
         """Convert uint8 to [0, 1] on the device, which is a quarter of the bytes to transfer."""
@@ -305,8 +309,13 @@ def _collate(samples: Iterable[tuple[Bytes, tuple[str, ...]]]) -> PhotoBatch:
     return PhotoBatch(torch.from_numpy(pixels), tuple(itertools.chain.from_iterable(skipped)))
 
 
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _for_the_pipe(batch: Any) -> Any:
+    """A batch with an array in place of a tensor, which a worker sends through its pipe.
+
+    A tensor would go through shared memory, of which containers have little, and a socket in a folder among the
+    temporary files, which stayed there when the processes were killed.
+    """
+    return batch._replace(photos=batch.photos.numpy())
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:

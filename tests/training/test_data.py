@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from photo_folders import numbers_in, photos_of, save_photo, training_batches
+from photo_folders import batches_of, numbers_in, photos_of, save_photo, training_batches
 from PIL import Image
 from torch import Tensor
 from torch.testing import assert_close
@@ -24,7 +24,7 @@ from fastnst.training.sources import DataError
 
 def test_a_batch_is_square_crops_of_bytes_and_becomes_an_image_on_the_device(folder: Path) -> None:
     module = photos_of(folder)
-    batch = next(iter(module.train_dataloader()))
+    batch = next(batches_of(module))
     assert (batch.photos.shape, batch.photos.dtype, batch.skipped) == ((4, 3, 16, 16), torch.uint8, ())
     image = module.on_after_batch_transfer(batch, 0)
     assert isinstance(image, PhotoBatch) and image.photos.dtype == torch.float32
@@ -49,7 +49,7 @@ def test_the_start_step_counts_when_it_is_set_after_the_loader_was_made(folder: 
     module = photos_of(folder)
     loader = module.train_dataloader()
     module.start_step = 3
-    assert torch.equal(next(iter(loader)).photos, training_batches(photos_of(folder), 4)[3])
+    assert torch.equal(torch.as_tensor(next(iter(loader)).photos), training_batches(photos_of(folder), 4)[3])
 
 
 def test_workers_change_nothing(folder: Path) -> None:
@@ -73,7 +73,7 @@ def test_two_processes_share_what_one_would_draw(folder: Path, batch_size: int, 
 def test_a_batch_says_which_of_the_photos_of_its_step_it_has(folder: Path) -> None:
     module = photos_of(folder, batch_size=5)
     module.trainer = SimpleNamespace(global_rank=1, world_size=2)  # type: ignore[assignment]
-    batch = module.on_after_batch_transfer(next(iter(module.train_dataloader())), 0)
+    batch = module.on_after_batch_transfer(next(batches_of(module)), 0)
     assert (batch.first, len(batch.photos), batch.photos_of_step) == (2, 3, 5)
     assert next(iter(module.val_dataloader())).photos_of_step == 1
 
@@ -96,7 +96,7 @@ def test_every_training_photo_comes_once_before_any_comes_twice(folder: Path) ->
 
 def test_crops_take_turns_until_each_has_come_often_enough(folder: Path) -> None:
     module = photos_of(folder, batch_size=10, visits=3)  # three steps of ten are 31 photos at most
-    batches = [module.on_after_batch_transfer(batch, 0) for batch in itertools.islice(module.train_dataloader(), 18)]
+    batches = [module.on_after_batch_transfer(batch, 0) for batch in itertools.islice(batches_of(module), 18)]
     once = training_batches(photos_of(folder, batch_size=10), 6)
     for step, batch in enumerate(batches):
         expected = once[step // 9 * 3 + step % 3]
@@ -173,14 +173,27 @@ def test_a_large_photo_is_brought_near_the_crop_and_not_cut_from_full_size(tmp_p
     assert float(shown.min()) > 0.7  # a crop shows most of the photo's height: its short side became 1.25 crops
 
 
+def test_workers_need_no_shared_memory_and_no_folder_that_a_kill_would_leave(
+    folder: Path, tmp_path, monkeypatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    batches = iter(photos_of(folder, workers=1).train_dataloader())
+    for _ in range(5):
+        photos = next(batches).photos
+        assert isinstance(photos, np.ndarray)
+        assert list(temporary.iterdir()) == []  # a tensor's worker has a socket there, in a folder `pymp-...`
+
+
 def test_workers_leave_an_interrupt_to_the_main_process(folder: Path) -> None:
     expected = training_batches(photos_of(folder), 12)
     batches = iter(photos_of(folder, workers=2).train_dataloader())
-    first = [next(batches).photos for _ in range(2)]  # both workers are up
+    first = [torch.as_tensor(next(batches).photos) for _ in range(2)]  # both workers are up
     for worker in batches._workers:  # type: ignore[attr-defined]
         assert os.getpgid(worker.pid) != os.getpgid(0)  # so that a group's SIGTERM does not reach it either
         os.kill(worker.pid, signal.SIGINT)
-    rest = [next(batches).photos for _ in range(10)]
+    rest = [torch.as_tensor(next(batches).photos) for _ in range(10)]
     assert torch.equal(torch.stack(first + rest), torch.stack(expected))
 
 
@@ -273,7 +286,7 @@ def test_odd_files_are_photos_like_others_and_broken_ones_are_skipped_and_named(
     add_odd_files(folder)
     broken = add_broken_files(folder)
     module = photos_of(folder)
-    batches = list(itertools.islice(module.train_dataloader(), 2 * module.num_photos // 4))
+    batches = list(itertools.islice(batches_of(module), 2 * module.num_photos // 4))
     assert all(batch.photos.shape == (4, 3, 16, 16) for batch in batches)
     skipped = [name for batch in batches for name in batch.skipped]
     assert set(skipped) == broken
@@ -281,7 +294,7 @@ def test_odd_files_are_photos_like_others_and_broken_ones_are_skipped_and_named(
 
 def test_the_photo_in_place_of_a_broken_one_is_always_the_same(folder: Path) -> None:
     add_broken_files(folder)
-    runs = [list(itertools.islice(photos_of(folder, workers=w).train_dataloader(), 8)) for w in (0, 2)]
+    runs = [list(itertools.islice(batches_of(photos_of(folder, workers=w)), 8)) for w in (0, 2)]
     for first, second in zip(*runs, strict=True):
         assert torch.equal(first.photos, second.photos)
         assert first.skipped == second.skipped

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from photo_folders import numbers_in, photos_of, save_photo, training_batches
+from photo_folders import batches_of, numbers_in, photos_of, save_photo, training_batches
 
 from fastnst.cli import main
 from fastnst.images import photos, write
@@ -166,7 +166,7 @@ def test_photos_whose_names_are_not_utf8_are_trained_on_or_skipped_by_name(tmp_p
         save_photo(place / NOT_UTF8 / f"{NOT_UTF8} {number}.png", number * 10)
     (place / f"broken {NOT_UTF8}.jpg").write_text("no picture")
     module = photos_of(place, workers=workers)
-    batches = list(itertools.islice(module.train_dataloader(), 6))
+    batches = list(itertools.islice(batches_of(module), 6))
     (held_out,) = module.held_out_names
     assert held_out.startswith(f"{NOT_UTF8}/{NOT_UTF8} ")
     trained = set(numbers_in(torch.cat([batch.photos for batch in batches])))
