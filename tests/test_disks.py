@@ -102,6 +102,31 @@ def said(capsys):
     return run
 
 
+@pytest.mark.parametrize(
+    ("words", "result"),
+    [
+        (("apply", "photo.png", "--style", "wave.png", "-o", "out/a.png"), "out/a.png"),
+        (("apply", "clip.mp4", "--style", "wave.png", "-o", "out/a.mp4"), "out/a.mp4"),
+        (("texture", "wave.png", "-o", "out/a.png"), "out/a.png"),
+        (("export", "--style", "great_wave", "--format", "onnx", "-o", "out/a.onnx"), "out/a.onnx"),
+        (("optimize", "photo.png", "--style", "wave.png", "-o", "out/a.png"), "out/a.png"),
+        (("optimize", "photo.png", "--style", "wave.png", "-o", "b.png", "--frames", "out/a.mp4"), "out/a.mp4"),
+        (("apply", "--camera", "clip.mp4", "--style", "wave.png", "-o", "out/a.mp4"), "out/a.mp4"),
+        (TRAINING, "checkpoints/wave.safetensors"),
+    ],
+)
+def test_what_a_process_left_that_died_when_it_named_its_result_goes_though_the_result_stays(
+    words, result, said
+) -> None:
+    place = Path(result)
+    place.parent.mkdir()
+    place.write_bytes(b"whole")
+    os.link(place, place.parent / ".0123456789ab.partial")
+    code, lines = said(*words)
+    assert code == 2 and f"{result} exists" in lines[-1]
+    assert os.listdir(place.parent) == [place.name]
+
+
 OUTPUTS = {
     "photo": ("apply", "photo.png", "--style", "wave.png", *FAST, "-o", "{}/o.png"),
     "folder": ("apply", "photos", "--style", "wave.png", *FAST, "-o", "{}/out"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastnst.base.errors import NoFileError, UserError, told_of
-from fastnst.base.partials import partial_in
+from fastnst.base.partials import partial_in, sweep
 
 PACKAGE = Path(__file__).parent.parent  # a wheel has configs and checkpoints inside, a clone beside it
 
@@ -148,10 +148,14 @@ def sha256(path: Path) -> str:
 def check_place(file: Path) -> None:
     """Refuse a file that could not be written, before any work: its folder is made if there is none.
 
+    What killed processes left in the folder is removed, also if the command then refuses to replace the file: killed
+    right after it named a result, a process leaves its hidden name too.
+
     Raises:
         UserError: The nearest folder that exists is a file, or cannot be written to.
     """
     _check_writable(file, file.absolute().parents)
+    sweep(file.parent)
 
 
 def check_folder(folder: Path, *, force: bool) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from fastnst.base.errors import Interrupted
 from fastnst.base.files import pasted
-from fastnst.base.partials import sweep
 from fastnst.base.progress import progress_bar, watched
 from fastnst.images.formats import ImageError
 from fastnst.painting.exported import may_be_quick
@@ -55,7 +54,6 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
     todo = [job for job in jobs if job.error or not (settings.skip_existing and job.output.exists())]
     if len(todo) < len(jobs):
         log.info("%d of %d are there already", len(jobs) - len(todo), len(jobs))
-    sweep_beside(jobs)
     written: list[Path] = []
     failures = 0
     with progress_bar(shown=not settings.quiet and not settings.json) as progress:
@@ -78,12 +76,6 @@ def paint(jobs: Sequence[Job], settings: ApplySettings) -> int:
             names = [settings.style] if len(paintings) == 1 else [str(each.path) for each in paintings]
             log.info("a trained style paints better: fastnst train --style %s", " ".join(map(pasted, names)))
     return failures
-
-
-def sweep_beside(jobs: Sequence[Job]) -> None:
-    """Remove what killed processes left in the folders of results."""
-    for folder in {job.output.parent for job in jobs if job.output != STDIO and not job.error}:
-        sweep(folder)
 
 
 def report_on(work: Work, settings: ApplySettings) -> None:

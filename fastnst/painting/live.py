@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import check_place
 from fastnst.images.levels import Bytes, to_array, to_tensor
 from fastnst.painting.settings import ApplySettings
 from fastnst.painting.stylizer import Stylizer
@@ -60,6 +61,7 @@ def paint_live(photos: Sequence[str], settings: ApplySettings) -> int:
         check_container(settings.output)
         if settings.output.resolve() == Path(source).resolve():
             raise UserError(f"{settings.output} is what --camera reads: choose another --output")
+        check_place(settings.output)
         if settings.output.exists() and not settings.force:
             raise UserError(f"{settings.output} exists: --force replaces it")
     stylizer = Stylizer(

@@ -12,7 +12,7 @@ from fastnst.base.errors import Interrupted, UserError
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import SUFFIXES
 from fastnst.images.photos import resolve_photo
-from fastnst.painting.apply import report_on, sweep_beside
+from fastnst.painting.apply import report_on
 from fastnst.painting.jobs import Job, plan_watched
 from fastnst.painting.settings import ApplySettings
 from fastnst.painting.studio import Studio
@@ -107,6 +107,4 @@ def _jobs(
 
 def _missing(jobs: Iterable[Job | None]) -> list[Job]:
     """The jobs that have no result yet."""
-    found = [job for job in jobs if job is not None]
-    sweep_beside(found)
-    return [job for job in found if not job.output.exists()]
+    return [job for job in jobs if job is not None and not job.output.exists()]

@@ -58,9 +58,9 @@ def check_train(settings: TrainSettings, folder: Path = Path()) -> Plan:
     settings = replace(settings, style=tuple(resolve_photo(str(path)) for path in settings.style))
     run = Run.of(settings, folder)
     check_unclaimed(run.folder)
+    check_places(run)
     settings = run.check_resumed(settings) if settings.resume else run.check_new(settings)
     photos = _photos_a_step(run, settings)
-    check_places(run)
     start = None if settings.resume else find_start(settings.init_from, settings.network)
     sizes = run.sizes(settings.network) if settings.resume else sizes_of(settings.network, start)
     if settings.learning_rate is None:

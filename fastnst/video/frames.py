@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import check_place
 from fastnst.images.write import save_image
 from fastnst.video.formats import CONTAINERS
 from fastnst.video.reader import Form, Shot, load_pyav
@@ -90,6 +91,7 @@ def _check_target(target: Path, *, force: bool) -> None:
         raise UserError(f"{target}: expected a folder or a name ending in {known}, got {target.suffix!r}")
     if target.exists() and target.is_dir() == bool(suffix):
         raise UserError(f"{target}: expected a {'video, found a folder' if suffix else 'folder, found a file'}")
+    check_place(target)
     if target.is_file() and not force:
         raise UserError(f"{target} exists: --force replaces it")
     if target.is_dir() and any(target.iterdir()) and not force:

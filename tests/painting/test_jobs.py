@@ -10,7 +10,7 @@ from apply_jobs import NOT_UTF8, fastnst, files, make_photo, planned
 from fastnst.images.formats import ImageError
 from fastnst.images.metadata import has_mark
 from fastnst.images.picture import Picture
-from fastnst.painting import apply
+from fastnst.painting import studio
 
 pytestmark = pytest.mark.usefixtures("wave_and_scream")
 
@@ -144,7 +144,7 @@ def test_photos_of_two_folders_that_would_become_one_file_are_numbered() -> None
 
 def test_a_file_that_appears_while_others_are_painted_stays(monkeypatch, capsys) -> None:
     make_photo("in/a.png"), make_photo("in/b.png")
-    read = apply.read_picture
+    read = studio.read_picture
 
     def other_writes(*args: object, **settings: object) -> Picture:
         Path("out").mkdir(exist_ok=True)
@@ -152,7 +152,7 @@ def test_a_file_that_appears_while_others_are_painted_stays(monkeypatch, capsys)
         return read(*args, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(apply, "read_picture", other_writes)
+        patch.setattr(studio, "read_picture", other_writes)
         assert fastnst("apply", "in", "--style", "wave", "-o", "out") == 3
     assert "out/b.png exists by now: --force replaces it" in capsys.readouterr().err
     assert Path("out/b.png").read_bytes() == b"of another process" and files("out") == {"a.png", "b.png"}
