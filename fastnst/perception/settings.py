@@ -34,10 +34,10 @@ class ObjectiveSettings(Settings):
     """Weight of total variation, which smooths [0]."""
     style_size: Annotated[SideOfStyle | Literal["auto"] | None, LOOK, BRIEF] = "auto"
     """Long side of the painting [its short side 512]."""
-    style_layers: Annotated[tuple[str, ...], LOOK, WORDS] = tuple(
+    style_layers: Annotated[tuple[str, ...], LOOK, WORDS, BRIEF] = tuple(
         f"{name}:{weight:g}" for name, weight in STYLE_LAYERS.items()
     )
-    """For the style: `name` or `name:weight`."""
+    """For the style [relu1_1:1 relu2_1:6 relu3_1:2 relu4_1:20]."""
     content_layers: Annotated[tuple[str, ...], LOOK, WORDS] = CONTENT_LAYERS
     """Likewise, for content."""
     normalization: Annotated[NormalizationName, LOOK, BRIEF] = "relative"

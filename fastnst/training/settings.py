@@ -63,6 +63,8 @@ class TrainSettings(ObjectiveSettings):
     """Pixels around crops, for the network only [92]."""
     style_per_photo: Annotated[Share | None, LOOK, BRIEF] = None
     """Style each photo has alone [0.25; 1 from nothing]."""
+    calm: Annotated[float, LOOK, BRIEF, Parameter(validator=Number(gte=0))] = 0.0
+    """Fewer strokes in skies and on faces: 1 to 5 [0]."""
 
     batch_size: Annotated[PositiveInt, TRAINING] = 1
     """Photos a step, on each device."""
@@ -102,7 +104,7 @@ class TrainSettings(ObjectiveSettings):
 
 
 #: Settings of trainings that had no choice yet: their style files do not name them.
-EARLIER = {"padding": "zeros", "margin": 0, "visits": 1, "style_per_photo": 1.0}
+EARLIER = {"padding": "zeros", "margin": 0, "visits": 1, "style_per_photo": 1.0, "calm": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fastnst.base.errors import TrainingError
 from fastnst.networks.network import ConvNorm, TransformationNetwork, UpsampleConvNorm, within
+from fastnst.perception.calm import Calm
 from fastnst.perception.perceptual_loss import Losses, PerceptualLoss
 from fastnst.training.balance import Balance
 from fastnst.training.data import Draw, PhotoBatch
@@ -76,6 +77,7 @@ class StyleTrainer(TimedModule):
         margin: Pixels on each side of a training photo that the network sees and the losses do not.
         style_per_photo: How far each training photo has to match the style by itself, from 0 to 1; see
             `PooledStatistics`.
+        calm: Keeps strokes out of calm places of training photos.
     """
 
     # Differs from Johnson et al. (2016), whose losses see all of the picture. A network that knows where they end gives
@@ -94,6 +96,7 @@ class StyleTrainer(TimedModule):
         optimizer: str = "muon",
         margin: int = 0,
         style_per_photo: float = 1.0,
+        calm: Calm | None = None,
     ) -> None:
         super().__init__(clock, schedule, margin=margin)
         self.network = network
@@ -101,7 +104,7 @@ class StyleTrainer(TimedModule):
         self.pooled: PooledStatistics | None = None
         if style_per_photo < 1:
             self.pooled = PooledStatistics(perceptual_loss.styles, style_per_photo)
-        self.balance = balance
+        self.balance, self.calm = balance, calm
         self.optimizer_name = optimizer
         self.began_at: dict[str, Any] | None = None  # the style file of a warm start, for the records
         self.strict_loading = False  # the loss network is not in the checkpoint
@@ -191,6 +194,11 @@ class StyleTrainer(TimedModule):
         else:
             mixed = self.perceptual_loss(stylized, targets, one_hot, mixed=self.pooled.mixed)
             losses = self.pooled.weighed(mixed, self.perceptual_loss.style_weight)
+        if self.calm and self.training:
+            calm = self.calm(stylized, photos, styles)
+            losses = losses._replace(total=losses.total + calm)
+            if self.global_step % LOG_EVERY == 0:
+                self.log("train/calm", calm.detach().mean())
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)

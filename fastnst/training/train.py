@@ -32,6 +32,7 @@ from fastnst.images.write import save_image
 from fastnst.networks.catalog import usable_name
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import save_style
+from fastnst.perception.calm import Calm
 from fastnst.perception.objective import load_loss_network, load_style_image, perceptual_loss
 from fastnst.perception.settings import DEFAULT_STYLE_WEIGHT
 from fastnst.training.alarms import Alarms, saturation
@@ -107,6 +108,7 @@ def _train(plan: Plan, started: float) -> dict[str, Any] | None:
         optimizer=settings.optimizer,
         margin=min(settings.margin, network.reach + 1),  # what is further away takes time alone
         style_per_photo=own,
+        calm=Calm(paintings, settings.calm) if settings.calm else None,
     )
     photos = PhotoDataModule(
         settings.data,

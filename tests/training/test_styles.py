@@ -5,6 +5,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from fastnst.base.errors import Interrupted, UserError
 from fastnst.images import read
 from fastnst.networks.catalog import read_info
 from fastnst.networks.style_file import load_style
+from fastnst.perception.calm import fine_detail
 from fastnst.perception.objective import load_style_image, shrunk, style_side
 from fastnst.training.settings import TrainSettings
 from fastnst.training.style_trainer import StyleTrainer
@@ -120,3 +122,17 @@ def test_photos_share_the_style_only_where_a_training_starts_from_a_trained_netw
     assert again["settings"]["style_per_photo"] == 0.25
     asked = train(replace(SHALLOW, name="asked", style_per_photo=0.0))
     assert asked["settings"]["style_per_photo"] == 0
+
+
+def test_a_calm_training_puts_less_detail_into_even_photos() -> None:
+    ramp = np.linspace(60, 200, 80, dtype=np.uint8)
+    for number in range(8):
+        Image.fromarray(np.roll(np.broadcast_to(ramp, (80, 80)), 9 * number, 1)).save(f"photos/{number}.jpg")
+    even = torch.from_numpy(ramp[8:72] / 255).float().expand(1, 3, 64, 64)
+    found = {}
+    for calm in (0.0, 300.0):
+        about = train(replace(SHALLOW, name=f"calm-{calm:.0f}", steps=40, calm=calm))
+        assert about["settings"]["calm"] == calm
+        painted = load_style(about["path"]).network(even, torch.ones(1, 1)).detach()
+        found[calm] = float(fine_detail(painted)[..., 8:-8, 8:-8].mean())
+    assert found[300.0] < 0.5 * found[0.0]
