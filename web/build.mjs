@@ -34,7 +34,7 @@ if (webgpu) {
 }
 for (const name of loaders) {
   const text = readFileSync(join(runtime, name), "utf8").replace(/\n?\/\/# sourceMappingURL=.*\s*$/, "\n");
-  writeFileSync(join(site, "ort", name), text);
+  writeFileSync(join(site, "ort", name.replace(/\.mjs$/, ".js")), text); // hosts such as nginx do not know .mjs
 }
 // Packed here, because not every host packs what it sends. No suffix that a host could take for an encoding.
 for (const [name, binary] of Object.entries(binaries)) {
@@ -49,8 +49,11 @@ const hash = createHash("sha256");
 // Of the packed runtime only its name: another version of zlib packs it differently.
 for (const name of files) hash.update(name).update(name.endsWith(".bin") && name.startsWith("ort/") ? "" : readFileSync(join(site, name)));
 const isLater = (name) => name.startsWith("any/") || name.includes("webgpu") || name.includes("asyncify");
+// A worker has no policy of the page, but that of its own response.
+const [, policy] = readFileSync(join(site, "index.html"), "utf8").match(/http-equiv="Content-Security-Policy"\s+content="([^"]+)"/);
 const listed = (names) => JSON.stringify(names, null, 1);
 const worker = readFileSync(join(here, "src/service-worker.js"), "utf8")
+  .replace("POLICY", policy)
   .replace("VERSION", hash.digest("hex").slice(0, 16))
   .replace("[/* FILES */]", listed(["./", ...files.filter((name) => name !== "index.html" && !isLater(name))]))
   .replace("[/* LATER */]", listed(files.filter(isLater)));

@@ -304,8 +304,10 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                own = list(message.get("headers", ()))
+                named = {name for name, _ in own}  # a page of its own kind has a policy of its own
                 more = [(b"x-request-id", request_id.encode()), (b"x-content-type-options", b"nosniff"), *_HEADERS]
-                message = {**message, "headers": [*message.get("headers", ()), *more]}
+                message = {**message, "headers": own + [each for each in more if each[0] not in named]}
             await send(message)
 
         try:

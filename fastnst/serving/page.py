@@ -5,11 +5,13 @@ from pathlib import Path
 from fastnst.base.files import write_whole
 
 SITE = Path(__file__).parent / "site"
-#: What a host should send with every file, so that the page may use threads, and of the visitor's device no more than
-#: the camera; without, its service worker adds it.
+#: What a host should send with every file, so that the page may use threads, that it and its workers talk to this host
+#: alone, and that they get no more of the visitor's device than the camera; without, its service worker adds it.
 HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; "
+    "style-src 'self'; img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'",
     "Permissions-Policy": "camera=(self), display-capture=(), geolocation=(), microphone=()",
 }
 

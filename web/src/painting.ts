@@ -1,6 +1,7 @@
 // A painting as the predictor takes it: on white, its short side shrunk, as fastnst/images/read.py does it.
 
 const LOBES = 3; // of the Lanczos filter
+const LONGEST = 4; // short sides; what is beyond is left out
 const SMALL = 1 / 8; // scale; below it, means over squares come first
 const MOST = 2 ** 24; // pixels that are read; a larger painting is shrunk by the browser
 
@@ -53,8 +54,24 @@ export class Painting {
       planes = transposed(reduced(transposed(reduced(planes, toWidth!)), toHeight!));
       planes.values.forEach((value, i) => (planes.values[i] = Math.round(Math.min(1, Math.max(0, value)) * 255) / 255));
     }
-    return continued(planes, least);
+    return continued(middle(planes), least);
   }
+}
+
+/** The middle of what is longer than some short sides. */
+function middle({ values, width, height }: Planes): Planes {
+  const most = LONGEST * Math.min(width, height);
+  const [toWidth, toHeight] = [Math.min(width, most), Math.min(height, most)];
+  if (toWidth === width && toHeight === height) return { values, width, height };
+  const [left, top] = [Math.floor((width - toWidth) / 2), Math.floor((height - toHeight) / 2)];
+  const result = new Float32Array(3 * toWidth * toHeight);
+  for (let c = 0, to = 0; c < 3; c++) {
+    for (let y = 0; y < toHeight; y++) {
+      const row = (c * height + top + y) * width + left;
+      for (let x = 0; x < toWidth; x++, to++) result[to] = values[row + x]!;
+    }
+  }
+  return { values: result, width: toWidth, height: toHeight };
 }
 
 function planesOf({ data, width, height }: ImageData): Planes {

@@ -26,10 +26,10 @@ export class Runtime {
   static async load(base: URL, threads: number): Promise<Runtime> {
     const styles = Graphs.load(new URL("network/", base));
     const [ort, binary] = await Promise.all([
-      import(/* @vite-ignore */ new URL("ort/ort.wasm.min.mjs", base).href) as Promise<typeof Ort>,
+      import(/* @vite-ignore */ new URL("ort/ort.wasm.min.js", base).href) as Promise<typeof Ort>,
       bytes(new URL("ort/runtime.bin", base)),
     ]);
-    ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.mjs", base).href };
+    ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.js", base).href };
     ort.env.wasm.wasmBinary = binary;
     const most = self.crossOriginIsolated ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1) : 1;
     ort.env.wasm.numThreads = threads > 0 ? Math.min(threads, most) : most;
@@ -57,10 +57,10 @@ export class Runtime {
     const adapter = await navigator.gpu?.requestAdapter();
     if (!adapter) return;
     const [ort, binary] = await Promise.all([
-      import(/* @vite-ignore */ new URL("ort/ort.webgpu.min.mjs", base).href) as Promise<typeof Ort>,
+      import(/* @vite-ignore */ new URL("ort/ort.webgpu.min.js", base).href) as Promise<typeof Ort>,
       bytes(new URL("ort/webgpu.bin", base)),
     ]);
-    ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.asyncify.mjs", base).href };
+    ort.env.wasm.wasmPaths = { mjs: new URL("ort/ort-wasm-simd-threaded.asyncify.js", base).href };
     ort.env.wasm.wasmBinary = binary;
     ort.env.wasm.numThreads = 1;
     ort.env.logLevel = "error"; // it warns that what concerns sizes stays with the processor

@@ -1,5 +1,6 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-VERSION";
+const own = `fastnst-${self.registration.scope}-`; // a host may have the page in several folders
+const cacheName = `${own}VERSION`;
 const files = [/* FILES */];
 const later = [/* LATER */]; // kept when the page is at work: what its first picture does not need
 const index = new URL("index.html", self.location).pathname;
@@ -29,7 +30,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) {
-        if (name.startsWith("fastnst-") && name !== cacheName) await caches.delete(name);
+        if (name.startsWith(own) && name !== cacheName) await caches.delete(name);
       }
       await self.clients.claim();
     })(),
@@ -59,6 +60,7 @@ function isolated(response) {
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  headers.set("Content-Security-Policy", "POLICY");
   if (!headers.has("Permissions-Policy")) headers.set("Permissions-Policy", "camera=(self), display-capture=(), geolocation=(), microphone=()");
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }

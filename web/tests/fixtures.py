@@ -40,13 +40,19 @@ blend = f"{folder / 'wave.png'}:0.3,{folder / 'brick.png'}:0.7"
 painted("coffee.png", "coffee-like-both.png", "--style", blend, "--instant", "--strength", "0.8")
 painted("coffee.png", "coffee-mix.png", "--style", "udnie:0.6,mondrian:0.4", "--strength", "0.7", "--keep-colors")
 
+photo("wave", (700, 110), "strip.png")
+painted("coffee.png", "coffee-like-strip.png", "--style", str(folder / "strip.png"), "--instant")
+
 exif = Image.Exif()
 exif[0x0112] = 6
 photo("chelsea", (240, 160), "turned.jpg", quality=90, exif=exif)
+painted("turned.jpg", "turned-udnie.png", "--style", udnie)
+with Image.open(folder / "turned-udnie.png") as image:
+    image.transpose(Image.Transpose.ROTATE_180).save(folder / "turned-wrongly.png")
 (folder / "broken.jpg").write_bytes((folder / "chelsea.jpg").read_bytes()[:300])
 (folder / "notes.txt").write_text("no picture")
 Image.new("RGB", (10_000, 10_000), (90, 120, 160)).save(folder / "large.png", compress_level=1)
 
 if "--slow" in sys.argv:
-    photo("coffee", (2600, 1733), "big.png")
+    photo("coffee", (5100, 3400), "big.png")
     painted("big.png", "big-udnie.png", "--style", udnie, "--tile", "1024")

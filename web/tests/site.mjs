@@ -8,7 +8,7 @@ import { chromium } from "playwright-core";
 
 export const SITE = process.env.FASTNST_SITE ?? fileURLToPath(new URL("../../fastnst/serving/site", import.meta.url));
 export const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".json": "application/json", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".txt": "text/plain" };
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json", ".svg": "image/svg+xml", ".jpg": "image/jpeg", ".txt": "text/plain" };
 
 /** A static host. `requests` has every request; `off` makes it answer nothing, `missing` is a file it lacks, `headers` are more. */
 export async function host(folder = SITE) {

@@ -1,5 +1,6 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
-const cacheName = "fastnst-739ed71ea1fe5012";
+const own = `fastnst-${self.registration.scope}-`; // a host may have the page in several folders
+const cacheName = `${own}1ed7e96cd423a4af`;
 const files = [
  "./",
  "THIRD_PARTY.txt",
@@ -13,8 +14,8 @@ const files = [
  "network/tile.onnx",
  "network/weights.bin",
  "network/whole.onnx",
- "ort/ort-wasm-simd-threaded.mjs",
- "ort/ort.wasm.min.mjs",
+ "ort/ort-wasm-simd-threaded.js",
+ "ort/ort.wasm.min.js",
  "ort/runtime.bin",
  "styles/composition_vii.jpg",
  "styles/delaunay_portrait.jpg",
@@ -64,7 +65,7 @@ self.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       for (const name of await caches.keys()) {
-        if (name.startsWith("fastnst-") && name !== cacheName) await caches.delete(name);
+        if (name.startsWith(own) && name !== cacheName) await caches.delete(name);
       }
       await self.clients.claim();
     })(),
@@ -94,6 +95,7 @@ function isolated(response) {
   headers.set("Cross-Origin-Opener-Policy", "same-origin");
   headers.set("Cross-Origin-Embedder-Policy", "require-corp");
   headers.set("Cross-Origin-Resource-Policy", "same-origin");
+  headers.set("Content-Security-Policy", "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self'; img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'");
   if (!headers.has("Permissions-Policy")) headers.set("Permissions-Policy", "camera=(self), display-capture=(), geolocation=(), microphone=()");
   return new Response(response.body, { status: response.status, statusText: response.statusText, headers });
 }
