@@ -96,6 +96,37 @@ def test_openvino_has_all_cores_for_each_picture_because_painters_take_turns(sky
     painters.close()
 
 
+def test_a_style_that_two_clients_ask_for_at_once_is_loaded_once_and_another_does_not_wait(monkeypatch) -> None:
+    loaded, other_is_there = [], threading.Event()
+
+    def load(style: str, **_: Any) -> str:
+        loaded.append(style)
+        if style == "night":
+            other_is_there.set()
+        else:
+            assert other_is_there.wait(20), "night waits until day is loaded"
+            time.sleep(0.3)  # in which the second client asks too
+        return f"{style} {len(loaded)}"
+
+    monkeypatch.setattr("fastnst.serving.painters.Stylizer", load)
+    painters = Painters(ServeSettings(threads=3))
+    first, second, other = (painters._pool.submit(painters._stylizer, style) for style in ("day", "day", "night"))
+    assert first.result() is second.result() and other.result().startswith("night ")
+    assert sorted(loaded) == ["day", "night"]
+    painters.close()
+
+
+@pytest.mark.parametrize(("most", "loads"), [(1, ["day", "night", "day", "night"]), (2, ["day", "night"])])
+def test_as_many_styles_stay_loaded_as_the_setting_says(most, loads, monkeypatch) -> None:
+    loaded = []
+    monkeypatch.setattr("fastnst.serving.painters.Stylizer", lambda style, **_: loaded.append(style))
+    painters = Painters(ServeSettings(threads=1, styles_in_memory=most))
+    for style in ("day", "day", "night", "day", "night", "night"):
+        painters._pool.submit(painters._stylizer, style).result()
+    assert loaded == loads
+    painters.close()
+
+
 def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee) -> None:
     server = start("--seconds", "0.0001")
     for _ in range(3):
