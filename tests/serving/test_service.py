@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from io import BytesIO
 
 import numpy as np
@@ -203,7 +207,19 @@ def test_a_key_is_asked_for_where_there_is_one(start, coffee) -> None:
     assert server.stop() == 0 and "secret" not in "".join(server.lines)
 
 
-def test_the_clients_of_the_guide_work(server, coffee, tmp_path, monkeypatch) -> None:
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("line", re.findall(r"^curl .*", GUIDE.read_text(), flags=re.M))
+def test_curl_as_the_guide_calls_it_brings_a_picture(line, server, coffee, tmp_path) -> None:
+    for name in ("photo.jpg", "painting.jpg"):
+        (tmp_path / name).write_bytes(coffee)
+    command = shlex.split(line.replace("http://127.0.0.1:8000", server.url).replace("starry_night", "night"))
+    environment = {**os.environ, "no_proxy": "127.0.0.1"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with Image.open(tmp_path / "out.jpg") as painted:
+        assert painted.size == (90, 60)
+
+
+def test_the_client_of_the_guide_in_python_works(server, coffee, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(coffee)
     (block,) = re.findall(r"^```python no-run\n(.*?)^```", GUIDE.read_text(), flags=re.M | re.S)
