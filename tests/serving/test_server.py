@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import re
 import resource
 import signal
 import threading
@@ -18,11 +19,12 @@ import pytest
 import torch
 import uvicorn
 from PIL import Image
+from project import ROOT
 
 from fastnst.cli import main
 from fastnst.serving.app import PictureResponse, Service
 from fastnst.serving.painters import Painters
-from fastnst.serving.server import Server
+from fastnst.serving.server import DRAIN, Server
 from fastnst.serving.settings import ServeSettings
 
 
@@ -167,6 +169,13 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     told = [json.loads(line)["message"] for line in server.lines]
     assert "draining" in told and told[-1] == "stopped"
     assert not list(server.temporary.iterdir())
+
+
+def test_the_guide_has_containers_wait_longer_than_a_stop_takes() -> None:
+    settings, guide = ServeSettings(), (ROOT / "docs" / "guides" / "service.md").read_text()
+    longest = int(settings.upload_seconds + settings.seconds) + DRAIN
+    given = re.findall(r"(?:--stop-timeout|stop -t|terminationGracePeriodSeconds:) (\d+)", guide)
+    assert f"up to {longest} seconds" in guide and len(given) >= 3 and all(int(each) > longest for each in given)
 
 
 def test_a_second_signal_ends_without_a_traceback(start) -> None:

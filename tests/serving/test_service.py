@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 from io import BytesIO
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
 from fastnst.painting.stylizer import Stylizer
 from fastnst.serving.painters import Painters
-from fastnst.serving.settings import ServeSettings
+from fastnst.serving.settings import ServeSettings, UploadFormat
 from fastnst.serving.uploads import Order, Upload
 
 GUIDE = ROOT / "docs" / "guides" / "service.md"
@@ -105,6 +106,19 @@ def test_precision_float32_is_painted_in_float32_on_every_processor(sky, coffee,
     assert np.abs(pictures[0].astype(int) - exact).max() <= 1 and np.any(pictures[0] != pictures[1])
 
 
+def test_the_guide_names_the_other_formats_that_can_be_read() -> None:
+    (told,) = re.findall(r"^- `--formats` takes (.*?) too", GUIDE.read_text(), flags=re.M)
+    assert (*ServeSettings().formats, *re.findall("`(.*?)`", told)) == get_args(UploadFormat)
+
+
+def test_no_other_origin_is_let_in(server, coffee) -> None:
+    answer = server.stylize(coffee, Origin="https://example.org")
+    assert answer.status == 200 and not [name for name in answer.headers if name.startswith("access-control")]
+    with server.connect() as connection:
+        connection.sendall(b"OPTIONS /v1/stylize HTTP/1.1\r\nHost: x\r\nOrigin: https://example.org\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 405")
+
+
 def test_a_photo_is_turned_upright(server, coffee) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -122,6 +136,9 @@ def test_styles_health_numbers_and_documents(server, coffee) -> None:
     server.stylize(coffee)
     assert server.measured("fastnst_painting_seconds_count") == before + 1
     assert server.measured("fastnst_waiting") == server.measured("fastnst_painting") == 0
+    numbers = re.findall(r"^# TYPE (\w+)", server.ask("/metrics").body.decode(), flags=re.M)
+    (told,) = re.findall(r"^\| `GET /metrics` .*", GUIDE.read_text(), flags=re.M)
+    assert {name for name in numbers if not name.endswith("_created")} == set(re.findall(r"`(fastnst_\w+)`", told))
     page = server.ask("/docs")
     assert b"/v1/stylize" in page.body and b"<script" not in page.body
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
