@@ -1,6 +1,7 @@
-# fastnst serve in a container. The project's tests run these commands in a virtual environment; no image was built.
+# fastnst serve in a container. Install, start and health check are run as a test, in a virtual environment; the other
+# lines are not run, and no image was built.
 #
-#   docker build -t fastnst . && docker run --rm -p 127.0.0.1:8000:8000 -e FASTNST_API_KEY fastnst
+#   docker build -t fastnst . && docker run --rm --stop-timeout 100 -p 127.0.0.1:8000:8000 -e FASTNST_API_KEY fastnst
 FROM python:3.11-slim
 COPY . /src
 # The second index has torch without CUDA, which is much smaller.

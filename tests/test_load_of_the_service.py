@@ -5,11 +5,12 @@ import importlib.util
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from itertools import islice
 from types import ModuleType, SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from PIL import Image
@@ -86,3 +87,59 @@ def test_files_of_every_format_are_damaged_alike(measure) -> None:
     assert Counter(format for format, _ in files) == dict.fromkeys(measure.abuse.FORMATS, 20)
     whole = {data for each in measure.abuse.honest(file.getvalue()).values() for data in each}
     assert sum(data not in whole for _, data in files) > 110
+
+
+class Patient:
+    """A service that answers at once, and whose memory has these sizes in turn."""
+
+    log: ClassVar[list[str]] = []
+    open_files, runtime = 3, "torch"
+
+    def __init__(self, picture: bytes, megabytes: tuple[int, ...]) -> None:
+        self.picture, self.sizes = picture, iter(megabytes)
+        self.files, self.paintings = [], []
+
+    @property
+    def memory(self) -> tuple[int, int]:
+        return next(self.sizes) * 10**6, 0
+
+    def painted(self, file: bytes) -> tuple[int, bytes]:
+        self.files.append(file)
+        return 200, self.picture
+
+    def form(self, _: bytes, painting: bytes) -> int:
+        self.paintings.append(painting)
+        return 400
+
+    def stylize(self, _: bytes) -> int:
+        return 200
+
+    def get(self, _: str) -> int:
+        return 200
+
+    def stop(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(("megabytes", "kept"), [((100, 190, 195), True), ((190, 100, 104), False)])
+def test_the_second_pass_of_the_abuse_may_hardly_add_to_the_memory_of_the_first(
+    megabytes, kept, measure, monkeypatch
+) -> None:
+    with Image.open(resolve_photo("sample:coffee")) as image:
+        image.convert("RGB").resize((60, 40)).save(file := BytesIO(), "JPEG")
+    photo = file.getvalue()
+    server = Patient(photo, megabytes)
+    sent = [("jpeg", str(number).encode()) for number in range(121)]
+    monkeypatch.setattr(measure.abuse, "damaged", lambda _: iter(sent))
+    monkeypatch.setattr(measure.abuse, "Server", lambda *_, **__: nullcontext(server))
+    monkeypatch.setattr(measure.abuse, "ATTACKS", {"one": lambda *_: 400})
+    monkeypatch.setattr(measure.abuse, "slow_bodies", lambda *_: Counter({"408": 1}))
+    monkeypatch.setattr(measure.abuse, "Other", lambda *_: SimpleNamespace(start=int, stop=int, answers={"200": 1}))
+    monkeypatch.setattr(measure.abuse.time, "sleep", lambda _: None)
+    given = SimpleNamespace(folder=None, damaged=121, every=10, repeat=3, slow=1, side=60)
+    found, limits = measure.abuse.abuse(given, photo)
+    assert [name for name, limit in limits.items() if not limit.kept] == ([] if kept else ["memory"])
+    assert found["own_bytes"]["after_the_second_pass"] == megabytes[2] * 10**6
+    assert sorted(server.files) == sorted(data for _, data in sent)
+    assert found["damaged_paintings"]["n"] == 7 + 6 and len({*server.paintings}) == 1 + 7 + 6
+    assert found["attacks"] == {"one": {"400": 3}} and found["another_client"] == {"200": 2}

@@ -37,9 +37,14 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "413": _error(f"More than {settings.max_megabytes:g} MB or {settings.max_megapixels:g} megapixels."),
         "415": _error(f"The photo is none of {', '.join(settings.formats)}."),
         "429": _error(f"Too many photos are waiting{of_one}; Retry-After says when to come again."),
-        "503": _error("No memory or no room on the disk just now; Retry-After says when to come again."),
+        "503": _error(
+            "No memory or no room on the disk just now; Retry-After says when to come again. "
+            f"In plain text and without Retry-After: {settings.connections} connections are open."
+        ),
         "504": _error(f"The photo was not painted within {settings.seconds:g} s."),
     }
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    answers["503"]["content"] |= text
     like = {**image["schema"], "description": "To be painted like, in place of `style`; a form's file."}
     properties = {"photo": image["schema"], "painting": like, **fields}
     form = {"type": "object", "required": ["photo"], "properties": properties}
@@ -59,7 +64,6 @@ def describe(settings: ServeSettings, *, with_key: bool) -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}, "image/*": image}},
         "responses": answers,
     }
-    text = {"text/plain": {"schema": {"type": "string"}}}
     paths: dict[str, Any] = {
         "/v1/stylize": {"post": stylize},
         "/v1/styles": {

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from io import BytesIO
 from time import perf_counter
 from typing import Any, BinaryIO
+from weakref import WeakValueDictionary
 
 import torch
 
@@ -93,7 +94,8 @@ class Painters:
         team = max(1, self._cores // settings.threads)
         self._checks = ThreadPoolExecutor(settings.threads, "checker")  # a bad picture need not wait for good ones
         self._pool = ThreadPoolExecutor(settings.threads, "painter", partial(torch.set_num_threads, team))
-        self._stylizer = lru_cache(settings.styles_in_memory)(self._load)
+        self._loaded = lru_cache(settings.styles_in_memory)(self._load)
+        self._loading: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()  # of styles asked for now
         self._lock = threading.Lock()
         self._taken = 0  # painted now, or waiting
         self._taken_of: Counter[str] = Counter()  # the same of each client that has any
@@ -169,6 +171,13 @@ class Painters:
         """Wait for the pictures that are being painted, and end the threads."""
         self._checks.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
+
+    def _stylizer(self, style: str) -> Stylizer:
+        """A style, which one thread loads while others that want the same one wait."""
+        with self._lock:
+            loading = self._loading.setdefault(style, threading.Lock())
+        with loading:
+            return self._loaded(style)
 
     def _load(self, style: str) -> Stylizer:
         return self._stylizer_of(style)

@@ -41,7 +41,7 @@ class ServeSettings(Settings):
     upload_seconds: Annotated[PositiveFloat, LIMITS] = 30.0
     """For a request to arrive; then it is answered with 408. For a client to take a piece of an answer, too."""
     connections: Annotated[PositiveInt, LIMITS] = 256
-    """Open at once; one more is answered with 503."""
+    """Open at once; as long as there are so many, every request is answered with 503."""
     threads: Annotated[PositiveInt, OUTPUT] = 2
     """Photos that are painted at once."""
     styles_in_memory: Annotated[PositiveInt, OUTPUT] = 8

@@ -5,7 +5,8 @@ throughput  clients that ask again at once, beside `Stylizer` in a loop over the
 latency     p50 and p99 of one answer at a rate of requests a second, or at half of what throughput found
 memory      memory over many requests of small pictures, without the pages of files
 abuse       damaged files, those of a folder or made at random; bodies and headers that arrive byte by byte, wrong
-            lengths, bombs, clients that hang up, names with ../; another client is served all the time
+            lengths, bombs, clients that hang up, names with ../; another client is served all the time; half of it,
+            then the other half, after which the service may hardly have more memory
 
 The service and the loop run as they come, but for a queue as long as there are clients; both have as many threads as
 the process may use cores. Every answer is counted, and a request without one under the kind of its error. Each part has
@@ -50,8 +51,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="damaged files, of abuse")
     parser.add_argument("--damaged", type=int, default=5_000, help="files damaged at random, where no folder is given")
     parser.add_argument("--every", type=int, default=10, help="of the damaged files is sent as a painting too")
-    parser.add_argument("--repeat", type=int, default=100, help="each attack")
-    parser.add_argument("--slow", type=int, default=100, help="slow clients at once")
+    parser.add_argument("--repeat", type=int, default=100, help="each attack, half of them in each pass")
+    parser.add_argument("--slow", type=int, default=100, help="slow clients at once, in each pass")
     parser.add_argument("-o", "--output", type=Path, required=True)
     given = parser.parse_args()
     given.side = given.side or (96 if given.part in ("memory", "abuse") else 512)

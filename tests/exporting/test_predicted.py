@@ -1,15 +1,18 @@
 """A predictor as two ONNX files: a painting to the numbers of a style, and photos painted in such a style."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
+from project import ROOT
 from torch.testing import assert_close
 
 from fastnst.cli import main
 from fastnst.exporting import predicted as module
 from fastnst.exporting.proof import PROOFS
+from fastnst.networks.catalog import read_info
 from fastnst.networks.exported import load_exported
 from fastnst.networks.network import TransformationNetwork
 from fastnst.universal.file import predicted_style, save_predictor
@@ -74,6 +77,12 @@ def test_the_files_say_what_they_take_and_give(predictor, report) -> None:
     assert painter["input"].startswith("image: ") and painter["style"].startswith(f"style: float32 (1, {count})")
     assert teller["input"].startswith("painting: ") and "short side of 64 pixels" in teller["input"]
     assert teller["output"] == painter["style"] and painter["license"] == "MIT"
+
+
+def test_the_guide_says_how_many_numbers_a_style_of_the_shipped_predictor_has() -> None:
+    network = TransformationNetwork(**read_info(ROOT / "checkpoints" / "predictor.safetensors")["network"])
+    (told,) = re.findall(r"a row of numbers `\(1, (\d+)\)`", (ROOT / "docs" / "guides" / "export.md").read_text())
+    assert int(told) == numbers_of(network)
 
 
 def run(*words: str) -> int:

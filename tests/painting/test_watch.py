@@ -2,6 +2,9 @@
 
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -11,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from project import EXACT
+from project import EXACT, ROOT
 
 from fastnst.base.errors import Interrupted
 from fastnst.cli import main
@@ -239,3 +242,13 @@ def test_an_input_that_ends_within_a_frame_is_told_after_the_whole_ones(folder) 
     done = subprocess.run(command, input=frame + frame[:100], capture_output=True, check=False)
     assert done.returncode == 2 and len(done.stdout) == len(frame)
     assert b"ends within a frame: 100 bytes of 4896" in done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_ffmpeg_as_the_guide_calls_it_gives_frames_of_the_size_and_rate_that_the_next_commands_expect(folder) -> None:
+    guide = (ROOT / "docs" / "guides" / "video_and_camera.md").read_text()
+    (line,) = re.findall(r"^ffmpeg .*(?= \|$)", guide, flags=re.M)
+    clip = "testsrc=size=100x80:rate=10:duration=1"
+    subprocess.run(["ffmpeg", "-f", "lavfi", "-i", clip, "in.mp4"], capture_output=True, check=True)
+    frames = subprocess.run(shlex.split(line), capture_output=True, check=True).stdout
+    assert len(frames) == 25 * 640 * 360 * 3 and "--frame-size 640x360" in guide and "-s 640x360 -r 25" in guide

@@ -94,6 +94,8 @@ def test_other_formats_are_415(server, coffee) -> None:
         assert answer.status == 415 and answer.error.startswith("photos are jpeg, png, webp; this is ")
     for text in (b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"push graphic-context", b"MZ"):
         assert server.stylize(text).status == 415
+    answer = server.stylize(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    assert answer.status == 415 and answer.error.endswith("this is HEIF")
     assert server.stylize(b"photo=x", content_type="application/x-www-form-urlencoded").status == 415
 
 
@@ -211,6 +213,27 @@ def test_clients_that_hang_up_leave_nothing(server, coffee) -> None:
     assert hung_up and {line["error"] for line in hung_up} == {"the client hung up"}
 
 
+def test_as_many_connections_as_may_be_open_are_503_in_plain_text_until_one_is_closed(start, coffee) -> None:
+    server = start("--connections", "3")
+    count = 'fastnst_requests_total{address="/v1/stylize",status="503"}'
+    with server.connect(), server.connect():
+        time.sleep(0.3)  # until they are accepted
+        answers = [server.stylize(coffee) for _ in range(2)]
+    for answer in answers:
+        assert answer.status == 503 and answer.body == b"Service Unavailable"
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert not {"retry-after", "x-request-id"} & set(answer.headers)
+    deadline = time.monotonic() + 10
+    while (status := server.stylize(coffee).status) == 503 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert status == 200 and count not in server.ask("/metrics").body.decode()
+    lines = [json.loads(line) for line in list(server.lines)]
+    assert [line["message"] for line in lines if line["level"] == "warning"] == ["Exceeded concurrency limit."] * 2
+    assert not [line for line in lines if line.get("status") == 503]
+    told = json.loads(server.ask("/openapi.json").body)["paths"]["/v1/stylize"]["post"]["responses"]["503"]
+    assert "3 connections are open" in told["description"] and "text/plain" in told["content"]
+
+
 def test_a_broken_request_line_is_400(server) -> None:
     for line in (
         b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
@@ -222,6 +245,10 @@ def test_a_broken_request_line_is_400(server) -> None:
             with suppress(OSError):
                 connection.sendall(line)
             assert status_of(connection) in (0, 400)
+    with server.connect() as connection:
+        connection.sendall(b"GET\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    assert b"text/plain" in answer and answer.endswith(b"\r\n\r\nInvalid HTTP request received.")
 
 
 def test_damaged_files_are_answered_one_by_one(server, coffee) -> None:

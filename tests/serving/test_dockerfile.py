@@ -1,4 +1,4 @@
-"""The commands of the Dockerfile, in a virtual environment that sees the packages of this one."""
+"""Install, start and health check of the Dockerfile, in a virtual environment that sees the packages of this one."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def after(word: str) -> str:
     return next(line.removeprefix(word).strip() for line in LINES if line.startswith(f"{word} "))
 
 
-def test_the_commands_of_the_dockerfile_install_and_serve(tmp_path) -> None:
+def test_the_dockerfile_installs_starts_and_finds_the_service_healthy(tmp_path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "image"], check=True)
     binaries = tmp_path / "image" / "bin"
     (packages,) = (tmp_path / "image" / "lib").glob("python*/site-packages")

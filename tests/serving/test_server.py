@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import re
 import resource
 import signal
 import threading
@@ -18,11 +19,12 @@ import pytest
 import torch
 import uvicorn
 from PIL import Image
+from project import ROOT
 
 from fastnst.cli import main
 from fastnst.serving.app import PictureResponse, Service
 from fastnst.serving.painters import Painters
-from fastnst.serving.server import Server
+from fastnst.serving.server import DRAIN, Server
 from fastnst.serving.settings import ServeSettings
 
 
@@ -96,6 +98,37 @@ def test_openvino_has_all_cores_for_each_picture_because_painters_take_turns(sky
     painters.close()
 
 
+def test_a_style_that_two_clients_ask_for_at_once_is_loaded_once_and_another_does_not_wait(monkeypatch) -> None:
+    loaded, other_is_there = [], threading.Event()
+
+    def load(style: str, **_: Any) -> str:
+        loaded.append(style)
+        if style == "night":
+            other_is_there.set()
+        else:
+            assert other_is_there.wait(20), "night waits until day is loaded"
+            time.sleep(0.3)  # in which the second client asks too
+        return f"{style} {len(loaded)}"
+
+    monkeypatch.setattr("fastnst.serving.painters.Stylizer", load)
+    painters = Painters(ServeSettings(threads=3))
+    first, second, other = (painters._pool.submit(painters._stylizer, style) for style in ("day", "day", "night"))
+    assert first.result() is second.result() and other.result().startswith("night ")
+    assert sorted(loaded) == ["day", "night"]
+    painters.close()
+
+
+@pytest.mark.parametrize(("most", "loads"), [(1, ["day", "night", "day", "night"]), (2, ["day", "night"])])
+def test_as_many_styles_stay_loaded_as_the_setting_says(most, loads, monkeypatch) -> None:
+    loaded = []
+    monkeypatch.setattr("fastnst.serving.painters.Stylizer", lambda style, **_: loaded.append(style))
+    painters = Painters(ServeSettings(threads=1, styles_in_memory=most))
+    for style in ("day", "day", "night", "day", "night", "night"):
+        painters._pool.submit(painters._stylizer, style).result()
+    assert loaded == loads
+    painters.close()
+
+
 def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee) -> None:
     server = start("--seconds", "0.0001")
     for _ in range(3):
@@ -136,6 +169,13 @@ def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     told = [json.loads(line)["message"] for line in server.lines]
     assert "draining" in told and told[-1] == "stopped"
     assert not list(server.temporary.iterdir())
+
+
+def test_the_guide_has_containers_wait_longer_than_a_stop_takes() -> None:
+    settings, guide = ServeSettings(), (ROOT / "docs" / "guides" / "service.md").read_text()
+    longest = int(settings.upload_seconds + settings.seconds) + DRAIN
+    given = re.findall(r"(?:--stop-timeout|stop -t|terminationGracePeriodSeconds:) (\d+)", guide)
+    assert f"up to {longest} seconds" in guide and len(given) >= 3 and all(int(each) > longest for each in given)
 
 
 def test_a_second_signal_ends_without_a_traceback(start) -> None:

@@ -2,8 +2,13 @@
 
 import asyncio
 import json
+import os
 import re
+import shlex
+import shutil
+import subprocess
 from io import BytesIO
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +19,7 @@ from fastnst.cli import main
 from fastnst.images.photos import resolve_photo
 from fastnst.painting.stylizer import Stylizer
 from fastnst.serving.painters import Painters
-from fastnst.serving.settings import ServeSettings
+from fastnst.serving.settings import ServeSettings, UploadFormat
 from fastnst.serving.uploads import Order, Upload
 
 GUIDE = ROOT / "docs" / "guides" / "service.md"
@@ -101,6 +106,19 @@ def test_precision_float32_is_painted_in_float32_on_every_processor(sky, coffee,
     assert np.abs(pictures[0].astype(int) - exact).max() <= 1 and np.any(pictures[0] != pictures[1])
 
 
+def test_the_guide_names_the_other_formats_that_can_be_read() -> None:
+    (told,) = re.findall(r"^- `--formats` takes (.*?) too", GUIDE.read_text(), flags=re.M)
+    assert (*ServeSettings().formats, *re.findall("`(.*?)`", told)) == get_args(UploadFormat)
+
+
+def test_no_other_origin_is_let_in(server, coffee) -> None:
+    answer = server.stylize(coffee, Origin="https://example.org")
+    assert answer.status == 200 and not [name for name in answer.headers if name.startswith("access-control")]
+    with server.connect() as connection:
+        connection.sendall(b"OPTIONS /v1/stylize HTTP/1.1\r\nHost: x\r\nOrigin: https://example.org\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 405")
+
+
 def test_a_photo_is_turned_upright(server, coffee) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -118,6 +136,9 @@ def test_styles_health_numbers_and_documents(server, coffee) -> None:
     server.stylize(coffee)
     assert server.measured("fastnst_painting_seconds_count") == before + 1
     assert server.measured("fastnst_waiting") == server.measured("fastnst_painting") == 0
+    numbers = re.findall(r"^# TYPE (\w+)", server.ask("/metrics").body.decode(), flags=re.M)
+    (told,) = re.findall(r"^\| `GET /metrics` .*", GUIDE.read_text(), flags=re.M)
+    assert {name for name in numbers if not name.endswith("_created")} == set(re.findall(r"`(fastnst_\w+)`", told))
     page = server.ask("/docs")
     assert b"/v1/stylize" in page.body and b"<script" not in page.body
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
@@ -203,7 +224,19 @@ def test_a_key_is_asked_for_where_there_is_one(start, coffee) -> None:
     assert server.stop() == 0 and "secret" not in "".join(server.lines)
 
 
-def test_the_clients_of_the_guide_work(server, coffee, tmp_path, monkeypatch) -> None:
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize("line", re.findall(r"^curl .*", GUIDE.read_text(), flags=re.M))
+def test_curl_as_the_guide_calls_it_brings_a_picture(line, server, coffee, tmp_path) -> None:
+    for name in ("photo.jpg", "painting.jpg"):
+        (tmp_path / name).write_bytes(coffee)
+    command = shlex.split(line.replace("http://127.0.0.1:8000", server.url).replace("starry_night", "night"))
+    environment = {**os.environ, "no_proxy": "127.0.0.1"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    with Image.open(tmp_path / "out.jpg") as painted:
+        assert painted.size == (90, 60)
+
+
+def test_the_client_of_the_guide_in_python_works(server, coffee, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photo.jpg").write_bytes(coffee)
     (block,) = re.findall(r"^```python no-run\n(.*?)^```", GUIDE.read_text(), flags=re.M | re.S)
