@@ -1,12 +1,17 @@
 """A predictor as two ONNX files: a painting to the numbers of a style, and photos painted in such a style."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
+from fastnst.base import partials
+from fastnst.base.partials import sweep
 from fastnst.cli import main
 from fastnst.exporting import predicted as module
 from fastnst.exporting.proof import PROOFS
@@ -19,6 +24,13 @@ for package in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(package)
 
 SHAPE = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1, "num_styles": 1}
+KILLED = """
+import os, signal, sys
+from fastnst.cli import main
+from fastnst.exporting import predicted
+predicted.Graph = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+main(["export", "--styles-as-input", "--style", sys.argv[1], "-o", sys.argv[2], "--quiet"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +123,12 @@ def test_files_that_differ_are_not_written(predictor, tmp_path, monkeypatch, cap
     captured = capsys.readouterr()
     assert "x-style.onnx differs from the predictor at 64 x 64; nothing was written" in captured.err
     assert json.loads(captured.out)["failed"] == 1 and not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_export_leaves_goes_with_the_next_command(predictor, tmp_path, monkeypatch) -> None:
+    target = tmp_path / "new/x.onnx"
+    killed = subprocess.run([sys.executable, "-c", KILLED, predictor, target])
+    assert killed.returncode == -signal.SIGKILL and len(list(target.parent.iterdir())) == 1
+    monkeypatch.setattr(partials, "_swept", set())
+    sweep(target.parent)
+    assert not list(target.parent.iterdir())
