@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from fastnst.base.errors import told_of
-from fastnst.base.files import give_name, make_folder
+from fastnst.base.files import give_names, make_folder
 from fastnst.base.partials import partial_in
 from fastnst.exporting.formats import predictor_of
 from fastnst.exporting.proof import LOWEST_PSNR, PROOFS, Look, ProofError, prove, sample_photo
@@ -93,8 +93,7 @@ def write_predictor(
         for model, (file, text) in zip(models, texts.items(), strict=True):
             save_onnx(model, drafts[file], json.dumps(text))
         proof = _prove(drafts[target], drafts[predictor_of(target)], network, predictor)
-        for file, draft in drafts.items():
-            give_name(draft, file, replace=replace)
+        give_names({draft: file for file, draft in drafts.items()}, replace=replace)
     return {"proof": proof, "precision": FLOAT16_WEIGHTS}
 
 

@@ -1,6 +1,8 @@
 """A predictor as two ONNX files: a painting to the numbers of a style, and photos painted in such a style."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,9 @@ from fastnst.base import partials
 from fastnst.base.partials import sweep
 from fastnst.cli import main
 from fastnst.exporting import predicted as module
+from fastnst.exporting.export import export
 from fastnst.exporting.proof import PROOFS
+from fastnst.exporting.settings import ExportSettings
 from fastnst.networks.exported import load_exported
 from fastnst.networks.network import TransformationNetwork
 from fastnst.universal.file import predicted_style, save_predictor
@@ -50,9 +54,6 @@ def predictor(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def report(predictor) -> dict[str, object]:
     """What the command says when it writes both files beside the predictor."""
-    from fastnst.exporting.export import export
-    from fastnst.exporting.settings import ExportSettings
-
     return export(
         ExportSettings(style=str(predictor), styles_as_input=True, output=predictor.with_suffix(".onnx"), quiet=True)
     )
@@ -132,3 +133,24 @@ def test_what_a_killed_export_leaves_goes_with_the_next_command(predictor, tmp_p
     monkeypatch.setattr(partials, "_swept", set())
     sweep(target.parent)
     assert not list(target.parent.iterdir())
+
+
+@pytest.mark.long
+def test_a_new_network_is_never_met_with_an_old_predictor(predictor, report, tmp_path, monkeypatch) -> None:
+    for name in ("any.onnx", "any-style.onnx"):
+        shutil.copy(predictor.with_name(name), tmp_path)
+    replace = os.replace
+
+    def cut(partial: Path, path: Path) -> None:
+        if path.name == "any-style.onnx":
+            raise KeyboardInterrupt
+        replace(partial, path)
+
+    monkeypatch.setattr("fastnst.base.files.os.replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        export(
+            ExportSettings(
+                style=str(predictor), styles_as_input=True, output=tmp_path / "any.onnx", force=True, quiet=True
+            )
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["any.onnx"]
