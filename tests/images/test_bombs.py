@@ -8,6 +8,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from fastnst.images.metadata import has_mark
 from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, image_size, load_on_white, read_picture
 from fastnst.images.write import save_image
+from fastnst.painting import animation
 from fastnst.painting.animation import read_animation
 from fastnst.painting.apply import apply
 from fastnst.painting.settings import ApplySettings
@@ -100,6 +102,15 @@ def test_the_pixels_of_all_frames_of_an_animation_are_limited(tmp_path: Path, ca
         with pytest.raises(ImageError, match="3 frames of 1200 x 900 are 3 megapixels, and the limit is 3 megapixels"):
             read_animation(path, max_pixels=3_000_000)
         assert len(read_animation(path, max_pixels=3_240_000, size=32).frames) == 3
+
+
+def test_frames_have_a_limit_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    assert animation.MOST_FRAMES == 10_000
+    monkeypatch.setattr(animation, "MOST_FRAMES", 3)
+    for frames, told in ((3, nullcontext()), (4, pytest.raises(ImageError, match="4 frames, and the limit is 3: make"))):
+        (tmp_path / "many.gif").write_bytes(gif((1, 1), (0, 0, 1, 1), frames))
+        with told:
+            assert len(read_animation(tmp_path / "many.gif").frames) == 3
 
 
 def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path, monkeypatch) -> None:
