@@ -20,6 +20,13 @@ from fastnst.images.levels import Bytes
 from fastnst.training import sources
 from fastnst.training.sources import DataError
 
+SWEEPER = """
+import sys
+from pathlib import Path
+from fastnst.base.partials import sweep
+sweep(Path(sys.argv[1]))
+"""
+
 
 def one_photo(folder: Path) -> None:
     save_photo(folder / "only.png", 1)
@@ -130,9 +137,8 @@ def test_copies_are_on_the_disk_before_they_have_their_name_and_locked_until_the
     monkeypatch.setattr("fastnst.base.partials._swept", set())
 
     def swept_meanwhile(photo: Bytes) -> bytes:
-        other = "import sys; from pathlib import Path; from fastnst.base.partials import sweep; sweep(Path(sys.argv[1]))"
         if not done:
-            subprocess.run([sys.executable, "-c", other, cache], check=True)
+            subprocess.run([sys.executable, "-c", SWEEPER, cache], check=True)
         done.append("copy")
         return encode_photo(photo)
 
