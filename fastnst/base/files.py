@@ -70,6 +70,19 @@ def give_name(partial: Path, path: Path, *, replace: bool = True) -> None:
     to_disk(path.parent)
 
 
+def give_names(names: dict[Path, Path], *, replace: bool = True) -> None:
+    """Rename finished files that belong together, in their order; an old last one must not be met with new others.
+
+    So it goes first. Who is killed before the end leaves neither the old files as they were nor all new ones.
+    """
+    if replace and len(names) > 1:
+        last = [*names.values()][-1]
+        last.unlink(missing_ok=True)
+        to_disk(last.parent)
+    for partial, path in names.items():
+        give_name(partial, path, replace=replace)
+
+
 def _give_free_name(partial: Path, path: Path) -> None:
     taken = f"{path} exists by now: --force replaces it"
     try:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastnst import __version__
 from fastnst.base.errors import told_of
-from fastnst.base.files import give_name, make_folder, sha256, to_disk
+from fastnst.base.files import give_names, make_folder, sha256
 from fastnst.base.partials import partial_in
 from fastnst.base.progress import progress_bar
 from fastnst.exporting.formats import files_of, find_predictor, parts, plan
@@ -179,9 +179,5 @@ def export_file(
         draft = folder / target.name
         WRITERS[format](graph, draft, json.dumps(description), precision)
         proof = prove(draft, network, precision, looks)
-        if replace and len(parts(target)) > 1:  # the old file must not be met with new weights
-            target.unlink(missing_ok=True)
-            to_disk(target.parent)
-        for part in parts(target):
-            give_name(folder / part.name, part, replace=replace)
+        give_names({folder / part.name: part for part in parts(target)}, replace=replace)
     return proof

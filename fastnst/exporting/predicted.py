@@ -6,13 +6,14 @@ Knows nothing of commands; `export.py` has the plan and the description that bot
 import json
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fastnst.base.files import give_name
+from fastnst.base.errors import told_of
+from fastnst.base.files import give_names, make_folder
+from fastnst.base.partials import partial_in
 from fastnst.exporting.formats import predictor_of
 from fastnst.exporting.proof import LOWEST_PSNR, PROOFS, Look, ProofError, prove, sample_photo
 from fastnst.exporting.settings import ExportFormat
@@ -85,16 +86,14 @@ def write_predictor(
             "output": style,
         },
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".partial") as folder:
-        drafts = {file: Path(folder, file.name) for file in texts}
+    with told_of(target), partial_in(make_folder(target.parent), as_folder=True) as folder:
+        drafts = {file: folder / file.name for file in texts}
         rows = Graph(with_rows(network), None, example=torch.zeros(1, count))
         models = (with_float16_weights(rows.onnx), predictor_as_onnx(predictor))
         for model, (file, text) in zip(models, texts.items(), strict=True):
             save_onnx(model, drafts[file], json.dumps(text))
         proof = _prove(drafts[target], drafts[predictor_of(target)], network, predictor)
-        for file, draft in drafts.items():
-            give_name(draft, file, replace=replace)
+        give_names({draft: file for file, draft in drafts.items()}, replace=replace)
     return {"proof": proof, "precision": FLOAT16_WEIGHTS}
 
 

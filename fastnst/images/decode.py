@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from fastnst.base.cgroups import free_memory
 from fastnst.base.errors import NoFileError, UserError
 from fastnst.base.files import open_file
-from fastnst.images.formats import ANIMATED, ImageError, PixelLimitError, name_of, register_heif
+from fastnst.images.formats import ANIMATED, HELD, Held, ImageError, PixelLimitError, name_of, register_heif
 
 # Silences libvips's own warnings, also those of pictures that go with the process, when pyvips no longer listens.
 os.environ.setdefault("VIPS_WARNING", "0")  # read as the library starts; any value counts
@@ -34,7 +34,6 @@ pyvips.cache_set_max(0)  # no picture is read twice, and large ones must not sta
 
 MAX_PIXELS = 500_000_000  # of a file; above it, a mistake or a decompression bomb
 WHOLE = ("GIF", "WEBP", "AVIF")  # formats that libvips decodes as a whole, as Pillow does all, and not row by row
-WHOLE_BYTES = {"JPEG2000": 20}  # that each pixel takes then (measured: 4 to 10, 19 of JPEG 2000); 12 of the others
 LARGE_SCREEN = 2**24  # pixels; the first picture of an animation covers a good part of a screen of more
 LEAST_COVERED = 1 / 64  # of it; less is a bomb: a few hundred bytes that become gigabytes
 MOST_SCANS = 100  # of a JPEG file; progressive ones have about 10, and each goes over all pixels again
@@ -114,14 +113,14 @@ def opened(source: Path | BinaryIO, *, max_pixels: int | None = None) -> Iterato
         if format and image:
             whole = format in WHOLE or field(image, "interlaced")
             size = image.width, image.height
-            check_pixels(size, max_pixels, whole=format if whole else None)
+            check_pixels(size, max_pixels, whole=format if whole else None, rich=is_rich(image))
             _check_screen(file, header)
             if (field(image, "n-pages") or 1) > MOST_PAGES:
                 raise ImageError(f"more than {MOST_PAGES:,} pictures in one file")
             yield Opened(size, format, header, lambda **options: load(**options) if options else image, file)
         else:  # libvips does not know it, or less of it than Pillow
             header = stack.enter_context(_by_pillow(file))
-            check_pixels(header.size, max_pixels, whole=header.format)
+            check_pixels(header.size, max_pixels, whole=header.format, rich=header.has_transparency_data)
             yield Opened(header.size, str(header.format), header, lambda **_: from_pillow(header), file)
 
 
@@ -144,17 +143,47 @@ def _load(file: BinaryIO, format: str | None, **options: Any) -> pyvips.Image:
     return load(connection, access="sequential", fail_on="error", **options)
 
 
-def check_pixels(size: tuple[int, int], limit: int | None = None, *, frames: int = 1, whole: str | None = None) -> None:
-    """Refuse an image of too many pixels before it is decoded; `whole` names the format of one decoded as a whole."""
+def check_pixels(
+    size: tuple[int, int], limit: int | None = None, *, frames: int = 1, whole: str | None = None, rich: bool = False
+) -> None:
+    """Refuse an image of too many pixels before it is decoded.
+
+    Args:
+        size: Width and height.
+        limit: Pixels of all frames together [MAX_PIXELS].
+        frames: Of an animation.
+        whole: The format of one that is decoded as a whole, and must fit into memory.
+        rich: Whether it has opacity, or more than 8 bits.
+    """
     limit = limit or MAX_PIXELS
     if (pixels := size[0] * size[1] * frames) > limit:
         each = f"{frames} frames of " if frames > 1 else ""
         told = f"{pixels / 1e6:,.0f} megapixels, and the limit is {limit / 1e6:,.0f} megapixels"
         raise PixelLimitError(f"{each}{size[0]} x {size[1]} are {told}")
     if whole and pixels > LARGE_SCREEN:
-        if (needed := WHOLE_BYTES.get(whole, 12) * pixels) > (left := free_memory()):
-            told = f"{needed / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left"
-            raise ImageError(f"a file of this kind ({whole}) is decoded as a whole, which takes {told}")
+        held = HELD.get(whole, Held())
+        of_one = (held.decoded_rich if rich else held.decoded) * size[0] * size[1]
+        needed = max(Held().decoded * pixels, of_one)  # frames are decoded one after the other
+        check_memory(needed, f"a file of this kind ({whole}) is decoded as a whole")
+
+
+def check_encoding(image: pyvips.Image, name: str) -> None:
+    """Refuse to write a large image in a format that is encoded as a whole where memory is short."""
+    pixels, held = image.width * image.height, HELD.get(name, Held())
+    if pixels > LARGE_SCREEN and held.encoded:
+        needed = (held.encoded_rich if is_rich(image) else held.encoded) * pixels
+        check_memory(needed, f"a file of this kind ({name}), unlike PNG, TIFF and JPEG, is encoded as a whole")
+
+
+def is_rich(image: pyvips.Image) -> bool:
+    """Whether an image has opacity, or more than 8 bits."""
+    return bool(image.hasalpha()) or image.format != "uchar"
+
+
+def check_memory(needed: float, told: str) -> None:
+    """Refuse what takes more bytes of memory than are left."""
+    if needed > (left := free_memory()):
+        raise ImageError(f"{told}, which takes {needed / 1e9:.1f} GB of memory, and {left / 1e9:.1f} GB are left")
 
 
 def _check_screen(file: BinaryIO, header: ImageFile.ImageFile | None) -> None:

@@ -5,7 +5,7 @@ Imports neither torch nor anything that does, so that a wrong name is refused at
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from fastnst.base.errors import UserError
 
@@ -16,6 +16,28 @@ FORMATS |= {".avif": "AVIF", ".heic": "HEIF", ".heif": "HEIF"}
 SUFFIXES = tuple(sorted({*FORMATS, ".bmp", ".jp2", ".pgm", ".ppm", ".tga"}))  # of files that are taken for photos
 ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")  # formats that hold moving pictures
 LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the formats can hold
+
+
+class Held(NamedTuple):
+    """Bytes that each pixel takes beyond the picture itself, while a file is decoded, and while it is encoded.
+
+    Pictures are plain, or rich: with opacity, or of more than 8 bits.
+    """
+
+    decoded: int = 12
+    decoded_rich: int = 12
+    encoded: int = 0
+    encoded_rich: int = 0
+
+
+# Measured, see records/memory. Others are encoded row by row; those that are decoded as a whole hold up to 10.
+HELD = {
+    "AVIF": Held(32, 32, 40, 60),
+    "HEIF": Held(16, 24, 50, 75),
+    "WEBP": Held(12, 18, 12, 40),
+    "GIF": Held(12, 18, 26, 26),
+    "JPEG2000": Held(20, 20),
+}
 
 
 class ImageError(UserError):

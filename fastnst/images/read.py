@@ -21,7 +21,7 @@ from fastnst.images.levels import Bytes, from_levels, to_array
 from fastnst.images.metadata import jpeg_quality, read_tiff_metadata
 from fastnst.images.picture import Picture
 from fastnst.images.srgb import upright_srgb
-from fastnst.images.stored import stored
+from fastnst.images.stored import Watch, stored
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,6 +55,7 @@ def read_picture(
     edge: Callable[..., int] = max,
     spare: int = 2,
     max_pixels: int | None = None,
+    watch: Watch = iter,
 ) -> Picture:
     """Read an image file of any kind, turned upright and converted to sRGB; 16 bit stay 16 bit.
 
@@ -64,6 +65,7 @@ def read_picture(
         edge: Which side that is: the longest (max) or the shortest (min).
         spare: A JPEG file may be decoded at an eighth of its size, if so many times the size are left.
         max_pixels: A file of more pixels is refused [500 million].
+        watch: Wraps the iterable of what is decoded, strip by strip; what it raises ends that.
 
     Raises:
         ImageError: No such file, or it is damaged, not an image, or has more than `max_pixels`.
@@ -78,7 +80,7 @@ def read_picture(
         if file.format == "TIFF":
             image = read_tiff_metadata(image, file.file)
         return Picture(
-            stored(image),
+            stored(image, watch),
             name=name_of(source),
             format=file.format,
             quality=jpeg_quality(file.header),

@@ -6,9 +6,9 @@ libvips's own threads would keep memory of their own, and a forked process would
 import mmap
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastnst.images.decode import field, pyvips
 
 IN_MEMORY = 2**25  # pixels; larger pictures are kept in temporary files and read in parts
+Watch: TypeAlias = Callable[[Iterable[Any]], Iterable[Any]]
 _STRIP = 2**20  # pixels that are computed at once
 _TYPES: dict[str, str] = pyvips.vimage.FORMAT_TO_TYPESTR  # NumPy's names of libvips's types of numbers
 _files: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()  # temporary ones that are in use
@@ -27,9 +28,9 @@ def pixels_of(image: pyvips.Image, box: tuple[slice, slice] | None = None) -> ND
     return _filled(image, (rows.stop - rows.start, columns.stop - columns.start), _strips(image, rows, columns))
 
 
-def stored(image: pyvips.Image) -> pyvips.Image:
-    """An image whose pixels are computed now, with the same metadata."""
-    strips = _strips(image, slice(0, image.height), slice(0, image.width))
+def stored(image: pyvips.Image, watch: Watch = iter) -> pyvips.Image:
+    """An image whose pixels are computed now, with the same metadata; `watch` wraps the iterable of their strips."""
+    strips = watch(_strips(image, slice(0, image.height), slice(0, image.width)))
     return like(image, with_pixels(image, strips), image.get_fields())
 
 

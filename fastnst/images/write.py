@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from PIL import Image
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import LOADERS, field, one_line, pyvips
+from fastnst.images.decode import LOADERS, check_encoding, field, one_line, pyvips
 from fastnst.images.formats import check_sides, format_of, name_of
 from fastnst.images.levels import Bytes
 from fastnst.images.metadata import MARK, add_metadata, exif_bytes, marked
@@ -65,12 +65,11 @@ def save_image(
         replace: Whether to replace an existing file.
 
     Raises:
-        ImageError: The format is unknown or cannot hold the image, or a wrong shape.
+        ImageError: The format is unknown or cannot hold the image, or takes too much memory for it; or a wrong shape.
         FileExistsError: Without `replace`, the file exists.
     """
-    name = format_of(target, format)
     picture = image if isinstance(image, Picture) else Picture.of(image)
-    check_sides(target, name, picture.size)
+    name = check_target(target, picture.image, format)
     quality = quality or picture.quality or 95
     with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
         held = picture.image if name in DEEP else eight_bit(picture.image)
@@ -88,6 +87,19 @@ def save_image(
         else:
             options = pillow_options(name, held, quality=quality, stylized=stylized)
             to_pillow(pixels_of(held), name).save(file, name, **options)
+
+
+def check_target(target: Path | BinaryIO, image: pyvips.Image, format: str | None = None) -> str:
+    """The format's name, before any work.
+
+    Raises:
+        ImageError: The format is unknown, cannot hold the image, or takes more memory than is left.
+    """
+    name = format_of(target, format)
+    check_sides(target, name, (image.height, image.width))
+    with one_line(name_of(target)):
+        check_encoding(image, name)
+    return name
 
 
 def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bool) -> dict[str, Any]:

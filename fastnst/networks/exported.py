@@ -32,6 +32,7 @@ STYLE, STRENGTH = "style", "strength"  # more inputs, of a file that holds sever
 STYLES = "styles_as_input"  # the key of their names in the description
 NUMBERS = "numbers_of_a_style"  # the key of their count, where a style is a row of numbers and not of weights
 PAINTING = "painting"  # the input of a file that tells such a row
+LARGEST_XML = 3_000_000  # bytes of a graph without its weights, which is read as a whole; ours have 300,000
 Array = NDArray[np.float32]
 Paint = Callable[..., Array]  # images (B, 3, H, W), in C order, to stylized ones
 
@@ -166,6 +167,8 @@ def _by_torch(module: Callable[[Tensor], Tensor]) -> Paint:
 
 
 def _load_openvino(path: Path) -> ExportedNetwork:
+    if (size := path.stat().st_size) > LARGEST_XML:
+        raise ExportedFileError(f"{path} has {size / 1e6:,.1f} MB, and graphs have up to {LARGEST_XML / 1e6:g} MB")
     element = ElementTree.parse(path).find(f"rt_info/{DESCRIPTION}")  # before OpenVINO, which prints its errors
     info = _parse(None if element is None else element.get("value"), path)
     return ExportedNetwork(info, compile_openvino(openvino_core().read_model(path)))

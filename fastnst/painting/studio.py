@@ -26,7 +26,7 @@ from fastnst.images.formats import ANIMATED, ImageError, format_of
 from fastnst.images.picture import Picture
 from fastnst.images.read import read_picture
 from fastnst.images.srgb import profile_kind
-from fastnst.images.write import save_image
+from fastnst.images.write import check_target, save_image
 from fastnst.painting.exported import quick_painter
 from fastnst.painting.jobs import STDIO, Job, regions_of
 from fastnst.painting.settings import ApplySettings
@@ -193,6 +193,7 @@ class Studio:
             log.warning(self.told[0])
         if picture.frames > 1:
             log.warning("%s: only the first of %d pictures is painted", job.photo, picture.frames)
+        check_target(work.target, picture.image, self._format(job))
         if self.quick and (painted := self.quick(picture)):
             work.picture = painted
             return

@@ -4,7 +4,7 @@ import asyncio
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -15,7 +15,6 @@ from weakref import WeakValueDictionary
 
 import torch
 
-from fastnst.base.boxes import Box
 from fastnst.base.memory import give_back
 from fastnst.images.read import load_on_white, read_picture
 from fastnst.images.write import save_image
@@ -71,7 +70,7 @@ class Work:
         upload: It is closed when the work is over.
         client: Whose photo it is.
         step: What is done now: its pictures are looked at, or it is painted.
-        stop: Set when nobody waits any longer: it is not begun, or it ends at the next tile.
+        stop: Set when nobody waits any longer: it is not begun, or it ends at the next strip or tile.
     """
 
     upload: Upload
@@ -210,15 +209,16 @@ class Painters:
             raise Stopped
         started, order = perf_counter(), upload.order
 
-        def until_stopped(tiles: Sequence[Box]) -> Iterator[Box]:
-            for tile in tiles:
+        def until_stopped(parts: Iterable[Any]) -> Iterator[Any]:
+            for part in parts:
                 if stop.is_set():
                     raise Stopped
-                yield tile
+                yield part
 
         try:
             stylizer = self._like(upload.painting) if upload.painting else self._stylizer(order.style)
-            photo = read_picture(upload.photo, size=order.size, max_pixels=most_pixels(self._settings))
+            most = most_pixels(self._settings)
+            photo = read_picture(upload.photo, size=order.size, max_pixels=most, watch=until_stopped)
             parts = stylizer.parts(
                 photo.part,
                 (1, photo.image.bands, *photo.size),

@@ -8,12 +8,12 @@ import itertools
 import logging
 import os
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnst.base.errors import UserError
+from fastnst.base.files import whole_file
 from fastnst.images.formats import ImageError
 from fastnst.images.photos import find_photos, sample_photos
 
@@ -199,19 +199,12 @@ def _original(image: dict[str, Any] | None) -> bytes:
 
 
 def _write_copies(copies: Iterable[dict[str, Any]], file: Path) -> None:
-    """Write an Arrow file that `datasets` maps into memory; written beside and renamed, so it is never half a file."""
+    """Write an Arrow file that `datasets` maps into memory, whole or not at all."""
     import pyarrow as pa
 
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     schema = pa.schema({"name": pa.string(), "image": image})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{secrets.token_hex(6)}.partial")
-    try:
-        with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            source = iter(copies)
-            while rows := list(itertools.islice(source, 100)):
-                writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with whole_file(file) as sink, pa.ipc.new_stream(sink, schema) as writer:
+        source = iter(copies)
+        while rows := list(itertools.islice(source, 100)):
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))

@@ -2,10 +2,11 @@ import io
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from fastnst.base.files import give_name, whole_file, write_whole
+from fastnst.base.files import give_name, give_names, whole_file, write_whole
 
 
 def test_a_file_appears_whole_with_its_folder_and_ordinary_rights(tmp_path) -> None:
@@ -30,6 +31,30 @@ def test_a_failure_keeps_the_old_file_and_leaves_nothing(tmp_path, monkeypatch) 
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_files_that_belong_together_are_never_half_old_and_half_new(place, tmp_path, monkeypatch) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).write_text("old")
+        (tmp_path / f"draft of {name}").write_text("new")
+    names = {tmp_path / f"draft of {name}": tmp_path / name for name in ("first", "second")}
+    replace, calls = os.replace, []
+
+    def cut(*paths: Path) -> None:
+        calls.append(paths)
+        if len(calls) == place:
+            raise KeyboardInterrupt
+        replace(*paths)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("fastnst.base.files.os.replace", cut)
+        give_names(names)
+    assert not (tmp_path / "second").exists()
+    for name in ("first", "second"):
+        (tmp_path / f"draft of {name}").write_text("new")
+    give_names(names)
+    assert [(tmp_path / name).read_text() for name in ("first", "second")] == ["new", "new"]
 
 
 @pytest.fixture(params=["links", "no links"])

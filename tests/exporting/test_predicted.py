@@ -1,7 +1,12 @@
 """A predictor as two ONNX files: a painting to the numbers of a style, and photos painted in such a style."""
 
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +14,13 @@ import torch
 from project import ROOT
 from torch.testing import assert_close
 
+from fastnst.base import partials
+from fastnst.base.partials import sweep
 from fastnst.cli import main
 from fastnst.exporting import predicted as module
+from fastnst.exporting.export import export
 from fastnst.exporting.proof import PROOFS
+from fastnst.exporting.settings import ExportSettings
 from fastnst.networks.catalog import read_info
 from fastnst.networks.exported import load_exported
 from fastnst.networks.network import TransformationNetwork
@@ -22,6 +31,13 @@ for package in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(package)
 
 SHAPE = {"half": 4, "quarter": 4, "eighth": 4, "num_blocks": 1, "num_deep_blocks": 1, "num_styles": 1}
+KILLED = """
+import os, signal, sys
+from fastnst.cli import main
+from fastnst.exporting import predicted
+predicted.Graph = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+main(["export", "--styles-as-input", "--style", sys.argv[1], "-o", sys.argv[2], "--quiet"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +57,6 @@ def predictor(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def report(predictor) -> dict[str, object]:
     """What the command says when it writes both files beside the predictor."""
-    from fastnst.exporting.export import export
-    from fastnst.exporting.settings import ExportSettings
-
     return export(
         ExportSettings(style=str(predictor), styles_as_input=True, output=predictor.with_suffix(".onnx"), quiet=True)
     )
@@ -120,3 +133,33 @@ def test_files_that_differ_are_not_written(predictor, tmp_path, monkeypatch, cap
     captured = capsys.readouterr()
     assert "x-style.onnx differs from the predictor at 64 x 64; nothing was written" in captured.err
     assert json.loads(captured.out)["failed"] == 1 and not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_export_leaves_goes_with_the_next_command(predictor, tmp_path, monkeypatch) -> None:
+    target = tmp_path / "new/x.onnx"
+    killed = subprocess.run([sys.executable, "-c", KILLED, predictor, target])
+    assert killed.returncode == -signal.SIGKILL and len(list(target.parent.iterdir())) == 1
+    monkeypatch.setattr(partials, "_swept", set())
+    sweep(target.parent)
+    assert not list(target.parent.iterdir())
+
+
+@pytest.mark.long
+def test_a_new_network_is_never_met_with_an_old_predictor(predictor, report, tmp_path, monkeypatch) -> None:
+    for name in ("any.onnx", "any-style.onnx"):
+        shutil.copy(predictor.with_name(name), tmp_path)
+    replace = os.replace
+
+    def cut(partial: Path, path: Path) -> None:
+        if path.name == "any-style.onnx":
+            raise KeyboardInterrupt
+        replace(partial, path)
+
+    monkeypatch.setattr("fastnst.base.files.os.replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        export(
+            ExportSettings(
+                style=str(predictor), styles_as_input=True, output=tmp_path / "any.onnx", force=True, quiet=True
+            )
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["any.onnx"]

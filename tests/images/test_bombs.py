@@ -8,6 +8,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,15 @@ from PIL import Image
 from torch import Tensor
 
 from fastnst.base.boxes import Box
+from fastnst.cli import main
 from fastnst.images import decode, stored, write
 from fastnst.images.decode import pyvips
-from fastnst.images.formats import ImageError
+from fastnst.images.formats import HELD, ImageError
 from fastnst.images.metadata import has_mark
 from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, image_size, load_on_white, read_picture
 from fastnst.images.write import save_image
+from fastnst.painting import animation
 from fastnst.painting.animation import read_animation
 from fastnst.painting.apply import apply
 from fastnst.painting.settings import ApplySettings
@@ -102,6 +105,16 @@ def test_the_pixels_of_all_frames_of_an_animation_are_limited(tmp_path: Path, ca
         assert len(read_animation(path, max_pixels=3_240_000, size=32).frames) == 3
 
 
+def test_frames_have_a_limit_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    assert animation.MOST_FRAMES == 10_000
+    monkeypatch.setattr(animation, "MOST_FRAMES", 3)
+    refused = pytest.raises(ImageError, match="4 frames, and the limit is 3: make it a video")
+    for frames, told in ((3, nullcontext()), (4, refused)):
+        (tmp_path / "many.gif").write_bytes(gif((1, 1), (0, 0, 1, 1), frames))
+        with told:
+            assert len(read_animation(tmp_path / "many.gif").frames) == 3
+
+
 def test_large_pictures_are_kept_in_files_that_are_gone_with_them(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(stored, "IN_MEMORY", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
@@ -141,6 +154,59 @@ def test_what_is_decoded_as_a_whole_is_refused_where_memory_is_short(suffix, tmp
     line = rf"photo.{suffix}: a file of this kind \({format}\) is decoded as a whole, which takes 0.0 GB of memory"
     with pytest.raises(ImageError, match=line):
         read_picture(path)
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [("avif", "RGB"), ("webp", "RGBA"), ("heic", "RGB")])
+def test_what_a_decoder_is_known_to_hold_must_be_left(suffix, mode, tmp_path: Path, monkeypatch) -> None:
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    Image.new(mode, (300, 200), (0, 128, 128, 99)[: len(mode)]).save(path := tmp_path / f"photo.{suffix}")
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)
+    held = HELD[{"HEIC": "HEIF"}.get(suffix.upper(), suffix.upper())]
+    needed = 60_000 * (held.decoded_rich if mode == "RGBA" else held.decoded)
+    assert needed > 60_000 * 12
+    monkeypatch.setattr(decode, "free_memory", lambda: needed)
+    assert read_picture(path).size == (200, 300)
+    monkeypatch.setattr(decode, "free_memory", lambda: needed - 1)
+    with pytest.raises(ImageError, match=r"is decoded as a whole, which takes 0\.0 GB of memory"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("suffix", ["avif", "webp", "gif", "heic"])
+def test_what_takes_more_memory_to_encode_than_is_left_is_refused(suffix, mode, tmp_path: Path, monkeypatch) -> None:
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif")
+    picture = Picture.of(torch.full((1, len(mode), 200, 300), 99, dtype=torch.uint8))
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)
+    held = HELD[{"HEIC": "HEIF"}.get(suffix.upper(), suffix.upper())]
+    needed = 60_000 * (held.encoded_rich if mode == "RGBA" else held.encoded)
+    monkeypatch.setattr(decode, "free_memory", lambda: needed)
+    save_image(picture, tmp_path / f"out.{suffix}")
+    monkeypatch.setattr(decode, "free_memory", lambda: needed - 1)
+    with pytest.raises(
+        ImageError, match=rf"new\.{suffix}: a file of this kind .* is encoded as a whole, which"
+    ) as error:
+        save_image(picture, tmp_path / f"new.{suffix}")
+    assert "\n" not in str(error.value) and [path.name for path in tmp_path.iterdir()] == [f"out.{suffix}"]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+def test_what_is_encoded_row_by_row_needs_no_memory_for_that(suffix, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)
+    monkeypatch.setattr(decode, "free_memory", lambda: 0)
+    save_image(torch.rand(1, 3, 200, 300), tmp_path / f"out.{suffix}")
+
+
+def test_a_result_that_cannot_be_encoded_is_told_before_it_is_painted(tmp_path: Path, monkeypatch, capsys) -> None:
+    Image.new("RGB", (300, 200), "teal").save(tmp_path / "photo.png")
+    monkeypatch.setattr(decode, "LARGE_SCREEN", 1000)
+    monkeypatch.setattr(decode, "free_memory", lambda: 1_000_000)
+    monkeypatch.setattr(Picture, "painted", lambda *_: pytest.fail("it is painted"))
+    words = ("apply", str(tmp_path / "photo.png"), "--style", "great_wave_live", "-o", str(tmp_path / "out.avif"))
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--device", "cpu", "--runtime", "torch"])
+    assert stop.value.code == 2 and capsys.readouterr().err.count("out.avif: a file of this kind (AVIF), unlike") == 1
 
 
 def test_frames_of_an_animation_must_fit_into_memory_together(tmp_path: Path, monkeypatch) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+import resource
 import shutil
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from torch.testing import assert_close
 from fastnst.exporting.formats import FORMATS
 from fastnst.exporting.writers import WRITERS
 from fastnst.images.levels import to_array
-from fastnst.networks.exported import LOADERS, load_exported
+from fastnst.networks.exported import LARGEST_XML, LOADERS, load_exported
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError
 from fastnst.painting.stylizer import Stylizer
 
@@ -145,6 +146,44 @@ def test_weights_in_other_files_are_not_read(tmp_path, exported) -> None:
             load_exported(path)
         assert "\n" not in str(error.value)
         (tmp_path / folder / "weights.bin").unlink()
+
+
+def _with_a_bomb(graph: str) -> str:
+    """A description of ten entities that hold each other ten times each: ten gigabytes."""
+    entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "0123456789"}">' for i in range(10))
+    graph = graph.replace("<net ", f"<!DOCTYPE net [{entities}]><net ", 1)
+    return re.sub(r'value="[^"]*dusk[^"]*"', 'value="&e9;"', graph, count=1)
+
+
+def _beyond_the_weights(graph: str) -> str:
+    return re.sub(r'(?<= )offset="\d+"', f'offset="{2**40}"', graph)
+
+
+def _with_more_than_graphs_have(graph: str) -> str:
+    return graph + " " * LARGEST_XML
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (_with_a_bomb, "amplification"),
+        (_beyond_the_weights, "bin file"),
+        (_with_more_than_graphs_have, r"has 3\.\d MB, and graphs have up to 3 MB"),
+    ],
+)
+def test_an_openvino_graph_of_a_stranger_takes_neither_memory_nor_what_lies_outside(
+    tmp_path, exported, changed, message, capfd
+) -> None:
+    graph = exported["openvino"].read_text()
+    assert len(graph) < LARGEST_XML / 10 and changed(graph) != graph
+    path = tmp_path / "odd.xml"
+    path.write_text(changed(graph))
+    shutil.copy(exported["openvino"].with_suffix(".bin"), tmp_path / "odd.bin")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ExportedFileError, match=rf"odd\.xml .*{message}") as error:
+        load_exported(path)
+    assert "\n" not in str(error.value) and capfd.readouterr() == ("", "")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
 
 
 @pytest.mark.parametrize("kind", ["GlobalAveragePool", "Log"])

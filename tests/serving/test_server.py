@@ -22,10 +22,12 @@ from PIL import Image
 from project import ROOT
 
 from fastnst.cli import main
+from fastnst.images.formats import ImageError
 from fastnst.serving.app import PictureResponse, Service
 from fastnst.serving.painters import Painters
 from fastnst.serving.server import DRAIN, Server
 from fastnst.serving.settings import ServeSettings
+from fastnst.serving.uploads import Order, Upload
 
 
 def test_a_full_queue_is_429_with_a_time_to_come_again(server) -> None:
@@ -139,6 +141,18 @@ def test_a_photo_that_takes_too_long_is_504_and_its_thread_goes_on(start, coffee
         time.sleep(0.05)
     assert server.measured("fastnst_painting") == server.measured("fastnst_waiting") == 0
     assert server.ask("/livez").status == 200
+
+
+def test_decoding_ends_at_the_next_strip_when_nobody_waits_any_longer(monkeypatch) -> None:
+    painters, stop, strips = Painters(ServeSettings(style="great_wave_live", device="cpu")), threading.Event(), []
+    monkeypatch.setattr(painters, "_stylizer", lambda _: None)
+    monkeypatch.setattr("fastnst.images.stored.let_go", lambda: (strips.append("decoded"), stop.set()))
+    Image.new("RGB", (4000, 2000)).save(file := BytesIO(), "PNG")  # eight strips
+    file.seek(0)
+    with pytest.raises(ImageError, match="Stopped"):
+        painters._paint(Upload(file, Order("great_wave_live")), stop)
+    assert strips == ["decoded"]
+    painters.close()
 
 
 def being_painted(server: Any) -> tuple[threading.Thread, list[Any]]:

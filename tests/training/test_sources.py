@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,19 @@ import pytest
 import torch
 from photo_folders import batches_of, numbers_in, photos_of, save_photo, training_batches
 
+from fastnst.base import files
 from fastnst.cli import main
 from fastnst.images import photos, write
 from fastnst.images.levels import Bytes
 from fastnst.training import sources
 from fastnst.training.sources import DataError
+
+SWEEPER = """
+import sys
+from pathlib import Path
+from fastnst.base.partials import sweep
+sweep(Path(sys.argv[1]))
+"""
 
 
 def one_photo(folder: Path) -> None:
@@ -118,6 +128,30 @@ def test_copies_that_were_interrupted_leave_nothing(
     with pytest.raises(KeyboardInterrupt):
         photos_of("hub:owner/name", cache=tmp_path / "cache").prepare_data()
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_copies_are_on_the_disk_before_they_have_their_name_and_locked_until_then(
+    hub: list[tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, done, encode_photo, to_disk = tmp_path / "cache", [], write.encode_photo, files.to_disk
+    monkeypatch.setattr("fastnst.base.partials._swept", set())
+
+    def swept_meanwhile(photo: Bytes) -> bytes:
+        if not done:
+            subprocess.run([sys.executable, "-c", SWEEPER, cache], check=True)
+        done.append("copy")
+        return encode_photo(photo)
+
+    def told(path: Path) -> None:
+        done.append(len(list(cache.glob("*.arrow"))))
+        to_disk(path)
+
+    monkeypatch.setattr("fastnst.images.write.encode_photo", swept_meanwhile)
+    monkeypatch.setattr(files, "to_disk", told)
+    cache.mkdir()
+    (cache / ".0123456789ab.partial").write_text("of a process that was killed")
+    photos_of("hub:owner/name", cache=cache).prepare_data()
+    assert done[-2:] == [0, 1] and [path.suffix for path in cache.iterdir()] == [".arrow"]
 
 
 def test_a_hub_that_cannot_be_reached_gives_one_line_with_a_way_out(

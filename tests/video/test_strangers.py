@@ -3,6 +3,8 @@
 import resource
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +30,26 @@ def clip(path: Path, size: tuple[int, int] = (64, 48), sounds: int = 0) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def wide_clip(path: Path) -> Path:
+    """One grey picture of 16,384 x 256 pixels."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 16384, 256, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray(np.full((256, 16384, 3), 99, np.uint8))
+        container.mux(stream.encode(frame.reformat(format="yuvj420p")))
+        container.mux(stream.encode())
+    return path
+
+
+@contextmanager
+def little(seconds: float = 10, kilobytes: int = 200_000) -> Iterator[None]:
+    """Processor time and memory that may be taken inside."""
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    assert time.process_time() - started < seconds
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < kilobytes
 
 
 def pictures(path: Path, **limits: int) -> list[tuple[int, ...]]:
@@ -75,11 +97,28 @@ def test_a_playlist_that_names_other_files_is_no_video(tmp_path, text) -> None:
         VideoReader(tmp_path / "list.mp4")
 
 
-def test_of_more_streams_than_a_film_has_the_first_64_are_read(tmp_path) -> None:
-    reader = VideoReader(clip(tmp_path / "many.mkv", sounds=80))
-    assert len(reader.container.streams) == 64
-    assert sum(isinstance(item, Shot) for item in reader) == 10
-    reader.close()
+def test_of_a_thousand_streams_the_first_64_are_read_at_once(tmp_path) -> None:
+    path = clip(tmp_path / "many.mkv", sounds=999)
+    with little(seconds=2, kilobytes=50_000):
+        reader = VideoReader(path)
+        assert len(reader.container.streams) == 64
+        assert sum(isinstance(item, Shot) for item in reader) == 10
+        reader.close()
+
+
+def test_a_header_that_says_16384_pixels_a_side_takes_no_memory(tmp_path) -> None:
+    path = wide_clip(tmp_path / "wide.mkv")
+    assert pictures(path) == [(256, 16384)]
+    data = path.read_bytes()
+    high = struct.pack(">H", 16000)  # of a picture of more, FFmpeg has no notion
+    starts = (b"\xff\xc0\0\x11\x08", b"\xb0\x82\x40\0\xba\x82")  # of the JPEG picture, of the file
+    for start, message in zip(starts, ("no picture in it can be read", "pictures of 16384 x 16000"), strict=True):
+        assert data.count(start) == 1
+        place = data.index(start) + len(start)
+        data = data[:place] + high + data[place + 2 :]
+        path.write_bytes(data)
+        with little(), pytest.raises(VideoError, match=message):
+            pictures(path)
 
 
 def test_a_million_pictures_in_the_header_take_no_more_than_those_in_the_file(tmp_path) -> None:
@@ -89,10 +128,8 @@ def test_a_million_pictures_in_the_header_take_no_more_than_those_in_the_file(tm
     data[sizes : sizes + 4] = struct.pack(">I", 10**6)
     path = tmp_path / "long.mp4"
     path.write_bytes(data)
-    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        assert len(pictures(path)) <= 10
-    except VideoError as error:
-        assert "\n" not in str(error)
-    assert time.process_time() - started < 10
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KB
+    with little():
+        try:
+            assert len(pictures(path)) <= 10
+        except VideoError as error:
+            assert "\n" not in str(error)
