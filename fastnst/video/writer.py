@@ -77,7 +77,7 @@ class VideoWriter:
         self._copied: dict[int, Stream] = {}  # by their places in the source
         self._recoded: dict[int, AudioStream] = {}
         try:
-            with errors_told(target):
+            with errors_told(target, writes=True):
                 self._container: OutputContainer = av.open(str(self._partial), "w", format=format)
                 self._stream = self._add_pictures(codec, quality)
                 self._container.metadata["comment"] = MARK
@@ -89,7 +89,7 @@ class VideoWriter:
 
     def write(self, item: Item) -> None:
         """The next picture, `(1, 3, H, W)` of the form's size, or a packet of the source."""
-        with errors_told(self.target):
+        with errors_told(self.target, writes=True):
             try:
                 self._write(item)
             except BaseException:
@@ -136,7 +136,7 @@ class VideoWriter:
             self.discard()
             raise VideoError(f"{self.target} cannot be written")
         try:
-            with errors_told(self.target), self._container:
+            with errors_told(self.target, writes=True), self._container:
                 self._container.mux(self._stream.encode(None))
                 for stream in self._recoded.values():
                     self._container.mux(stream.encode(None))
