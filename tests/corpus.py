@@ -1,16 +1,19 @@
-"""A folder of malformed pictures through every command that reads pictures: python tests/corpus.py FOLDER
+"""A folder of malformed pictures through the commands that read pictures: python tests/corpus.py FOLDER
 
-Few processes: `apply` on the folder, `apply` on the same files as videos, a training on the folder, every reader on
-every file, and the commands one by one on a few of them. Prints one JSON object, and exits with 1 if there was a
-traceback, an exit code or a line that is not documented, a file that took more than ten seconds of processor time, or a
-gigabyte more than before.
+All files go through every reader, through `apply` on the folder (those that it takes for photos), and through `apply`
+under names of videos. Each other command runs on a sample: `train --style`, `--mask`, `optimize` and a video on eight
+files, evenly spread, and four steps of a training with the folder as its data, which reads as many photos as it needs.
+
+Prints one JSON object, and exits with 1 if there was a traceback, an exit code or a line that is not documented, or a
+limit was passed. Readers: ten seconds of processor time for a file, and a gigabyte more than before. `apply` on a
+folder: a minute of processor time and a quarter of a second more for each file, 2,000 MB, of which 700 are the program
+itself, and ten minutes by the clock and a second more for each file. A command on one file: a minute of processor time.
 """
 
 import argparse
 import contextlib
 import faulthandler
 import io
-import itertools
 import json
 import os
 import resource
@@ -23,7 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-SECONDS, MEGABYTES = 10.0, 1000
+SECONDS, MEGABYTES = 10.0, 1000  # of a reader, for a file
+SECONDS_AT_ONCE, SECONDS_A_FILE, MEGABYTES_AT_ONCE = 60.0, 0.25, 2000  # of a command; of `apply` on a folder
 STUCK = 600  # seconds without a file, after which a process is ended
 SAMPLES = 8  # files on which the commands run one by one
 STYLE = "great_wave_live"
@@ -39,21 +43,31 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def by_apply(folder: Path, out: Path, most: str = "32") -> dict[str, Any]:
-    """`fastnst apply` on a folder, as a process of its own."""
+    """`fastnst apply` on a folder, as a process of its own, with limits of time and memory."""
     words = ("apply", str(folder), "--style", STYLE, "-o", str(out), "--size", "64", "--max-megapixels", most, "--json")
-    done = subprocess.run(
-        [sys.executable, "-m", "fastnst", *words, "--device", "cpu", "--runtime", "torch"],
-        capture_output=True,
-        text=True,
-        check=False,
-        errors="replace",
-    )
+    command = [sys.executable, "-m", "fastnst", *words, "--device", "cpu", "--runtime", "torch"]
+    count, before = len(files_of(folder)), resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, errors="replace", timeout=STUCK + count
+        )
+    except subprocess.TimeoutExpired as late:
+        return {"files": count, "faults": [f"no end after {late.timeout:.0f} s"]}
     told = [json.loads(line) for line in done.stdout.splitlines()]
     failed = [each for each in told if "error" in each]
     faults = [f"exit code {done.returncode}"] if done.returncode not in (0, 2, 3) else []
     faults += ["a traceback: " + done.stderr[-2000:]] if "Traceback" in done.stderr else []
     faults += [f"{each['photo']}: more than a line" for each in failed if "\n" in each["error"].strip()]
+    faults += beyond_limits(before, resource.getrusage(resource.RUSAGE_CHILDREN), count)
     return {"files": len(told), "painted": len(told) - len(failed), "refused": len(failed), "faults": faults}
+
+
+def beyond_limits(before: resource.struct_rusage, after: resource.struct_rusage, count: int) -> list[str]:
+    """What a command took of processor time and memory for so many files, if that is more than it may."""
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    megabytes = after.ru_maxrss // 1024
+    faults = [f"{seconds:.0f} s for {count} files"] if seconds > SECONDS_AT_ONCE + SECONDS_A_FILE * count else []
+    return faults + ([f"{megabytes} MB"] if megabytes > MEGABYTES_AT_ONCE else [])
 
 
 def by_readers(folder: Path) -> dict[str, Any]:
@@ -107,25 +121,28 @@ def most_memory() -> int:
 
 
 def by_commands(folder: Path) -> dict[str, Any]:
-    """The commands on a few files, evenly spread, and a training on all."""
+    """The commands on a few files, evenly spread, and a training on all of the folder."""
     from PIL import Image
 
     Image.linear_gradient("L").resize((48, 32)).convert("RGB").save("photo.png")
     paths = files_of(folder)
     faults: list[str] = []
     codes: Counter[str] = Counter()
-    for words in itertools.chain(*(_commands(path) for path in paths[:: max(1, len(paths) // SAMPLES)])):
-        _run(words, codes, faults)
+    for number, path in enumerate(paths[:: max(1, len(paths) // SAMPLES)]):
+        for words in _commands(path, number):
+            _run(words, codes, faults)
     _run(
         ["train", "--style", "photo.png", "--data", str(folder), "--steps", "4", "--name", "all", *TINY], codes, faults
     )
     return {"exit_codes": codes, "faults": faults}
 
 
-def _commands(path: Path) -> Iterator[list[str]]:
-    name = str(path)
+def _commands(path: Path, number: int) -> Iterator[list[str]]:
+    name, video = str(path), Path(f"{number}.mp4")
+    video.symlink_to(path.absolute())
     yield ["train", "--style", name, "--data", os.path.dirname(name), "--steps", "1", "--name", "odd", "--force", *TINY]
     yield ["apply", "photo.png", "--style", STYLE, "--mask", name, "-o", "out.png", "--force", "--runtime", "torch"]
+    yield ["apply", str(video), "--style", STYLE, "-o", "moving.mp4", "--force", "--runtime", "torch"]
     layers = (
         "--style-layers",
         "relu1_2",
@@ -144,7 +161,7 @@ def _commands(path: Path) -> Iterator[list[str]]:
 def _run(words: list[str], codes: Counter[str], faults: list[str]) -> None:
     from fastnst.cli import main
 
-    said, code = io.StringIO(), 0
+    said, code, started = io.StringIO(), 0, time.process_time()
     faulthandler.dump_traceback_later(STUCK, exit=True)
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -156,6 +173,8 @@ def _run(words: list[str], codes: Counter[str], faults: list[str]) -> None:
             faults.append(f"{words}: {type(error).__name__}: {error}"[:300])
     faulthandler.cancel_dump_traceback_later()
     codes[f"{words[0]} {code}"] += 1
+    seconds = time.process_time() - started
+    faults += [f"{words}: {seconds:.0f} s"] if seconds > SECONDS_AT_ONCE else []
     if (
         code == 2 and len([line for line in said.getvalue().splitlines() if line.strip()]) > 2
     ):  # one line, and the log's that names the file

@@ -30,25 +30,20 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from malformed import honest_pictures, mutated, recipes, with_odd_values
 from safetensors.torch import save
-from torch import nn
+from style_files import kinds_of_files
 
 from fastnst.base.errors import UserError
 from fastnst.base.recipes import read_recipe
 from fastnst.cli import app
 from fastnst.images.read import decode_photo, read_picture
-from fastnst.networks.catalog import FORMAT_VERSION
-from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.painting.animation import read_animation
 from fastnst.painting.styles import describe_style
-from fastnst.universal.autoencoder import Autoencoder
 from fastnst.universal.file import load_autoencoder, load_predictor
-from fastnst.universal.predictor import StylePredictor, numbers_of
 
 FOUND = Path(__file__).parent / "found"
 SECONDS, BYTES = 10.0, 10**9  # processor time and memory that a file may take
 MOST_PIXELS = 4_000_000  # decoded here; larger ones are refused, as a service refuses them
-SIZES = {"half": 4, "quarter": 4, "num_blocks": 1, "num_styles": 1}
 
 
 def read_any_picture(data: bytes, folder: Path) -> bool:
@@ -117,25 +112,8 @@ def odd_picture(chance: random.Random, honest: dict[str, bytes]) -> bytes:
 
 
 def honest_styles() -> list[tuple[dict[str, Any], dict[str, torch.Tensor]]]:
-    """Descriptions and weights of a small style, a predictor and a universal network."""
-    torch.manual_seed(0)
-    network = TransformationNetwork(**SIZES)
-    predictor = StylePredictor(numbers_of(network))
-    parts: list[tuple[dict[str, Any], nn.Module]] = [
-        ({"styles": [{"name": "night"}], "network": SIZES, "held_out": {"total": 1.0}, "preview": ""}, network),
-        (
-            {"kind": "universal", "styles": [], "network": {"channels": [4] * 5, "encoder": "slim"}},
-            Autoencoder([4] * 5),
-        ),
-        (
-            {"kind": "predictor", "styles": [], "network": SIZES, "painting_side": 64},
-            nn.ModuleDict({"network": network, "predictor": predictor}),
-        ),
-    ]
-    return [
-        ({"format_version": FORMAT_VERSION, "name": "night", "steps": 3, **about}, part.half().state_dict())
-        for about, part in parts
-    ]
+    """Descriptions and weights of a small style, a universal network and a predictor."""
+    return [(about, part.state_dict()) for about, part in kinds_of_files().values()]
 
 
 def odd_style(chance: random.Random, honest: list[tuple[dict[str, Any], dict[str, torch.Tensor]]]) -> bytes:

@@ -14,13 +14,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from commands_that_write import FAST, OUTPUTS, RUNS
 from PIL import Image
+from style_files import SIZES
 
 from fastnst.base import partials
-from fastnst.base.files import PACKAGE
+from fastnst.base.files import PACKAGE, sha256
 from fastnst.cli import main
+from fastnst.networks.network import TransformationNetwork
+from fastnst.networks.style_file import save_style
+from fastnst.training.run import to_json
+from fastnst.training.settings import TrainSettings
 
-FAST = ("--runtime", "torch", "--device", "cpu", "--quiet")
 TRAIN = ("train", "--style", "wave.png", "--data", "photos", "--steps", "1", "--crop-size", "48", "--style-size", "64")
 SHALLOW = ("--margin", "16", "--style-layers", "relu1_2", "--content-layers", "relu1_2", "--init-from", "none")
 TRAINING = (*TRAIN, *SHALLOW, "--style-weight", "8", "--device", "cpu", "--workers", "0", "--quiet")
@@ -127,25 +132,6 @@ def test_what_a_process_left_that_died_when_it_named_its_result_goes_though_the_
     assert os.listdir(place.parent) == [place.name]
 
 
-OUTPUTS = {
-    "photo": ("apply", "photo.png", "--style", "wave.png", *FAST, "-o", "{}/o.png"),
-    "folder": ("apply", "photos", "--style", "wave.png", *FAST, "-o", "{}/out"),
-    "video": ("apply", "clip.mp4", "--style", "wave.png", *FAST, "-o", "{}/o.mp4"),
-    "export": ("export", "--style", "great_wave", "--format", "torchscript", "-o", "{}/o.pt", "--quiet"),
-    "page": ("page", "-o", "{}/site", "--quiet"),
-    "optimize": ("optimize", "photo.png", "--style", "wave.png", "-o", "{}/o.png", "--quiet"),
-    "texture": ("texture", "wave.png", "-o", "{}/o.png", "--quiet"),
-    "probe": ("probe", "--style", "wave.png", "--data", "photos", "-o", "{}/probe", "--quiet"),
-    "reconstruct": ("reconstruct", "photo.png", "--kind", "style", "-o", "{}/sheet.png", "--quiet"),
-    "bench": ("bench", "apply", "-o", "{}/b.json"),
-}
-RUNS = {
-    "train": ("train", "--style", "../wave.png", "--data", "../photos", "--steps", "1", "--quiet"),
-    "train-universal": ("train-universal", "--data", "../photos", "--steps", "1", "--quiet"),
-    "train-base": ("train-base", "--paintings", "../photos", "--data", "../photos", "--steps", "1", "--quiet"),
-}
-
-
 @pytest.mark.parametrize("command", OUTPUTS)
 def test_a_read_only_disk_is_told_before_any_work(command, read_only, said) -> None:
     code, lines = said(*(word.replace("{}", str(read_only)) for word in OUTPUTS[command]))
@@ -181,6 +167,26 @@ def test_a_full_disk_under_files_that_are_written_at_once_is_told(command, full,
     assert not [path for path in full.rglob("*") if path.is_file() and path.stat().st_size and path.name != "filler"]
 
 
+def style_of_the_wave() -> None:
+    """A style file that says that it was trained on the style image."""
+    about = {"name": "wave", "styles": [{"name": "wave", "sha256": sha256(Path("wave.png"))}], "network": SIZES}
+    trained = TrainSettings(style_layers=("relu1_2",), content_layers=("relu1_2",), style_size=32)
+    save_style(Path("wave.safetensors"), TransformationNetwork(**SIZES), {**about, "settings": to_json(trained)})
+
+
+MADE = ["optimize", "frames", "texture", "reconstruct", "probe", "compare", "bench video"]
+
+
+@pytest.mark.parametrize("command", [*MADE, pytest.param("onnx", marks=pytest.mark.long)])
+def test_a_full_disk_under_what_takes_its_time_is_told_in_a_line(command, full, said) -> None:
+    if command == "compare":
+        style_of_the_wave()
+    code, lines = said(*(word.replace("{}", str(full)) for word in OUTPUTS[command]))
+    assert code == 2 and str(full) in lines[-1] and "make room" in lines[-1]
+    assert len(lines) == 1 or command == "bench video"  # which tells of its clips before
+    assert not [path for path in full.rglob("*") if path.is_file() and path.stat().st_size and path.name != "filler"]
+
+
 def test_a_training_that_cannot_write_its_last_file_says_how_it_is_finished(full, said) -> None:
     Path("checkpoints").symlink_to(full)
     code, lines = said(*TRAINING)
@@ -193,6 +199,23 @@ def test_a_training_that_cannot_write_its_last_file_says_how_it_is_finished(full
     code, lines = said(*lines[0].split("fastnst ")[-1].split(), "--quiet")
     assert (code, lines) == (0, [])
     assert (full / "wave.safetensors").is_file() and not Path("runs/wave/last.ckpt").exists()
+
+
+FEW = ("--steps", "1", "--crop-size", "32", "--batch-size", "1", "--device", "cpu", "--workers", "0", "--quiet")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", ["train-universal", "train-base"])
+def test_so_does_one_of_a_network_for_any_painting(command, full, said) -> None:
+    words = ("--paintings", "photos", "--network", "live", "--margin", "0") if command == "train-base" else ()
+    for number in range(3, 19):
+        shutil.copy("photo.png", f"photos/{number}.png")
+    Path("checkpoints").symlink_to(full)
+    code, lines = said(command, "--data", "photos", "--name", "any", *words, *FEW)
+    assert code == 2 and len(lines) == 1
+    assert "checkpoints/any.safetensors cannot be written: no space is left" in lines[0]
+    assert lines[0].endswith(f"kept in runs/any/last.ckpt, to finish it: fastnst {command} --resume --name any")
+    assert os.listdir(full) == ["filler"]
 
 
 def test_a_training_that_cannot_save_its_end_writes_its_result_all_the_same(full, said, here) -> None:
@@ -297,6 +320,14 @@ def nobody(here) -> Iterator[None]:
         folder.chmod(mode)
 
 
+@pytest.fixture
+def stranger(nobody) -> Iterator[None]:
+    """The same user for questions of what may be written too, which are of the one who started the process."""
+    os.setresuid(65534, 65534, 0)
+    yield
+    os.setresuid(0, 65534, 0)
+
+
 def test_what_may_not_be_read_or_written_is_named(here, said, nobody) -> None:
     os.seteuid(0)
     for name in ("photo.png", "photos/2.png", "sky.safetensors"):
@@ -319,6 +350,19 @@ def test_what_may_not_be_read_or_written_is_named(here, said, nobody) -> None:
     assert code == 2 and "o.png cannot be written: not allowed to write there: choose another place" in lines[0]
     code, lines = said("page", "-o", "site", "--quiet")
     assert code == 2 and len(lines) == 1 and "not allowed to write there: choose another place" in lines[0]
+
+
+@pytest.mark.parametrize("command", [*OUTPUTS, *RUNS])
+def test_a_folder_of_others_is_told_before_any_work(command, here, said, monkeypatch, stranger) -> None:
+    os.seteuid(0)
+    here.chmod(0o777)
+    Path("others").mkdir()
+    os.seteuid(65534)
+    if command in RUNS:
+        monkeypatch.chdir("others")
+    code, lines = said(*(word.replace("{}", f"{here}/others") for word in (OUTPUTS | RUNS)[command]))
+    assert code == 2 and len(lines) == 1
+    assert f"{here}/others is no folder that can be written to" in lines[0]
 
 
 def test_a_folder_that_goes_away_while_it_is_read_is_told(said, monkeypatch) -> None:

@@ -2,12 +2,14 @@
 
 import io
 import json
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from corpus import beyond_limits, by_apply, by_commands
 from malformed import honest_pictures, pictures
 from PIL import Image
 
@@ -87,17 +89,53 @@ def test_what_a_search_has_found_is_read_or_refused(path, tmp_path) -> None:
     targets()[name][1](path.read_bytes(), tmp_path)
 
 
-@pytest.mark.slow
-def test_a_whole_corpus_can_be_run(folder, tmp_path) -> None:
-    """A few of the files through `tests/corpus.py`, all parts."""
-    few = tmp_path / "few"
+def few_of(folder: Path, place: Path) -> Path:
+    """Five of the files, in a folder of their own."""
+    few = place / "few"
     few.mkdir()
     for path in sorted(folder.iterdir())[::60]:
         (few / path.name).write_bytes(path.read_bytes())
+    return few
+
+
+@pytest.mark.long
+def test_commands_take_malformed_files_or_refuse_them_in_a_line(folder, tmp_path, monkeypatch) -> None:
+    """Style image, folder of photos, mask, video, and both pictures of `optimize`."""
+    few = few_of(folder, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = by_commands(few)
+    assert not found["faults"]
+    codes = found["exit_codes"]
+    assert set(codes) <= {f"{command} {code}" for command in ("train", "apply", "optimize") for code in (0, 2)}
+    assert sum(codes.values()) == 5 * 5 + 1
+    assert codes["train 0"] > 1 and codes["train 2"] and codes["optimize 0"] and codes["optimize 2"]
+
+
+def test_what_a_folder_may_take_grows_with_its_files_but_its_memory_does_not() -> None:
+    def used(seconds: float, megabytes: int) -> resource.struct_rusage:
+        return resource.struct_rusage([seconds, 0.0, megabytes * 1024, *[0] * 13])
+
+    nothing = used(0, 0)
+    assert not beyond_limits(nothing, used(100, 1000), 300)
+    assert beyond_limits(nothing, used(100, 1000), 3) == ["100 s for 3 files"]
+    assert beyond_limits(used(50, 0), used(100, 3000), 3000) == ["3000 MB"]
+
+
+def test_a_folder_that_never_ends_is_a_fault(folder, tmp_path, monkeypatch) -> None:
+    few = few_of(folder, tmp_path)
+    monkeypatch.setattr("corpus.STUCK", -4.5)
+    assert by_apply(few, tmp_path / "out") == {"files": 5, "faults": ["no end after 0 s"]}
+
+
+@pytest.mark.long
+def test_a_whole_corpus_can_be_run(folder, tmp_path) -> None:
+    """A few of the files through `tests/corpus.py`, all parts."""
+    few = few_of(folder, tmp_path)
     script = Path(__file__).with_name("corpus.py")
     done = subprocess.run([sys.executable, script, few], capture_output=True, text=True, check=False)
     found = json.loads(done.stdout)
     assert done.returncode == 0, found
     assert set(found) == {"apply", "videos", "readers", "commands"}
-    assert found["apply"]["files"] == found["readers"]["files"] == found["videos"]["files"] == 5
-    assert sum(found["commands"]["exit_codes"].values()) == 5 * 4 + 1
+    assert found["readers"]["files"] == found["videos"]["files"] == 5
+    assert found["apply"]["files"] == 4  # a PCX file is not taken for a photo of a folder
+    assert sum(found["commands"]["exit_codes"].values()) == 5 * 5 + 1

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,13 +11,17 @@ from project import ROOT, traces, tracked
 from fastnst.base.files import sha256
 
 
+def built(target: str, folder: Path) -> Path:
+    """A wheel or sdist; hatchling comes with the `test` extra, so nothing is downloaded."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return next(folder.iterdir())
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    """The built wheel; hatchling comes with the `test` extra, so nothing is downloaded."""
-    folder = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
+    """The built wheel."""
+    return built("wheel", tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_carries_recipes_styles_and_the_samples_but_no_tests(wheel) -> None:
@@ -71,6 +76,18 @@ def test_no_file_of_the_wheel_tells_where_it_was_made(wheel) -> None:
             if told := traces(archive.read(member)):
                 found[member.filename] = told
     assert not found
+
+
+def test_no_file_of_the_source_distribution_tells_where_it_was_made(tmp_path) -> None:
+    with tarfile.open(built("sdist", tmp_path)) as archive:
+        members = archive.getmembers()
+        files = {each.name.partition("/")[2]: archive.extractfile(each).read() for each in members if each.isfile()}
+    of_git = {path.relative_to(ROOT).as_posix() for path in tracked(".")}
+    assert files.keys() - of_git == {"PKG-INFO"} and len(files) > 300
+    examples = ("tests/", "Dockerfile")  # of places, made up
+    found = {name: told for name, data in files.items() if not name.startswith(examples) and (told := traces(data))}
+    assert not found
+    assert {(each.uid, each.gid, each.uname, each.gname) for each in members} == {(0, 0, "", "")}
 
 
 @pytest.mark.slow

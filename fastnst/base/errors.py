@@ -55,9 +55,14 @@ def told_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _REASONS:  # another one, or told already
+        if (reason := reason_for(error)) is None:  # another one, or told already
             raise
-        raise type(error)(f"{path} cannot be written: {_REASONS[error.errno]}") from error
+        raise type(error)(f"{path} cannot be written: {reason}") from error
+
+
+def reason_for(error: OSError) -> str | None:
+    """Why something cannot be written, and what helps; None of an error of which nothing more is known."""
+    return _REASONS.get(error.errno or 0)
 
 
 def in_words(error: OSError) -> str:

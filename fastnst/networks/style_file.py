@@ -23,7 +23,7 @@ from fastnst.networks.description import LONGEST_HEADER
 from fastnst.networks.network import TransformationNetwork
 
 MOST_WEIGHTS = 2**26  # of a file; the largest that ships has 1.9 million
-LARGEST_WEIGHT = 1000.0  # the largest that ships is 3.7
+LARGEST_WEIGHT = 1000.0  # the largest that ships is 6.3
 TYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 

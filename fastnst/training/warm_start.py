@@ -16,7 +16,7 @@ from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
 from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.universal.file import load_predictor
-from fastnst.universal.predictor import StylePredictor, predicted_parameters
+from fastnst.universal.predictor import StylePredictor, continued, predicted_parameters
 
 OF_STYLES = ("norm.scale", "norm.shift")  # (num_styles, C)
 
@@ -112,7 +112,7 @@ def warm_start(
 def _start_as_predicted(
     network: TransformationNetwork, old: TransformationNetwork, predictor: StylePredictor, paintings: Sequence[Tensor]
 ) -> list[str]:
-    numbers = predictor(torch.cat([predictor.statistics(painting.cpu()) for painting in paintings]))
+    numbers = predictor(torch.cat([predictor.statistics(continued(painting.cpu())) for painting in paintings]))
     network.load_state_dict({**old.state_dict(), **predicted_parameters(old, numbers)})
     return ["predicted"] * len(paintings)
 

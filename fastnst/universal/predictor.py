@@ -48,8 +48,7 @@ class StylePredictor(nn.Module):
 
     def of(self, painting: Tensor) -> Tensor:
         """The numbers `(1, numbers)` of a painting `(1, 3, H, W)` of any size; a smaller one is continued by copies."""
-        missing = [max(0, SMALLEST - side) for side in painting.shape[-2:]]
-        predicted: Tensor = self(self.statistics(F.pad(painting, (0, missing[1], 0, missing[0]), mode="replicate")))
+        predicted: Tensor = self(self.statistics(continued(painting)))
         return predicted
 
     @torch.no_grad()
@@ -84,6 +83,12 @@ class StylePredictor(nn.Module):
 def numbers_of(network: TransformationNetwork) -> int:
     """How many scales and shifts a network of one style has."""
     return sum(norm.scale.shape[1] + norm.shift.shape[1] for norm in network.norms)
+
+
+def continued(painting: Tensor) -> Tensor:
+    """A painting `(1, 3, H, W)` as large as a predictor needs: one with a shorter side is continued by copies."""
+    missing = [max(0, SMALLEST - side) for side in painting.shape[-2:]]
+    return F.pad(painting, (0, missing[1], 0, missing[0]), mode="replicate")
 
 
 class RowNorm(ConditionalInstanceNorm):

@@ -83,8 +83,8 @@ def paint_video(
             raise
     if reader.has_opacity:
         log.warning("%s: its opacity is not kept; frames as PNG files with opacity keep it", source)
-    if reader.num_damaged:
-        log.warning("%s: %d damaged packets were left out", source, reader.num_damaged)
+    if damaged := reader.num_damaged + writer.num_damaged:
+        log.warning("%s: %d damaged packets were left out", source, damaged)
     rate = writer.num_pictures / (time.perf_counter() - started)
     log.info("%s: %d frames, %.1f frames/s", target, writer.num_pictures, rate)
     return reader.form.width, reader.form.height

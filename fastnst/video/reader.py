@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
+from fastnst.base.errors import reason_for
 from fastnst.base.files import open_file
 from fastnst.images.levels import Bytes, to_tensor
 
@@ -86,13 +87,15 @@ def load_pyav(path: Path) -> ModuleType:
 
 
 @contextmanager
-def errors_told(path: Path) -> Iterator[None]:
-    """FFmpeg's errors become a VideoError of one line."""
+def errors_told(path: Path, *, writes: bool = False) -> Iterator[None]:
+    """FFmpeg's errors become a VideoError of one line; of a file that is written, it says what helps."""
     from av.error import FFmpegError
 
     try:
         yield
     except FFmpegError as error:
+        if writes and isinstance(error, OSError) and (reason := reason_for(error)):
+            raise VideoError(f"{path} cannot be written: {reason}") from error
         raise VideoError(f"{path}: {error.strerror or type(error).__name__}") from error
 
 

@@ -18,7 +18,7 @@ from fastnst.images.metadata import MARK
 from fastnst.video.reader import FULL, Form, Item, Shot, VideoReader, errors_told, load_pyav
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoFrame, VideoStream
+    from av import AudioStream, Packet, VideoFrame, VideoStream
     from av.container import OutputContainer
     from av.stream import Stream
 from fastnst.video.formats import CONTAINERS, VideoError, check_container
@@ -47,6 +47,7 @@ class VideoWriter:
 
     Attributes:
         num_pictures: Number of pictures written so far.
+        num_damaged: Packets of other streams that were left out so far, since they could not be decoded or written.
 
     Raises:
         VideoError: The suffix is unknown, or PyAV is missing.
@@ -66,7 +67,7 @@ class VideoWriter:
         format, codecs = CONTAINERS[target.suffix.lower()]
         codec = next((codec for codec in codecs if codec in av.codecs_available), codecs[-1])
         self.target, self.form, self._replace = target, form, replace
-        self.num_pictures = 0
+        self.num_pictures = self.num_damaged = 0
         self._failed = False  # then FFmpeg must not be asked for more: without a header it ends the process
         self._stack = ExitStack()
         with told_of(target):
@@ -76,7 +77,7 @@ class VideoWriter:
         self._copied: dict[int, Stream] = {}  # by their places in the source
         self._recoded: dict[int, AudioStream] = {}
         try:
-            with errors_told(target):
+            with errors_told(target, writes=True):
                 self._container: OutputContainer = av.open(str(self._partial), "w", format=format)
                 self._stream = self._add_pictures(codec, quality)
                 self._container.metadata["comment"] = MARK
@@ -88,7 +89,7 @@ class VideoWriter:
 
     def write(self, item: Item) -> None:
         """The next picture, `(1, 3, H, W)` of the form's size, or a packet of the source."""
-        with errors_told(self.target):
+        with errors_told(self.target, writes=True):
             try:
                 self._write(item)
             except BaseException:
@@ -96,15 +97,33 @@ class VideoWriter:
                 raise
 
     def _write(self, item: Item) -> None:
+        from av.error import ArgumentError
+
         if isinstance(item, Shot):
             self._container.mux(self._stream.encode(self._frame(item)))
             self.num_pictures += 1
-        elif item.stream_index in self._copied:
-            item.stream = self._copied[item.stream_index]
-            self._container.mux(item)
-        elif item.stream_index in self._recoded:
-            for sound in item.decode():
-                self._container.mux(self._recoded[item.stream_index].encode(sound))  # type: ignore[arg-type]
+        else:
+            self._container.start_encoding()  # once; what is wrong with a header is no fault of the packet
+            try:
+                self._pass_on(item)
+            except ArgumentError:  # its times jump back
+                self.num_damaged += 1
+
+    def _pass_on(self, packet: "Packet[Stream]") -> None:
+        """Sound or subtitles of the source, copied or coded anew."""
+        from av.error import FFmpegError
+
+        if packet.stream_index in self._copied:
+            packet.stream = self._copied[packet.stream_index]
+            self._container.mux(packet)
+        elif packet.stream_index in self._recoded:
+            try:
+                sounds: list[Any] = packet.decode()
+            except FFmpegError:  # each decoder has its own
+                self.num_damaged += 1
+                return
+            for sound in sounds:
+                self._container.mux(self._recoded[packet.stream_index].encode(sound))
 
     def finish(self, target: Path | None = None) -> None:
         """End the file properly and give it its name, or another.
@@ -117,7 +136,7 @@ class VideoWriter:
             self.discard()
             raise VideoError(f"{self.target} cannot be written")
         try:
-            with errors_told(self.target), self._container:
+            with errors_told(self.target, writes=True), self._container:
                 self._container.mux(self._stream.encode(None))
                 for stream in self._recoded.values():
                     self._container.mux(stream.encode(None))

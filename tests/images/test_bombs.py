@@ -1,6 +1,7 @@
 """Small files that would become gigabytes, and flat pictures that only look like them."""
 
 import io
+import re
 import struct
 import subprocess
 import sys
@@ -89,6 +90,28 @@ def test_a_large_white_picture_passes(format, tmp_path: Path) -> None:
     assert path.stat().st_size < 2_000_000
     picture = read_picture(path, size=600)
     assert picture.size == (400, 600) and bool((picture.levels == 255).all())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("format", ["AVIF", "HEIF", "JPEG2000", "BMP", "PPM", "TGA"])
+def test_one_of_a_format_that_is_decoded_as_a_whole_passes_or_says_what_memory_it_needs(format, tmp_path: Path) -> None:
+    if format == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    fast = {"quality": 10, "chroma": 420, "enc_params": {"preset": "ultrafast"}}
+    options = {"AVIF": {"speed": 10}, "HEIF": fast, "TGA": {"compression": "tga_rle"}}
+    path = tmp_path / f"white.{format.lower()}"
+    Image.new("L" if format in ("BMP", "PPM") else "RGB", (12000, 8000), "white").save(
+        path, format, **options.get(format, {})
+    )
+    try:
+        picture = read_picture(path, size=600)
+    except ImageError as error:
+        line = (
+            rf"white.{format.lower()}: a file of this kind \({format}\) is decoded as a whole, which takes [12].\d GB"
+        )
+        assert re.search(line, str(error)), error
+        return
+    assert picture.size == (400, 600) and bool((picture.levels >= 254).all())
 
 
 def test_the_pixels_of_all_frames_of_an_animation_are_limited(tmp_path: Path, capsys) -> None:

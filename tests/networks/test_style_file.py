@@ -1,5 +1,4 @@
 import json
-import resource
 
 import pytest
 import torch
@@ -17,11 +16,6 @@ def info_of(network: TransformationNetwork, name: str = "night") -> dict:
         "styles": styles,
         "network": {"half": 4, "quarter": 8, "num_blocks": 1, "num_styles": network.num_styles},
     }
-
-
-def max_resident() -> int:
-    """Most bytes of memory that the process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def test_what_is_saved_is_loaded(tiny_network, tmp_path) -> None:
@@ -79,42 +73,6 @@ def test_weights_that_do_not_fit_the_description_are_refused(tiny_network, tmp_p
     save_style(path, tiny_network, wrong)
     with pytest.raises(StyleFileError, match="do not fit"):
         load_style(path)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"num_blocks": 10**9},
-        {"num_styles": 10**9},
-        {"half": 10**9},
-        {"quarter": 2**62},
-        {"eighth": 10**6},
-        {"num_blocks": 1.0},
-        {"half": "4"},
-        {"half": [4]},
-        {"half": -4},
-        {"unknown": 3},
-    ],
-    ids=str,
-)
-def test_a_header_that_asks_for_another_network_allocates_nothing(tiny_network, tmp_path, changes) -> None:
-    path = tmp_path / "night.safetensors"
-    info = info_of(tiny_network)
-    save_style(path, tiny_network, {**info, "network": {**info["network"], **changes}})
-    before = max_resident()
-    with pytest.raises(StyleFileError, match="the weights do not fit the description in the file"):
-        load_style(path)
-    assert max_resident() - before < 50e6
-
-
-def test_weights_that_are_no_numbers_are_refused(tiny_network, tmp_path) -> None:
-    path = tmp_path / "night.safetensors"
-    for value in (float("nan"), float("inf")):
-        with torch.no_grad():
-            tiny_network.painter.bias[1] = value
-        save_style(path, tiny_network, info_of(tiny_network))
-        with pytest.raises(StyleFileError, match="do not fit"):
-            load_style(path)
 
 
 def test_styles_are_found_by_path_then_in_checkpoints_then_shipped(tiny_network, tmp_path, monkeypatch) -> None:

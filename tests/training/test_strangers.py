@@ -12,15 +12,20 @@ import numpy as np
 import pytest
 import torch
 from malformed import ODD_VALUES, recipes
+from photo_folders import save_photo
 from PIL import Image
 
 from fastnst.base.errors import TrainingError, UserError
 from fastnst.base.options import check_values
 from fastnst.base.recipes import read_recipe
 from fastnst.cli import main
+from fastnst.training import base, universal
+from fastnst.training.base import train_base
 from fastnst.training.run import Run, from_json, to_json
-from fastnst.training.settings import TrainSettings
+from fastnst.training.settings import BaseSettings, TrainSettings, UniversalSettings
 from fastnst.training.train import train
+from fastnst.training.universal import train_universal
+from fastnst.universal.autoencoder import Autoencoder
 
 SHORT = TrainSettings(
     style=(Path("style.png"),),
@@ -109,21 +114,28 @@ def _moments(state: dict[str, Any]) -> list[Any]:
     return [each for one in state["optimizer_states"] for each in one["state"].values()]
 
 
-def test_a_checkpoint_of_a_stranger_is_refused_in_a_line_and_the_honest_one_goes_on(unfinished) -> None:
-    honest = unfinished.read_bytes()
-    changes: list[Callable[[dict[str, Any]], None]] = [
-        *(without_weights, other_shapes, no_numbers, endless_moments, no_optimizer, other_loops, other_clock)
-    ]
+CHANGES: list[Callable[[dict[str, Any]], None]] = [
+    *(without_weights, other_shapes, no_numbers, endless_moments, no_optimizer, other_loops, other_clock)
+]
+
+
+def refuses_changed_checkpoints(checkpoint: Path, resume: Callable[[], object]) -> None:
+    """Each change gives one line and takes little memory; the honest file is there again behind it."""
+    honest = checkpoint.read_bytes()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for change in changes:
-        state = torch.load(unfinished, weights_only=True)
+    for change in CHANGES:
+        state = torch.load(checkpoint, weights_only=True)
         change(state)
-        torch.save(state, unfinished)
+        torch.save(state, checkpoint)
         with pytest.raises(TrainingError, match=r"last\.ckpt is (damaged|not of this run)") as error:
-            train(RESUME)
+            resume()
         assert "\n" not in str(error.value), change
-        unfinished.write_bytes(honest)
+        checkpoint.write_bytes(honest)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KB; the loss network is loaded
+
+
+def test_a_checkpoint_of_a_stranger_is_refused_in_a_line_and_the_honest_one_goes_on(unfinished) -> None:
+    refuses_changed_checkpoints(unfinished, lambda: train(RESUME))
     settings = Run("style").settings
     values = json.loads(settings.read_text())
     large = {**values["sizes"], "half": 10**9}
@@ -136,6 +148,33 @@ def test_a_checkpoint_of_a_stranger_is_refused_in_a_line_and_the_honest_one_goes
             train(RESUME)
     settings.write_text(json.dumps(values))
     assert train(replace(RESUME, force=True))
+
+
+@pytest.mark.parametrize("kind", ["universal", "base"])
+def test_so_is_a_checkpoint_of_a_network_for_any_painting(kind, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(18):
+        save_photo(tmp_path / f"photos/{number}.png", number)
+    monkeypatch.setitem(base.PRESETS, "small", {"half": 4, "quarter": 8, "num_blocks": 1})
+    monkeypatch.setattr(universal, "vgg19", lambda: Autoencoder((4, 5, 6, 7, 8)))  # VGG19 takes seconds
+    common: dict[str, Any] = {"name": "any", "device": "cpu", "workers": 0, "quiet": True}
+    first: dict[str, Any] = {"data": "photos", "steps": 1, "crop_size": 32, "batch_size": 1, **common}
+    if kind == "base":
+        first |= {"paintings": ("photos",), "margin": 0}
+
+    def run(changes: dict[str, Any]) -> object:
+        if kind == "base":
+            return train_base(BaseSettings(**changes))
+        return train_universal(UniversalSettings(**changes))
+
+    with monkeypatch.context() as patch:
+        for module, save in ((universal, "save_autoencoder"), (base, "save_predictor")):
+            patch.setattr(module, save, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run(first)
+    refuses_changed_checkpoints(Run("any").checkpoint, lambda: run({**common, "resume": True}))
+    run({**common, "resume": True})
+    assert Path("checkpoints/any.safetensors").is_file()
 
 
 RECIPES = {

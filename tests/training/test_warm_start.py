@@ -14,6 +14,8 @@ from fastnst.perception.perceptual_loss import PerceptualLoss
 from fastnst.training.checks import check_train, find_start, sizes_of
 from fastnst.training.settings import TrainSettings
 from fastnst.training.warm_start import load_start, warm_start
+from fastnst.universal.file import predicted_style, save_predictor
+from fastnst.universal.predictor import StylePredictor, numbers_of
 
 SHAPE = {"half": 4, "quarter": 8, "num_blocks": 1}
 
@@ -90,6 +92,22 @@ def test_by_default_a_training_begins_at_the_shipped_predictor_if_its_network_is
     assert sizes_of("small", start) == PRESETS["small"]
     Path("checkpoints/predictor.safetensors").write_bytes(pair.read_bytes())  # the first that is found, of another size
     assert find_start("auto", "small") is None
+
+
+@pytest.mark.parametrize("size", [(64, 40), (21, 32), (300, 8), (1, 1)])
+def test_from_a_predictor_a_style_begins_at_what_its_painting_predicts_whatever_its_size(size, tmp_path) -> None:
+    torch.manual_seed(0)
+    network = TransformationNetwork(**SHAPE)
+    predictor = StylePredictor(numbers_of(network))
+    torch.nn.init.normal_(predictor.predict.weight)
+    save_predictor(
+        tmp_path / "any.safetensors", network, predictor, {"name": "any", "network": {**SHAPE, "num_styles": 1}}
+    )
+    start, painting = load_start(tmp_path / "any.safetensors"), torch.rand(1, 3, *size)
+    assert warm_start(network, start, None, PHOTOS, paintings=[painting]) == ["predicted"]
+    with torch.no_grad():
+        wanted = predicted_style(tmp_path / "any.safetensors", [(painting, 1.0)]).network
+        assert_close(network(PHOTOS), wanted(PHOTOS), rtol=0, atol=1e-5)
 
 
 def test_a_start_of_an_earlier_version_keeps_its_sizes(pair) -> None:

@@ -70,6 +70,27 @@ def test_damaged_pictures_are_left_out_and_counted(tmp_path: Path, told) -> None
     assert told() == [f"{clip}: 1 damaged packets were left out"]
 
 
+def test_damaged_sound_that_is_coded_anew_is_left_out_and_counted(tmp_path: Path, told) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", sound="aac")
+    with av.open(clip) as container:
+        data = [bytes(packet) for packet in container.demux(audio=0)][5]
+    clip.write_bytes(clip.read_bytes().replace(data, b"\xff" * len(data)))
+    paint(clip, tmp_path / "out.webm")
+    assert len(times_of(tmp_path / "out.webm")) == 6
+    assert told() == [f"{clip}: 1 damaged packets were left out"]
+
+
+def test_sound_whose_times_jump_back_is_left_out_and_counted(tmp_path: Path, told) -> None:
+    clip, joined = make_clip(tmp_path / "clip.mkv", sound="aac"), tmp_path / "joined.mkv"
+    data = clip.read_bytes()
+    first = data.index(b"\x1f\x43\xb6\x75")  # of Matroska: here pictures and sound begin
+    joined.write_bytes(data[: data.rindex(b"\x1c\x53\xbb\x6b")] + data[first:])  # behind them is their table
+    paint(joined, tmp_path / "out.mkv")
+    assert len(times_of(tmp_path / "out.mkv")) > 6
+    (line,) = told()
+    assert line.startswith(f"{joined}: ") and line.endswith(" damaged packets were left out")
+
+
 @pytest.mark.parametrize("content", [b"no video at all", b""], ids=["text", "empty"])
 def test_a_file_that_is_no_video_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "clip.mp4").write_bytes(content)
