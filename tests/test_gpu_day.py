@@ -24,6 +24,7 @@ def test_the_script_for_a_gpu_measures_everything_on_a_cpu_in_small(tmp_path) ->
     assert (tmp_path / "day/gpu.md").read_text().count("\n") == len(result["rows"]) + 2 == 17
 
 
+@pytest.mark.long
 def test_a_device_that_is_not_there_is_told(tmp_path) -> None:
     command = [str(ROOT / "records/gpu/run.sh"), "--device", "none", "--output", str(tmp_path / "day")]
     environment = os.environ | {"PYTHON": sys.executable}

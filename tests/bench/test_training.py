@@ -13,6 +13,7 @@ from fastnst.bench.training import bench_training
 SMALL = {"network": "small", "batch_size": 1, "crop_size": 64, "rounds": 1}
 
 
+@pytest.mark.long
 def test_the_loops_minimise_the_same_loss_and_the_result_is_one_json_object(tmp_path, capsys) -> None:
     file = tmp_path / "bench.json"
     result = bench_training(BenchSettings(**SMALL, json=True, output=file))  # raises if the losses differ

@@ -83,6 +83,7 @@ def test_both_files_paint_as_a_predicted_style_does_and_are_proved(predictor, re
     assert float((painter(photo, tell(paintings[0])) - painter(photo, tell(paintings[1]))).abs().max()) > 0.01
 
 
+@pytest.mark.long
 def test_the_files_say_what_they_take_and_give(predictor, report) -> None:
     count = numbers_of(TransformationNetwork(**SHAPE))
     painter, teller = (load_exported(predictor.with_name(name)).info for name in ("any.onnx", "any-style.onnx"))

@@ -65,6 +65,7 @@ def test_the_file_says_what_its_inputs_are(all_styles) -> None:
     assert info["style"].startswith("style: float32 (1, number of styles)") and "strength" in info["strength"]
 
 
+@pytest.mark.long
 def test_weights_that_float16_cannot_hold_stay_float32(sky, tmp_path, monkeypatch) -> None:
     style = load_style(sky)
     with torch.no_grad():
@@ -76,6 +77,7 @@ def test_weights_that_float16_cannot_hold_stay_float32(sky, tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["sky.onnx"]
 
 
+@pytest.mark.long
 def test_a_network_of_one_style_can_have_its_strength_as_input(tiny_network, tmp_path) -> None:
     settings = {"half": 4, "quarter": 8, "num_blocks": 1}
     path = tmp_path / "wave.safetensors"

@@ -168,6 +168,7 @@ def test_ten_thousand_photos_are_planned_soon_and_those_named_unopened(monkeypat
         assert len(jobs) == 10_000 and time.process_time() - started < 3
 
 
+@pytest.mark.long
 def test_ctrl_c_leaves_whole_files_only() -> None:
     make_photos(300, side=200)
     words = ["apply", "in", "--style", "wave", "-o", "out", "--device", "cpu", "--json"]

@@ -92,6 +92,7 @@ def test_photos_are_painted_as_they_come_each_once_also_after_a_restart(folder, 
         assert np.array_equal(np.asarray(painted), Stylizer("day", device="cpu")(np.asarray(photo())))
 
 
+@pytest.mark.long
 def test_a_file_that_still_grows_waits_until_it_is_complete(folder, start) -> None:
     photo().save("ready.png")
     photo((60, 50)).save("whole.jpg")

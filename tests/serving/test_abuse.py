@@ -302,6 +302,7 @@ def status_from(server, address: str, photo: bytes, *lines: str) -> int:
         return status_of(connection)
 
 
+@pytest.mark.long
 def test_a_client_of_many_requests_leaves_the_queue_to_others(start, coffee) -> None:
     server = start("--queue", "3", "--photos-per-client", "2", faults=SLOW)  # a place for each of the other two
     with ThreadPoolExecutor(14) as pool:
@@ -322,6 +323,7 @@ def test_a_client_of_many_requests_leaves_the_queue_to_others(start, coffee) -> 
     assert [server.stylize(coffee).status for _ in range(3)] == [200] * 3  # one after another
 
 
+@pytest.mark.long
 def test_clients_behind_a_proxy_on_the_machine_are_told_apart(start, coffee) -> None:
     server = start("--photos-per-client", "1", faults=SLOW)
 

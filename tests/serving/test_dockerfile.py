@@ -24,6 +24,7 @@ def after(word: str) -> str:
     return next(line.removeprefix(word).strip() for line in LINES if line.startswith(f"{word} "))
 
 
+@pytest.mark.long
 def test_the_dockerfile_installs_starts_and_finds_the_service_healthy(tmp_path) -> None:
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "image"], check=True)
     binaries = tmp_path / "image" / "bin"

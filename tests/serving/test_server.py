@@ -172,6 +172,7 @@ def being_painted(server: Any) -> tuple[threading.Thread, list[Any]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.long
 def test_a_signal_lets_the_requests_that_have_begun_end(number, start) -> None:
     server = start()
     thread, answers = being_painted(server)
@@ -192,6 +193,7 @@ def test_the_guide_has_containers_wait_longer_than_a_stop_takes() -> None:
     assert f"up to {longest} seconds" in guide and len(given) >= 3 and all(int(each) > longest for each in given)
 
 
+@pytest.mark.long
 def test_a_second_signal_ends_without_a_traceback(start) -> None:
     server = start()
     thread, _ = being_painted(server)
@@ -251,6 +253,7 @@ def test_readyz_is_503_once_the_service_was_asked_to_stop_and_livez_goes_on() ->
     service.painters.close()
 
 
+@pytest.mark.long
 def test_the_door_is_closed_until_the_usual_style_was_painted_and_while_the_last_requests_end(start) -> None:
     late = """
 import pathlib, time

@@ -197,6 +197,7 @@ def test_workers_leave_an_interrupt_to_the_main_process(folder: Path) -> None:
     assert torch.equal(torch.stack(first + rest), torch.stack(expected))
 
 
+@pytest.mark.long
 def test_workers_can_be_terminated_though_the_main_process_handles_the_signal(folder: Path) -> None:
     before = signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:
@@ -314,6 +315,7 @@ def test_a_source_without_readable_training_photos_ends_with_one_line(tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers", "ignore:.*LeafSpec:FutureWarning")
+@pytest.mark.long
 def test_lightning_trains_and_validates_on_the_batches(folder: Path) -> None:
     seen: list[Tensor] = []
 

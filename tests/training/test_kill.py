@@ -69,6 +69,7 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(tmp_path, monkeypat
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="processes are found in /proc")
+@pytest.mark.long
 def test_a_killed_process_that_decodes_photos_is_told_in_a_line_and_the_run_goes_on(tmp_path) -> None:
     process = fastnst(tmp_path, *TRAIN, "--steps", "100000", "--name", "run")
     checkpoint = tmp_path / "runs" / "run" / "last.ckpt"

@@ -124,6 +124,7 @@ def test_photos_share_the_style_only_where_a_training_starts_from_a_trained_netw
     assert asked["settings"]["style_per_photo"] == 0
 
 
+@pytest.mark.long
 def test_a_calm_training_puts_less_detail_into_even_photos() -> None:
     ramp = np.linspace(60, 200, 80, dtype=np.uint8)
     for number in range(8):

@@ -177,6 +177,7 @@ def _network_names() -> set[str]:
     return set(TransformationNetwork(**PRESETS["small"]).state_dict())
 
 
+@pytest.mark.long
 def test_a_budget_ends_on_time_and_reports_its_own_length() -> None:
     train(replace(SHALLOW, steps=1, name="warm"))  # pays for imports and thread pools
     result = train(replace(SHALLOW, steps=None, budget=5.0))

@@ -137,6 +137,7 @@ def test_a_training_goes_on_from_the_file_of_an_earlier_one(small_teacher) -> No
     assert not torch.allclose(first["encoder.2.0.weight"], weights("other")["encoder.2.0.weight"], atol=1e-2)
 
 
+@pytest.mark.long
 def test_vgg19_itself_can_be_the_encoder_and_only_its_decoder_is_trained_and_written() -> None:
     train_universal(replace(QUICK, steps=2, batch_size=2, encoder="vgg19"))
     assert all(name.startswith("decoder.") for name in weights())

@@ -81,6 +81,7 @@ def test_parts_are_painted_as_parts_of_a_whole(painter) -> None:
 
 
 @torch.inference_mode()
+@pytest.mark.long
 def test_where_the_weight_is_zero_pixels_change_no_statistics(painter) -> None:
     photo = load_image(resolve_photo("sample:coffee"), size=512)
     where = torch.zeros(1, 1, *photo.shape[2:])
