@@ -100,6 +100,7 @@ def run(commands: list[list[str]], folder: Path) -> list[tuple[int, str, list[st
 
 
 @pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.long
 def test_a_photo_is_painted_by_an_exported_file_without_torch(format, exported, tmp_path) -> None:
     words = ["apply", "sample:astronaut", "--size", "64", "--style", str(exported[format])]
     ((code, said, heavy),) = run([[*words, "-o", "out.jpg"]], tmp_path)

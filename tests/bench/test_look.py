@@ -89,6 +89,7 @@ def test_saturation_is_the_share_of_the_ends(coffee) -> None:
     assert saturation(torch.tensor([0.0, 0.5, 1.0, 0.005]).view(1, 1, 2, 2)) == 0.75
 
 
+@pytest.mark.long
 def test_the_judge_knows_the_painting_at_any_size_and_the_photo(loss_network, coffee) -> None:
     judge = Judge(loss_network, SAMPLE_STYLE)
     for size in (384, 768):
@@ -119,6 +120,7 @@ def test_colours_that_differ_count_and_one_tint_does_not() -> None:
     assert color(tinted) < 3 < 30 < color(halves)
 
 
+@pytest.mark.long
 def test_styles_folders_and_controls_are_judged_side_by_side(
     loss_network, coffee, tmp_path, monkeypatch, capsys
 ) -> None:

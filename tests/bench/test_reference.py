@@ -40,6 +40,7 @@ def small(tmp_path, monkeypatch, random_vgg) -> None:
     monkeypatch.setattr(bench, "usual_step", usual_step)
 
 
+@pytest.mark.long
 def test_training_and_evaluation_by_turns_and_a_run_that_goes_on() -> None:
     result = bench.bench_reference(CONFIG)
     assert result == json.loads(Path("reference.json").read_text())
@@ -50,6 +51,7 @@ def test_training_and_evaluation_by_turns_and_a_run_that_goes_on() -> None:
     assert longer[: len(curve)] == curve and longer[-1]["steps"] > curve[-1]["steps"]
 
 
+@pytest.mark.long
 def test_a_kill_between_the_two_files_loses_no_evaluation(monkeypatch) -> None:
     spent = bench.bench_reference(replace(CONFIG, budget=0.1))["curve"][-1]["seconds"]
     longer = replace(CONFIG, budget=spent + 0.1)
@@ -62,6 +64,7 @@ def test_a_kill_between_the_two_files_loses_no_evaluation(monkeypatch) -> None:
     assert len(result["curve"]) == 2 and result == json.loads(Path("reference.json").read_text())
 
 
+@pytest.mark.long
 def test_runs_of_other_styles_are_not_mixed() -> None:
     bench.bench_reference(replace(CONFIG, budget=0.1))
     with pytest.raises(UserError, match="a run of another style"):

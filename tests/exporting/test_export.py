@@ -160,6 +160,7 @@ def test_a_file_that_cannot_be_run_again_is_a_failure_of_its_own_and_json_has_it
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the limit on a file's size is POSIX's")
 @pytest.mark.parametrize("format", ["pt2", "torchscript"])
+@pytest.mark.long
 def test_a_full_disk_is_one_line_and_leaves_nothing(format, sky, folder) -> None:
     # Given to torch as a path, the file's last flush failed in a destructor, and the process was aborted.
     (folder / "checkpoints").mkdir()

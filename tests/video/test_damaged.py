@@ -15,6 +15,7 @@ COUNT = 50  # of each clip
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "mpeg4.mkv"])
+@pytest.mark.long
 def test_a_damaged_video_is_painted_or_refused_in_a_line(name, tmp_path, sky, capsys) -> None:
     codec, sound = {"h264.mp4": ("libx264", "aac"), "mpeg4.mkv": ("mpeg4", "libopus")}[name]
     honest = make_clip(tmp_path / name, codec=codec, sound=sound, times=(0, 40, 80, 120)).read_bytes()
