@@ -54,5 +54,5 @@ with Image.open(folder / "turned-udnie.png") as image:
 Image.new("RGB", (10_000, 10_000), (90, 120, 160)).save(folder / "large.png", compress_level=1)
 
 if "--slow" in sys.argv:
-    photo("coffee", (5100, 3400), "big.png")
+    photo("coffee", (2600, 1733), "big.png")
     painted("big.png", "big-udnie.png", "--style", udnie, "--tile", "1024")
