@@ -180,6 +180,7 @@ def check_folder(folder: Path, *, force: bool) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder}: expected a folder, found a file")
+    sweep(folder)  # what a killed process left is no reason to refuse the folder
     if folder.exists() and any(folder.iterdir()) and not force:
         raise FileExistsError(f"{folder} is not empty: --force replaces the files of the same names")
     _check_writable(folder, (folder.absolute(), *folder.absolute().parents))

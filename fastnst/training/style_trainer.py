@@ -198,7 +198,7 @@ class StyleTrainer(TimedModule):
             calm = self.calm(stylized, photos, styles)
             losses = losses._replace(total=losses.total + calm)
             if self.global_step % LOG_EVERY == 0:
-                self.log("train/calm", calm.detach().mean())
+                self.log("train/calm", calm.detach().mean(), sync_dist=True)
         if not margin or self.global_step // self.network.num_styles % BORDER_EVERY:
             return losses, None
         return losses, border_loss(self.network(photos, one_hot), stylized, margin)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastnst.base import partials
-from fastnst.base.files import write_whole
+from fastnst.base.files import check_folder, write_whole
 from fastnst.base.partials import partial_in, sweep
 
 WRITER = """
@@ -66,6 +66,12 @@ def test_only_names_of_ours_are_removed(tmp_path) -> None:
     os.mkfifo(tmp_path / ".0123456789ac.partial")
     sweep(tmp_path)
     assert set(others) < set(os.listdir(tmp_path)) and elsewhere.read_text() == "kept"
+
+
+def test_a_folder_for_results_with_nothing_but_what_a_killed_process_left_counts_as_empty(tmp_path) -> None:
+    (tmp_path / ".0123456789ab.partial").write_text("half of it")
+    check_folder(tmp_path, force=False)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_is_swept_once_in_a_process(tmp_path) -> None:
