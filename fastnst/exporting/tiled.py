@@ -27,7 +27,7 @@ from fastnst.images.read import load_image, load_on_white
 from fastnst.networks.exported import INPUT, OUTPUT, PAINTING, STYLE
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork, contrast
 from fastnst.networks.style_file import StyleFile
-from fastnst.painting.passes import MOST_PIECES
+from fastnst.painting.passes import most_pieces
 from fastnst.painting.tiles import MARGIN, PIECE, normalised_as, pieces
 from fastnst.universal.file import load_predictor, painting_side
 from fastnst.universal.predictor import SMALLEST, with_rows
@@ -176,7 +176,7 @@ def _write(
                     onnx.external_data_helper.set_external_data(value, WEIGHTS, stored[data], len(data))
                     value.ClearField("raw_data")
             onnx.save(model, folder / f"{name}.onnx")
-    sizes = {"reach": network.reach, "stride": network.stride, "piece": PIECE, "pieces": MOST_PIECES}
+    sizes = {"reach": network.reach, "stride": network.stride, "piece": PIECE, "pieces": most_pieces(network)}
     about = {**about, "numbers": row.shape[1], **sizes}
     _prove(network, row, folder)
     (folder / "network.json").write_text(json.dumps(about, indent=1) + "\n")

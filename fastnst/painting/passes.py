@@ -96,8 +96,7 @@ class Pass:
     def pieces(self, picture: Reader, size: Size) -> Tensor:
         """Pieces of a picture, as many as memory allows, on the device; see `tiles.pieces`."""
         assert self.network is not None
-        each = _bytes_per_pixel(self.network.values_per_pixel) * PIECE**2
-        return pieces(picture, size, min(MOST_PIECES, 1 + int(self._memory(SAMPLE_PASS) / each))).to(self.device)
+        return pieces(picture, size, most_pieces(self.network, self._memory(SAMPLE_PASS))).to(self.device)
 
     def _memory(self, limit: int) -> float:
         """Bytes to use: the limit, but at most half of the available memory."""
@@ -247,6 +246,11 @@ def _highest(strength: Reader, size: Size) -> tuple[float, Box]:
 
 def _divided_by(number: float, picture: Reader) -> Reader:
     return lambda box: picture(box) / number
+
+
+def most_pieces(network: TransformationNetwork | UniversalPainter, memory: float = SAMPLE_PASS) -> int:
+    """As many pieces of a photo as can be measured in a pass of so many bytes; at least 1."""
+    return min(MOST_PIECES, 1 + int(memory / (_bytes_per_pixel(network.values_per_pixel) * PIECE**2)))
 
 
 def _bytes_per_pixel(values: float) -> float:

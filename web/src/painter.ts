@@ -7,6 +7,7 @@ import type { Reply, Request, Style } from "./protocol";
 import { Runtime } from "./runtime";
 
 const SMALLEST = 16; // pixels; what the network takes
+const WHOLE = 4_200_000; // pixels; a photo with more is painted in tiles
 const SIDE = 1024; // pixels, of a tile
 const THUMBNAIL = 160; // pixels, side of the picture of a painting
 
@@ -99,8 +100,7 @@ async function paint(photo: Picture, { folder, row }: Style, tile: number): Prom
   const network = await runtime.network(folder);
   const style = runtime.tensor(Float32Array.from(row), [1, row.length]);
   const everything = { x: 0, y: 0, width: photo.width, height: photo.height };
-  const measured = network.pieces * network.piece ** 2; // pixels; more are painted in tiles
-  if (tile === 0 && photo.width * photo.height <= measured) {
+  if (tile === 0 && photo.width * photo.height <= WHOLE) {
     say({ kind: "progress", done: 0, total: 1 });
     const image = runtime.tensor(planes(photo, [everything]), [1, 3, photo.height, photo.width]);
     const { stylized } = await runtime.run(folder, "whole", { image, style });
