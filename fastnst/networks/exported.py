@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ STYLE, STRENGTH = "style", "strength"  # more inputs, of a file that holds sever
 STYLES = "styles_as_input"  # the key of their names in the description
 NUMBERS = "numbers_of_a_style"  # the key of their count, where a style is a row of numbers and not of weights
 PAINTING = "painting"  # the input of a file that tells such a row
+RELEASED_FROM = 4  # times as large as an image: OpenVINO then gives back the memory that an earlier one took
 LARGEST_XML = 3_000_000  # bytes of a graph without its weights, which is read as a whole; ours have 300,000
 Array = NDArray[np.float32]
 Paint = Callable[..., Array]  # images (B, 3, H, W), in C order, to stylized ones
@@ -203,8 +205,15 @@ def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32", thre
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     compiled = openvino_core().compile_model(model, "CPU", settings)
+    largest = 0  # values of an image for which memory is held
 
     def paint(images: Array) -> Array:
+        nonlocal largest
+        if images.size * RELEASED_FROM < largest:
+            with suppress(RuntimeError):  # an image is being painted
+                compiled.release_memory()
+                largest = 0
+        largest = max(largest, images.size)
         # A request per call: threads must not share one.
         painted: Array = compiled.create_infer_request().infer(images, share_inputs=True)[0]
         return painted

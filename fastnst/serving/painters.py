@@ -26,6 +26,7 @@ from fastnst.universal.file import painting_side, predicted_style
 from fastnst.universal.names import find_network
 
 FIRST_GUESS = 1.0  # seconds a photo takes, until some were painted
+GIVE_BACK_EVERY = 5.0  # seconds
 SHARE = 0.1  # of a new measurement in the running mean
 
 
@@ -99,6 +100,7 @@ class Painters:
         self._taken = 0  # painted now, or waiting
         self._taken_of: Counter[str] = Counter()  # the same of each client that has any
         self._mean = FIRST_GUESS
+        self._gave_back = perf_counter()
 
     @property
     def waiting(self) -> int:
@@ -204,6 +206,13 @@ class Painters:
             if not self._taken_of[work.client]:
                 del self._taken_of[work.client]
 
+    def _give_back(self) -> None:
+        """Give memory back where nobody waits; under load only now and then, since getting it again takes time."""
+        now = perf_counter()
+        if self._taken <= 1 or now - self._gave_back > GIVE_BACK_EVERY:
+            self._gave_back = now
+            give_back()
+
     def _paint(self, upload: Upload, stop: threading.Event) -> Painted:
         if stop.is_set():
             raise Stopped
@@ -232,7 +241,7 @@ class Painters:
             result = BytesIO()
             save_image(photo.painted(parts), result, format=format, quality=order.quality, stylized=True)
         finally:
-            give_back()
+            self._give_back()
         seconds = perf_counter() - started
         self._mean += SHARE * (seconds - self._mean)
         return Painted(result.getvalue(), format, (photo.size[1], photo.size[0]), seconds)

@@ -1,12 +1,14 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
 from fastnst.base.errors import UserError
+from fastnst.base.memory import give_back
 from fastnst.images.levels import psnr
 from fastnst.networks import runtime as module
 from fastnst.networks.network import ConditionalInstanceNorm, TransformationNetwork
@@ -69,6 +71,37 @@ def test_threads_may_share_a_runtime(network) -> None:
     with ThreadPoolExecutor(4) as pool, torch.inference_mode():
         for photo, painted in zip(photos, pool.map(by_openvino, photos), strict=True):
             assert_close(painted, network(photo, MIX), rtol=0, atol=1e-4)
+
+
+def test_threads_may_share_it_while_memory_is_given_back(network) -> None:
+    pytest.importorskip("openvino")
+    by_openvino = Runtime(network, MIX, CPU, "openvino")
+    photos = [torch.rand(1, 3, 200 if i % 2 else 20, 30 + i % 3) for i in range(40)]
+    with ThreadPoolExecutor(4) as pool, torch.inference_mode():
+        for photo, painted in zip(photos, pool.map(by_openvino, photos), strict=True):
+            assert_close(painted, network(photo, MIX), rtol=0, atol=1e-4)
+
+
+def own_memory() -> int:
+    """Bytes of memory of this process, without the pages of files."""
+    give_back()
+    about = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(about["RssAnon"].split()[0]) * 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's own memory")
+@torch.inference_mode()
+def test_the_memory_that_a_large_picture_took_is_given_back_with_the_next_small_one(network) -> None:
+    pytest.importorskip("openvino")
+    by_openvino = OpenVINONetwork(network, MIX)
+    small, large = torch.rand(1, 3, 64, 64), torch.rand(1, 3, 1500, 1500)
+    by_openvino(small)
+    before = own_memory()
+    by_openvino(large)
+    held = own_memory() - before
+    by_openvino(small)
+    assert held > 50e6
+    assert own_memory() - before < held / 2
 
 
 class Counting(OpenVINONetwork):
