@@ -33,8 +33,13 @@ class Calm(nn.Module):
     def forward(self, stylized: Tensor, photos: Tensor, styles: Tensor) -> Tensor:
         """The loss `(B,)` of stylized photos and photos `(B, 3, H, W)`, each in its style `(B,)`, with its weight."""
         with torch.autocast(stylized.device.type, enabled=False):
-            found = (calmness(photos.float()) * fine_detail(stylized.float())).mean((1, 2, 3))
-            return self.weight * found / self.detail[styles].clamp(min=1e-4)  # of a painting without any
+            return self.weight * calm_loss(stylized.float(), photos.float(), self.detail[styles])
+
+
+def calm_loss(stylized: Tensor, photos: Tensor, detail: Tensor) -> Tensor:
+    """Fine detail of stylized photos where photos `(B, 3, H, W)` are calm, in units of paintings' detail: `(B,)`."""
+    found = (calmness(photos) * fine_detail(stylized)).mean((1, 2, 3))
+    return found / detail.clamp(min=1e-4)  # of a painting without any
 
 
 def fine_detail(images: Tensor) -> Tensor:

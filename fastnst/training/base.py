@@ -81,7 +81,16 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
         log.info("%d paintings, %d of them held out", len(paintings.paths), paintings.num_held_out)
     network = network.to(memory_format=torch.channels_last)
     return BaseTrainer(
-        network, predictor, loss, paintings, schedule=schedule, clock=clock, seed=settings.seed, margin=settings.margin
+        network,
+        predictor,
+        loss,
+        paintings,
+        schedule=schedule,
+        clock=clock,
+        seed=settings.seed,
+        margin=settings.margin,
+        style_per_photo=settings.style_per_photo,
+        calm=settings.calm,
     )
 
 

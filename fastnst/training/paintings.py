@@ -11,6 +11,7 @@ from fastnst.base.errors import TrainingError
 from fastnst.images.formats import ImageError
 from fastnst.images.photos import find_photos
 from fastnst.images.read import load_on_white
+from fastnst.perception.calm import fine_detail
 
 HELD_OUT = 16
 FEWEST = HELD_OUT + 1
@@ -51,6 +52,7 @@ class PaintingFolder:
         self._side, self._statistics_of, self._targets_of = side, statistics, style_targets
         self._statistics: dict[int, Tensor] = {}
         self._targets: dict[int, dict[str, Tensor]] = {}
+        self._detail: dict[int, Tensor] = {}
 
     def __getitem__(self, number: int) -> Tensor:
         """A painting `(1, 3, H, W)`, sRGB in [0, 1].
@@ -80,3 +82,10 @@ class PaintingFolder:
                 self._targets[number] = {layer: matrix.cpu().bfloat16() for layer, matrix in targets.items()}
         layers = self._targets[numbers[0]]
         return {layer: torch.cat([self._targets[number][layer].float() for number in numbers]) for layer in layers}
+
+    def detail(self, numbers: list[int]) -> Tensor:
+        """The paintings' own fine detail, `(B,)`; see `fine_detail`."""
+        for number in numbers:
+            if number not in self._detail:
+                self._detail[number] = fine_detail(self[number]).mean().cpu()
+        return torch.stack([self._detail[number] for number in numbers])

@@ -32,10 +32,8 @@ class PooledStatistics(nn.Module):
         super().__init__()
         self.own = own
         self._found: dict[str, Tensor] = {}  # of this step
-        channels = [target.shape[1] for target in targets.values()]
-        fewest = min(channels) if min(channels) < max(channels) else 0
         # In this order in all processes, which send each other their buffers when they begin.
-        self.layers = [layer for layer, target in targets.items() if target.shape[1] > fewest]
+        self.layers = shared_layers(targets)
         for layer in self.layers:
             self.register_buffer(f"mean_{layer}", torch.zeros_like(targets[layer]))
         self.register_buffer("seen", torch.zeros(len(next(iter(targets.values()))), dtype=torch.int64))
@@ -57,11 +55,8 @@ class PooledStatistics(nn.Module):
         return found + share * (others - found.detach())
 
     def weighed(self, losses: Losses, style_weight: float) -> Losses:
-        """Losses of mixed statistics, with a total that counts their style `2 - own` times.
-
-        Photos match a style together with less of it. A style weight then paints as strongly as by itself.
-        """
-        return losses._replace(total=losses.total + (1 - self.own) * style_weight * losses.style)
+        """See `weighed`."""
+        return weighed(losses, style_weight, self.own)
 
     @torch.no_grad()
     def update(self, styles: Tensor, own: slice, summed: Callable[[Tensor], Tensor]) -> None:
@@ -81,3 +76,18 @@ class PooledStatistics(nn.Module):
             mean[present] = torch.lerp(mean[present], now, rate.to(now))
         self.seen[present] += 1
         self._found.clear()
+
+
+def shared_layers(targets: Mapping[str, Tensor]) -> list[str]:
+    """Layers whose statistics photos may have together: all but those with the fewest channels, if others have more."""
+    channels = [target.shape[1] for target in targets.values()]
+    fewest = min(channels) if min(channels) < max(channels) else 0
+    return [layer for layer, target in targets.items() if target.shape[1] > fewest]
+
+
+def weighed(losses: Losses, style_weight: float, own: float) -> Losses:
+    """Losses of mixed statistics, with a total that counts their style `2 - own` times.
+
+    Photos match a style together with less of it. A style weight then paints as strongly as by itself.
+    """
+    return losses._replace(total=losses.total + (1 - own) * style_weight * losses.style)

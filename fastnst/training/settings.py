@@ -219,6 +219,10 @@ class BaseSettings(NetworkSettings):
     """Use so many at most [all]."""
     network: Annotated[NetworkName, WHAT] = "small"
     """As for `train`; with --init-from that of the file."""
+    style_per_photo: Annotated[Share, LOOK] = 1.0
+    """Style each photo has alone; below 1, those of a step share a painting."""
+    calm: Annotated[float, LOOK, Parameter(validator=Number(gte=0))] = 0.0
+    """As for `train`."""
     margin: Annotated[int, TRAINING, Parameter(validator=Number(gte=0))] = 48
     """Pixels around crops, for the network only."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 128

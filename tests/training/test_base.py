@@ -2,15 +2,18 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from fastnst.base.errors import Interrupted, TrainingError
+from fastnst.images.read import load_image
 from fastnst.networks.catalog import StyleFileError, find_style_file, read_info
 from fastnst.networks.network import TransformationNetwork
 from fastnst.networks.style_file import load_style
+from fastnst.perception.calm import fine_detail
 from fastnst.training import base, base_trainer
 from fastnst.training.base import train_base
 from fastnst.training.base_trainer import BaseTrainer
@@ -113,6 +116,38 @@ def test_every_photo_meets_another_painting_and_each_has_its_own_target(monkeypa
     assert len(set(training)) > 4 and {number for numbers in training for number in numbers} == {0, 1, 2, 3}
     held_out = [numbers for numbers in seen if max(numbers) >= 4]
     assert held_out and all(min(numbers) >= 4 for numbers in held_out)
+
+
+def test_photos_of_a_step_share_a_painting_whose_style_they_have_together(monkeypatch) -> None:
+    seen: list[tuple[int, ...]] = []
+    targets = PaintingFolder.style_targets
+    monkeypatch.setattr(
+        PaintingFolder, "style_targets", lambda self, numbers: seen.append(tuple(numbers)) or targets(self, numbers)
+    )
+    train_base(replace(QUICK, steps=8, batch_size=3, style_per_photo=0.25))
+    training = [numbers for numbers in seen if max(numbers) < 4]
+    assert {len(numbers) for numbers in training} == {3} and all(len(set(numbers)) == 1 for numbers in training)
+    assert len(set(training)) > 1
+    together = weights()
+    monkeypatch.setattr(base_trainer, "shared_layers", lambda targets: [])
+    train_base(replace(QUICK, steps=8, batch_size=3, style_per_photo=0.25, force=True))
+    assert not same(weights(), together)
+
+
+@pytest.mark.long
+def test_a_calm_training_puts_less_detail_into_even_photos() -> None:
+    ramp = np.linspace(60, 200, 64, dtype=np.uint8)
+    for number in range(7):
+        Image.fromarray(np.roll(np.broadcast_to(ramp, (64, 64)), 9 * number, 1)).save(f"photos/{number}.png")
+    even = torch.from_numpy(ramp / 255).float().expand(1, 3, 64, 64)
+    found = {}
+    for calm in (0.0, 300.0):
+        train_base(replace(QUICK, steps=40, batch_size=2, learning_rate=0.01, calm=calm, name=f"calm-{calm:.0f}"))
+        network, predictor = load_predictor(Path(f"checkpoints/calm-{calm:.0f}.safetensors"))
+        numbers = predictor(predictor.statistics(load_image(Path("paintings/0.png"))))
+        with torch.no_grad():
+            found[calm] = float(fine_detail(paint(network, even, numbers))[..., 8:-8, 8:-8].mean())
+    assert found[300.0] < 0.5 * found[0.0]
 
 
 def test_the_border_has_a_loss_of_its_own(monkeypatch) -> None:
