@@ -5,10 +5,10 @@ Files are run on NumPy arrays: torch is loaded by those that torch runs, and by 
 
 from __future__ import annotations
 
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -206,16 +206,17 @@ def compile_openvino(model: Any, precision: Literal["f32", "bf16"] = "f32", thre
     }
     compiled = openvino_core().compile_model(model, "CPU", settings)
     largest = 0  # values of an image for which memory is held
+    lock = threading.Lock()  # memory can only be given back while nothing is painted
 
     def paint(images: Array) -> Array:
         nonlocal largest
-        if images.size * RELEASED_FROM < largest:
-            with suppress(RuntimeError):  # an image is being painted
+        with lock:
+            if images.size * RELEASED_FROM < largest:
                 compiled.release_memory()
                 largest = 0
-        largest = max(largest, images.size)
-        # A request per call: threads must not share one.
-        painted: Array = compiled.create_infer_request().infer(images, share_inputs=True)[0]
+            largest = max(largest, images.size)
+            # A request per call, since those of a caller that is gone would keep its image.
+            painted: Array = compiled.create_infer_request().infer(images, share_inputs=True)[0]
         return painted
 
     return paint
