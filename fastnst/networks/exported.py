@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastnst.base.archives import check_archive
 from fastnst.base.cgroups import threads_of_torch
+from fastnst.base.errors import GONE
 from fastnst.base.memory import is_out_of_memory
 from fastnst.networks.description import parsed
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
@@ -107,6 +108,7 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     Raises:
         ExportedFileError: The file is missing, broken or not from fastnst, its runtime is not installed, or the
             device is not the CPU.
+        OSError: Its disk went away.
     """
     if device not in ("auto", "cpu"):
         raise ExportedFileError(f"{path} runs on the CPU, not on {device}: use the style file for that")
@@ -118,6 +120,8 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     except ExportedFileError:
         raise
     except Exception as error:  # each runtime has its own errors for an unreadable file
+        if isinstance(error, OSError) and error.errno in GONE:
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
 
 
