@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from fastnst.base.archives import check_archive
 from fastnst.base.cgroups import threads_of_torch
-from fastnst.base.errors import GONE
+from fastnst.base.files import read_whole
 from fastnst.base.memory import is_out_of_memory
 from fastnst.networks.description import parsed
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
@@ -120,8 +120,7 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     except ExportedFileError:
         raise
     except Exception as error:  # each runtime has its own errors for an unreadable file
-        if isinstance(error, OSError) and error.errno in GONE:
-            raise OSError(error.errno, error.strerror, str(path)) from None
+        read_whole(path)  # raises if its disk went away, of which not every runtime tells
         raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
 
 
