@@ -1,5 +1,12 @@
 """Every command that writes, with little to do; `{}` is the folder of its result, or the current one for a run."""
 
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+
 FAST = ("--runtime", "torch", "--device", "cpu", "--quiet")
 SHORT = ("--budget", "2s", "--weights", "5", "--photo", "photo.png", "--network", "live", "--init-from", "none")
 SMALL = ("--sizes", "32", "--timed-sizes", "32", "--iterations", "1", "--device", "cpu")
@@ -39,3 +46,21 @@ RUNS = {
     "train-universal": ("train-universal", "--data", "../photos", "--steps", "1", "--quiet"),
     "train-base": ("train-base", "--paintings", "../photos", "--data", "../photos", "--steps", "1", "--quiet"),
 }
+TRAIN = ("train", "--style", "wave.png", "--data", "photos", "--steps", "1", "--crop-size", "48", "--style-size", "64")
+SHALLOW = ("--margin", "16", "--style-layers", "relu1_2", "--content-layers", "relu1_2", "--init-from", "none")
+TRAINING = (*TRAIN, *SHALLOW, "--style-weight", "8", "--device", "cpu", "--workers", "0", "--quiet")
+
+
+def make_inputs(folder: Path, style: Path) -> None:
+    """A photo, a folder of two, a style image, a style file and a video, by the names that the commands have."""
+    (folder / "photos").mkdir()
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8))
+    for name in ("photo.png", "wave.png", "photos/1.png", "photos/2.png"):
+        picture.save(folder / name)
+    shutil.copy(style, folder / "sky.safetensors")
+    with av.open(str(folder / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
+        container.mux(stream.encode(None))

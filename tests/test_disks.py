@@ -11,11 +11,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from commands_that_write import FAST, OUTPUTS, RUNS
-from PIL import Image
+from commands_that_write import FAST, OUTPUTS, RUNS, TRAINING, make_inputs
 from style_files import SIZES
 
 from fastnst.base import partials
@@ -26,28 +23,15 @@ from fastnst.networks.style_file import save_style
 from fastnst.training.run import to_json
 from fastnst.training.settings import TrainSettings
 
-TRAIN = ("train", "--style", "wave.png", "--data", "photos", "--steps", "1", "--crop-size", "48", "--style-size", "64")
-SHALLOW = ("--margin", "16", "--style-layers", "relu1_2", "--content-layers", "relu1_2", "--init-from", "none")
-TRAINING = (*TRAIN, *SHALLOW, "--style-weight", "8", "--device", "cpu", "--workers", "0", "--quiet")
 LONG, STRANGE = "x" * 251 + ".png", os.fsdecode(b"caf\xe9.png")
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, sky) -> Path:
-    """A photo, a folder of two, a style image, a style file and a video in the current folder."""
+    """The commands' inputs in the current folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(partials, "_swept", set())
-    Path("photos").mkdir()
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8))
-    for name in ("photo.png", "wave.png", "photos/1.png", "photos/2.png"):
-        picture.save(name)
-    shutil.copy(sky, "sky.safetensors")
-    with av.open("clip.mp4", "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 80, 64, "yuv420p"
-        for _ in range(3):
-            container.mux(stream.encode(av.VideoFrame.from_image(picture)))
-        container.mux(stream.encode(None))
+    make_inputs(tmp_path, sky)
     return tmp_path
 
 
@@ -185,6 +169,15 @@ def test_a_full_disk_under_what_takes_its_time_is_told_in_a_line(command, full, 
     assert code == 2 and str(full) in lines[-1] and "make room" in lines[-1]
     assert len(lines) == 1 or command == "bench video"  # which tells of its clips before
     assert not [path for path in full.rglob("*") if path.is_file() and path.stat().st_size and path.name != "filler"]
+
+
+@pytest.mark.parametrize("command", ["probe", *RUNS])
+def test_a_full_disk_under_trainings_is_told_and_no_folder_or_lock_is_left(command, full, said, monkeypatch) -> None:
+    if command in RUNS:
+        monkeypatch.chdir(full)
+    code, lines = said(*(word.replace("{}", str(full)) for word in (OUTPUTS | RUNS)[command]))
+    assert code == 2 and len(lines) == 1 and "no space is left: make room" in lines[0]
+    assert os.listdir(full) == ["filler"]
 
 
 def test_a_training_that_cannot_write_its_last_file_says_how_it_is_finished(full, said) -> None:

@@ -152,9 +152,15 @@ def open_file(path: Path) -> BufferedReader:
     return file
 
 
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file; an OSError that names it, also if its disk goes away while it is read."""
+    with told_of(path, reads=True), open_file(path) as file:
+        return file.read()
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
-    with open_file(path) as file:
+    with told_of(path, reads=True), open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

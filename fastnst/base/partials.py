@@ -24,6 +24,8 @@ _swept: set[str] = set()
 def partial_in(folder: Path, *, as_folder: bool = False) -> Iterator[Path]:
     """A hidden file, or a hidden folder, for this process alone. If it has no other name at the end, it is removed.
 
+    Where that fails, as on a disk that went away, the next process removes it.
+
     Args:
         folder: Where to make it. What dead processes left there is removed, once in each process.
         as_folder: Whether it is a folder.
@@ -33,9 +35,11 @@ def partial_in(folder: Path, *, as_folder: bool = False) -> Iterator[Path]:
     try:
         yield path
     finally:
-        _remove(path)
+        with suppress(OSError):
+            _remove(path)
         if lock is not None:
-            os.close(lock)
+            with suppress(OSError):
+                os.close(lock)
 
 
 def sweep(folder: Path) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from fastnst.base.cgroups import free_memory
-from fastnst.base.errors import NoFileError, UserError
+from fastnst.base.errors import GONE, NoFileError, UserError, reason_for
 from fastnst.base.files import open_file
 from fastnst.images.formats import ANIMATED, HELD, Held, ImageError, PixelLimitError, name_of, register_heif
 
@@ -167,12 +167,22 @@ def check_pixels(
         check_memory(needed, f"a file of this kind ({whole}) is decoded as a whole")
 
 
-def check_encoding(image: pyvips.Image, name: str) -> None:
-    """Refuse to write a large image in a format that is encoded as a whole where memory is short."""
-    pixels, held = image.width * image.height, HELD.get(name, Held())
-    if pixels > LARGE_SCREEN and held.encoded:
-        needed = (held.encoded_rich if is_rich(image) else held.encoded) * pixels
-        check_memory(needed, f"a file of this kind ({name}), unlike PNG, TIFF and JPEG, is encoded as a whole")
+def check_encoding(size: tuple[int, int], name: str, *, rich: bool, frames: int = 1) -> None:
+    """Refuse to write a large image in a format that is encoded as a whole where memory is short.
+
+    Args:
+        size: Width and height.
+        name: The format.
+        rich: Whether it has opacity, or more than 8 bits.
+        frames: Of an animation, whose painted frames are in memory already.
+    """
+    pixels, held = size[0] * size[1], HELD.get(name, Held())
+    needed = (held.encoded_rich if rich else held.encoded) * pixels
+    told = f"a file of this kind ({name}), unlike PNG, TIFF and JPEG, is encoded as a whole"
+    if frames > 1:
+        needed, told = (held.moving + held.frame * frames) * pixels, f"an animation ({name}) is encoded as a whole"
+    if pixels * frames > LARGE_SCREEN and needed:
+        check_memory(needed, told)
 
 
 def is_rich(image: pyvips.Image) -> bool:
@@ -225,14 +235,14 @@ def _check_scans(file: BinaryIO) -> None:
 
 
 @contextmanager
-def one_line(name: str, failed: str = "damaged image") -> Iterator[None]:
+def one_line(name: str, *, writes: bool = False) -> Iterator[None]:
     """Any error inside becomes an ImageError of one line: the file's name, what failed, and why."""
     try:
         yield
     except ImageError as error:
         raise type(error)(f"{name}: {error}") from None
     except Exception as error:  # a broken file can raise any error in a decoder, and an encoder when numbers are odd
-        raise ImageError(f"{name}: {_reason(error, failed)}") from error
+        raise ImageError(f"{name}: {_reason(error, writes=writes)}") from error
 
 
 def field(image: pyvips.Image, name: str) -> Any:
@@ -264,18 +274,22 @@ def from_pillow(image: Image.Image) -> pyvips.Image:
     return vips
 
 
-def _reason(error: Exception, failed: str) -> str:
+def _reason(error: Exception, *, writes: bool) -> str:
     """Why a file could not be read or written, in a few words."""
     if isinstance(error, ModuleNotFoundError | NotImplementedError):
         return str(error)
     if known := next((reason for kind, reason in _REASONS.items() if isinstance(error, kind)), None):
         return known
-    told = str(error)
+    told, system = str(error), error if isinstance(error, OSError) else None
     if isinstance(error, pyvips.Error):  # "unable to call", then a line for each thing that went wrong
+        system = next((OSError(code, "") for code in GONE if os.strerror(code) in told), None)
         told = told.strip().split("\n")[-1]
         # libvips does not always say why: PNG and JPEG
         if any(each in told for each in ("unable to write to target", "Unknown error -1", "No space left on device")):
             told = "the disk is full, or does not take it: make room, or choose another place"
+    if system and (reason := reason_for(system, reads=not writes)):
+        return f"cannot be {'written' if writes else 'read'}: {reason}"
+    failed = "cannot be written" if writes else "damaged image"
     return f"{failed} ({' '.join(told.split()) or type(error).__name__})"
 
 

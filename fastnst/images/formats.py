@@ -21,21 +21,25 @@ LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}  # pixels; what the 
 class Held(NamedTuple):
     """Bytes that each pixel takes beyond the picture itself, while a file is decoded, and while it is encoded.
 
-    Pictures are plain, or rich: with opacity, or of more than 8 bits.
+    Pictures are plain, or rich: with opacity, or of more than 8 bits. An animation takes `moving` while it is encoded,
+    and `frame` for each of its frames.
     """
 
     decoded: int = 12
     decoded_rich: int = 12
     encoded: int = 0
     encoded_rich: int = 0
+    moving: int = 0
+    frame: int = 0
 
 
 # Measured, see records/memory. Others are encoded row by row; those that are decoded as a whole hold up to 10.
 HELD = {
-    "AVIF": Held(32, 32, 40, 60),
+    "AVIF": Held(32, 32, 40, 60, moving=340, frame=12),
     "HEIF": Held(16, 24, 50, 75),
-    "WEBP": Held(12, 18, 12, 40),
-    "GIF": Held(12, 18, 26, 26),
+    "WEBP": Held(12, 18, 12, 40, moving=26, frame=8),
+    "GIF": Held(12, 18, 26, 26, moving=24, frame=2),
+    "PNG": Held(moving=24, frame=4),
     "JPEG2000": Held(20, 20),
 }
 

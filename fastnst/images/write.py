@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from PIL import Image
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import LOADERS, check_encoding, field, one_line, pyvips
-from fastnst.images.formats import check_sides, format_of, name_of
+from fastnst.images.decode import LOADERS, check_encoding, field, is_rich, one_line, pyvips
+from fastnst.images.formats import ImageError, check_sides, format_of, name_of
 from fastnst.images.levels import Bytes
 from fastnst.images.metadata import MARK, add_metadata, exif_bytes, marked
 from fastnst.images.picture import Picture
@@ -24,6 +24,8 @@ LARGE = 2**25  # pixels; for the last 5 % of a JPEG file's size libjpeg would ho
 NUM_COLORS = 256  # of a palette
 SMALL_TIFF = 2**32 - 2**28  # bytes; a larger file is a BigTIFF
 DEEP = ("PNG", "TIFF", "AVIF")  # formats that hold more than 8 bit
+LARGEST_HEVC = 2**24  # bytes of a coded picture; libde265 decodes none that has more
+HEVC_TILE, UNTILED = 1024, 2**21  # pixels, of a side and in all, that never take so many bytes
 _LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 _OPTIONS: dict[str, dict[str, Any]] = {  # of what libvips writes; the other formats are written by Pillow
     "JPEG": {"background": 255},
@@ -71,7 +73,7 @@ def save_image(
     picture = image if isinstance(image, Picture) else Picture.of(image)
     name = check_target(target, picture.image, format)
     quality = quality or picture.quality or 95
-    with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
+    with whole_file(target, replace=replace) as file, one_line(name_of(target), writes=True):
         held = picture.image if name in DEEP else eight_bit(picture.image)
         held = in_profile(held, picture.profile if keep_profile else None)
         for stale in ("jpeg-thumbnail-data", "orientation", "exif-ifd0-Orientation"):  # not true of what is written
@@ -87,6 +89,8 @@ def save_image(
         else:
             options = pillow_options(name, held, quality=quality, stylized=stylized)
             to_pillow(pixels_of(held), name).save(file, name, **options)
+            if name == "HEIF" and held.hasalpha() and file.tell() > LARGEST_HEVC:  # which is not written in tiles
+                raise ImageError("with opacity, HEIC of more than 16 MB is not read again: a lower --quality, or PNG")
 
 
 def check_target(target: Path | BinaryIO, image: pyvips.Image, format: str | None = None) -> str:
@@ -98,7 +102,7 @@ def check_target(target: Path | BinaryIO, image: pyvips.Image, format: str | Non
     name = format_of(target, format)
     check_sides(target, name, (image.height, image.width))
     with one_line(name_of(target)):
-        check_encoding(image, name)
+        check_encoding((image.width, image.height), name, rich=is_rich(image))
     return name
 
 
@@ -109,6 +113,8 @@ def pillow_options(name: str, image: pyvips.Image, *, quality: int, stylized: bo
         return options | {"optimize": False} | ({"comment": MARK} if stylized else {})
     if name in _LOSSY:
         options |= {"quality": quality, "subsampling": "4:4:4", "chroma": 444}
+    if name == "HEIF" and image.width * image.height > UNTILED:
+        options["tile_size"] = HEVC_TILE
     return options | {"exif": exif_bytes(image)}
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from fastnst.base.errors import UserError
+from fastnst.base.errors import UserError, reason_for
 from fastnst.base.files import PACKAGE, open_file, pasted
 from fastnst.base.terminal import COMMANDING, shown
 from fastnst.networks.description import LONGEST_HEADER, PREDICTOR, UNIVERSAL, check, parsed
@@ -52,6 +52,8 @@ def read_info(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise StyleFileError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and (reason := reason_for(error, reads=True)):
+            raise StyleFileError(f"{path} cannot be read: {reason}") from None
         raise StyleFileError(f"{path} is not a style file, or it is broken ({shown(str(error))})") from None
     if header is None:
         raise StyleFileError(f"{path} is a safetensors file, but not one that fastnst wrote")

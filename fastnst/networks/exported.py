@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from fastnst.base.archives import check_archive
 from fastnst.base.cgroups import threads_of_torch
+from fastnst.base.files import read_whole
 from fastnst.base.memory import is_out_of_memory
 from fastnst.networks.description import parsed
 from fastnst.networks.exported_formats import EXPORTED, ExportedFileError, require
@@ -109,6 +110,7 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     Raises:
         ExportedFileError: The file is missing, broken or not from fastnst, its runtime is not installed, or the
             device is not the CPU.
+        OSError: Its disk went away.
     """
     if device not in ("auto", "cpu"):
         raise ExportedFileError(f"{path} runs on the CPU, not on {device}: use the style file for that")
@@ -120,6 +122,7 @@ def load_exported(path: Path, *, device: str = "auto") -> ExportedNetwork:
     except ExportedFileError:
         raise
     except Exception as error:  # each runtime has its own errors for an unreadable file
+        read_whole(path)  # raises if its disk went away, of which not every runtime tells
         raise ExportedFileError(f"{path} is broken, or no {path.suffix} file: {' '.join(str(error).split())}") from None
 
 

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fastnst.base.files import write_whole
+from fastnst.base.files import read_whole, write_whole
 from fastnst.networks.catalog import FORMAT_VERSION, StyleFileError, find_style_file, read_info
 from fastnst.networks.description import LONGEST_HEADER
 from fastnst.networks.network import TransformationNetwork
@@ -125,7 +125,7 @@ def finite_weights(path: Path) -> dict[str, Tensor]:
     with safe_open(path, framework="np") as file:
         if sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys()) > MOST_WEIGHTS:
             raise ValueError("too many weights")
-    weights = load(path.read_bytes())  # which also opens names that are not UTF-8
+    weights = load(read_whole(path))  # which also opens names that are not UTF-8
     if not all(each.dtype in TYPES and within_reason(each) for each in weights.values()):
         raise ValueError("weights that are no numbers, or absurd")
     return weights

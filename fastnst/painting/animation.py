@@ -12,7 +12,7 @@ from PIL import Image, ImageSequence
 from torch import Tensor
 
 from fastnst.base.files import whole_file
-from fastnst.images.decode import check_pixels, from_pillow, one_line, opened, pyvips, shown_size
+from fastnst.images.decode import check_encoding, check_pixels, from_pillow, one_line, opened, pyvips, shown_size
 from fastnst.images.formats import ImageError, check_sides, name_of
 from fastnst.images.levels import as_channels
 from fastnst.images.metadata import marked
@@ -94,15 +94,21 @@ def paint_animation(
 
     Returns:
         Width and height in pixels.
+
+    Raises:
+        ImageError: As `read_picture`, or encoding takes more memory than is left; nothing was painted.
     """
     animation = read_animation(source, size=size, max_pixels=max_pixels)
     width, height = animation.frames[0].size
     check_sides(target, format, (height, width))
-    frames = [_painted(frame, paint, format) for frame in animation.frames]
-    times = _times(format, animation, transparent=animation.frames[0].mode == "RGBA")
+    transparent, count = animation.frames[0].mode == "RGBA", len(animation.frames)
+    with one_line(name_of(target)):
+        check_encoding((width, height), format, rich=transparent, frames=count)
+    frames = [_painted(animation.frames.pop(0), paint, format) for _ in range(count)]  # not both in memory
+    times = _times(format, animation, transparent=transparent)
     about = pyvips.Image.black(width, height) if like is None else like.image
     options = pillow_options(format, marked(about), quality=quality, stylized=True) | times
-    with whole_file(target, replace=replace) as file, one_line(name_of(target), "cannot be written"):
+    with whole_file(target, replace=replace) as file, one_line(name_of(target), writes=True):
         frames[0].save(file, format, save_all=True, append_images=frames[1:], **options)
     return width, height
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from fastnst.base.errors import Interrupted, UserError
+from fastnst.base.files import read_whole
 from fastnst.base.progress import progress_bar
 from fastnst.cluster.manifest import Entry, read_manifest, with_suffix
 from fastnst.cluster.places import Places, address_of
@@ -81,7 +82,7 @@ def _missing(
 def _paint(todo: Sequence[Entry], there: set[str], results: Results, settings: ApplySettings, *, total: int) -> int:
     """Paint on the cluster and keep the rows; the number of failures. `total` also counts what is done already."""
     path, mix = find_chosen(settings.style)
-    painter = Painter(settings, path.read_bytes(), mix)
+    painter = Painter(settings, read_whole(path), mix)
     actors = Actors(settings.actors, settings.gpus, int(settings.memory * 2**30), settings.in_flight)
     done = failed = 0
     started = time.perf_counter()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import Progress
 
-from fastnst.base.errors import UserError
+from fastnst.base.errors import UserError, in_words
 from fastnst.base.memory import is_out_of_memory
 from fastnst.base.pipeline import in_threads
 from fastnst.base.progress import watched
@@ -133,7 +133,7 @@ class Studio:
             except UserError as error:
                 work.error = str(error)
             except OSError as error:
-                work.error = f"{work.job.photo}: {error}"
+                work.error = f"{work.job.photo}: {in_words(error)}"
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise

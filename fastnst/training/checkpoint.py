@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from fastnst.base.archives import check_archive
-from fastnst.base.errors import TrainingError
+from fastnst.base.errors import TrainingError, told_of
 
 
 class Begun(Callback):
@@ -34,11 +34,15 @@ def checked_checkpoint(path: Path, module: LightningModule) -> Path:
 
     Raises:
         TrainingError: It is damaged, or another's.
+        OSError: It cannot be read.
     """
     try:
-        check_archive(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with told_of(path, reads=True):
+            check_archive(path)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         _check_fit(state, module)
+    except OSError:  # not its fault: it may be whole, and must not be given up
+        raise
     except Exception as error:  # torch raises errors of many kinds for a damaged file
         raise TrainingError(f"{path} is damaged: start anew with --force") from error
     return path

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from fastnst.base.errors import TrainingError
-from fastnst.base.files import check_folder, check_place
+from fastnst.base.files import check_folder, check_place, read_whole
 from fastnst.base.options import check_values
 from fastnst.images.photos import existing_photo, resolve_photo
 from fastnst.networks.catalog import SUFFIX, StyleFileError, find_style_file, is_known, read_info, usable_name
@@ -144,7 +144,7 @@ def _resumed(run: Run, asked: S) -> S:
     if not run.checkpoint.exists() or not run.settings.exists():
         raise TrainingError(f"no unfinished run in {run.folder}, which would have a last.ckpt there")
     try:
-        values = json.loads(run.settings.read_text())
+        values = json.loads(read_whole(run.settings))
         tuples: Any = {name: tuple(each) if isinstance(each, list) else each for name, each in values.items()}
         saved = replace(asked, **tuples)
         check_values(saved)

@@ -6,7 +6,7 @@ The lock file names its process. It no longer counts when that process has died,
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -47,22 +47,31 @@ def claimed(folder: Path) -> Iterator[None]:
     Raises:
         TrainingError: A running training holds it.
     """
-    with told_of(folder):
-        make_folder(folder)
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     claim = folder / CLAIM
-    with FileLock(folder / LOCK):  # held while the claim is read and written
-        if holder := _living(claim):
-            raise _in_use(folder, holder)
-        write_json(claim, _this_process())
     try:
-        yield
+        with told_of(folder):
+            make_folder(folder)
+        with FileLock(folder / LOCK):  # held while the claim is read and written
+            if holder := _living(claim):
+                raise _in_use(folder, holder)
+            write_json(claim, _this_process())
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a disk that went away; a claim of a dead process counts no more
+                claim.unlink(missing_ok=True)
     finally:
-        claim.unlink(missing_ok=True)
-        if set(folder.iterdir()) <= {folder / LOCK}:  # a refused training leaves nothing
+        _leave_nothing(folder, made)
+
+
+def _leave_nothing(folder: Path, made: Sequence[Path]) -> None:
+    """Remove the folder of a training that was refused, or that could not begin, and those that were made for it."""
+    with suppress(OSError):
+        if set(folder.iterdir()) <= {folder / LOCK}:
             (folder / LOCK).unlink(missing_ok=True)
-            with suppress(OSError):
-                folder.rmdir()
-                folder.parent.rmdir()  # `runs/`, if there is no other
+            for each in dict.fromkeys((folder, folder.parent, *made)):  # also an empty `runs/`
+                each.rmdir()
 
 
 def _this_process() -> dict[str, Any]:

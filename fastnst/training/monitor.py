@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from fastnst.base.files import write_whole
 from fastnst.base.progress import progress_bar
+from fastnst.images.formats import ImageError
 from fastnst.images.write import save_image
 
 log = logging.getLogger("fastnst")
@@ -75,7 +77,10 @@ class Previews(Callback):
         """Write a sheet of the rows."""
         rows = self.rows(pl_module, self._photos.to(pl_module.device))
         sheet = torch.cat([torch.cat(list(row), 2) for row in rows], 1)[None]  # (1, 3, rows * H, B * W)
-        save_image(sheet, self._folder / "preview.png")
+        try:
+            save_image(sheet, self._folder / "preview.png")
+        except (ImageError, OSError) as error:
+            log.warning("%s; the training goes on without it", error)
         if isinstance(trainer.logger, TensorBoardLogger):
             trainer.logger.experiment.add_image("preview", sheet[0].cpu(), trainer.global_step)
 
@@ -83,6 +88,18 @@ class Previews(Callback):
         """The rows of the sheet, each `(B, 3, H, W)`: the photos, and below them each style."""
         network: Any = module.network
         return [photos, *network.in_every_style(photos)]
+
+
+class Checkpoints(ModelCheckpoint):
+    """Checkpoints at intervals. One that cannot be written does not end the training: the next one is tried in time."""
+
+    def on_train_batch_end(self, trainer: Trainer, *words: Any) -> None:
+        """Save, if it is time."""
+        try:
+            super().on_train_batch_end(trainer, *words)
+        except OSError as error:
+            log.error("%s; the training goes on, and saves again later", error)
+            trainer.strategy.barrier()  # at which the other processes wait
 
 
 class GracefulStop(Callback):

@@ -1,7 +1,6 @@
 """The folder of a run: its files, the settings it was started with, and whether it may start or be resumed."""
 
 import json
-import os
 import shlex
 import zipfile
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.base.errors import TrainingError, told_of
-from fastnst.base.files import make_folder, pasted, sha256, to_disk, write_json
+from fastnst.base.files import make_folder, pasted, read_whole, sha256, to_disk, write_json
 from fastnst.base.options import check_values
 from fastnst.networks.catalog import SUFFIX, usable_name
 from fastnst.networks.presets import EARLIER_PRESETS, PRESETS, NetworkName, fewest_weights, is_network
@@ -104,7 +103,7 @@ class Run:
             raise TrainingError(f"no unfinished run in {self.folder}, which would have a last.ckpt there{finished}")
         asked, defaults = to_json(settings), to_json(TrainSettings())
         try:
-            saved = {**defaults, **EARLIER, **json.loads(self.settings.read_text())}
+            saved = {**defaults, **EARLIER, **json.loads(read_whole(self.settings))}
             from_json(saved)
         except (ValueError, TypeError, KeyError, RecursionError):
             raise TrainingError(f"{self.settings} is damaged: start anew with --force") from None
@@ -141,7 +140,7 @@ class Run:
         Raises:
             TrainingError: They are not those of a network that the checkpoint could hold.
         """
-        saved: Any = json.loads(self.settings.read_text()).get("sizes")
+        saved: Any = json.loads(read_whole(self.settings)).get("sizes")
         if not saved:
             return {**PRESETS, **EARLIER_PRESETS}[network]
         if not is_network(saved) or 4 * fewest_weights(saved) > self.checkpoint.stat().st_size:  # 4 bytes each
@@ -151,7 +150,7 @@ class Run:
 
     def photos_a_step(self) -> int:
         """Photos of a step over all processes, as the run was started; `check_resumed` comes before."""
-        saved: dict[str, int] = {**to_json(TrainSettings()), **json.loads(self.settings.read_text())}
+        saved: dict[str, int] = {**to_json(TrainSettings()), **json.loads(read_whole(self.settings))}
         return saved["batch_size"] * saved["devices"] * saved["num_nodes"]
 
     def begin(self, settings: TrainSettings, sizes: dict[str, int]) -> None:
@@ -162,7 +161,7 @@ class Run:
             sizes: Arguments of the network.
 
         Raises:
-            TrainingError: The style file could not be written at the end.
+            OSError: A folder or file that cannot be made.
         """
         hashes: dict[str, Any] = {"style_sha256": [sha256(path) for path in settings.style]}
         if settings.loss_weights:
@@ -171,14 +170,12 @@ class Run:
 
     def begin_with(self, values: dict[str, Any]) -> None:
         """As `begin`, with settings of another kind as JSON values."""
-        for folder in (self.folder, self.style_file.parent):
-            with told_of(folder):
-                make_folder(folder)
-            if not os.access(folder, os.W_OK):
-                raise TrainingError(f"{folder} cannot be written to")
         self.checkpoint.unlink(missing_ok=True)
-        to_disk(self.folder)  # or a power cut could leave the old checkpoint with the new settings
+        with told_of(self.folder):
+            to_disk(make_folder(self.folder))  # or a power cut could leave the old checkpoint with the new settings
         write_json(self.settings, values)
+        with told_of(self.style_file):
+            make_folder(self.style_file.parent)
 
 
 def to_json(settings: TrainSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnst.base.errors import UserError
-from fastnst.base.files import whole_file
+from fastnst.base.files import sha256, whole_file
 from fastnst.images.formats import ImageError
 from fastnst.images.photos import find_photos, sample_photos
 
@@ -52,7 +52,7 @@ class Photos(NamedTuple):
     def sha256(self, index: int) -> str:
         """SHA-256 of the photo's file, in hexadecimal."""
         image = self.rows[index]["image"]
-        return hashlib.sha256(image["bytes"] or Path(image["path"]).read_bytes()).hexdigest()
+        return hashlib.sha256(image["bytes"]).hexdigest() if image["bytes"] else sha256(Path(image["path"]))
 
 
 class Source(NamedTuple):

@@ -16,7 +16,6 @@ import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
@@ -41,7 +40,14 @@ from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
-from fastnst.training.monitor import GracefulStop, Previews, ProgressBar, WholeCheckpoints, ctrl_c_as_sigterm
+from fastnst.training.monitor import (
+    Checkpoints,
+    GracefulStop,
+    Previews,
+    ProgressBar,
+    WholeCheckpoints,
+    ctrl_c_as_sigterm,
+)
 from fastnst.training.processes import by_slurm, is_first_process
 from fastnst.training.run import Run, to_json
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
@@ -289,7 +295,7 @@ def endless(
         TrainingError: Devices that are not there.
     """
     interval = timedelta(seconds=settings.save_every)
-    checkpoints = ModelCheckpoint(run.folder, "last", train_time_interval=interval, enable_version_counter=False)
+    checkpoints = Checkpoints(run.folder, "last", train_time_interval=interval, enable_version_counter=False)
     callbacks: list[Callback] = [checkpoints, GracefulStop(run.checkpoint), *watchers]
     by_its_signals = [SLURMEnvironment(auto_requeue=False)] if by_slurm() else []  # SIGTERM saves: see GracefulStop
     try:

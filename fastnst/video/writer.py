@@ -140,7 +140,8 @@ class VideoWriter:
                 self._container.mux(self._stream.encode(None))
                 for stream in self._recoded.values():
                     self._container.mux(stream.encode(None))
-            give_name(self._partial, target or self.target, replace=self._replace)
+            with told_of(self.target):
+                give_name(self._partial, target or self.target, replace=self._replace)
         finally:
             self._stack.close()
 

@@ -1,5 +1,6 @@
 """The limits of control groups: trees of files as the kernel shows them, and a real group where there is one."""
 
+import ast
 import json
 import os
 import subprocess
@@ -123,6 +124,13 @@ def test_a_container_sees_its_own_group_where_it_is_mounted(machine, own) -> Non
     machine.mount("memory", "/docker/0a1b", "cgroup cgroup rw,memory")
     machine.group("memory", V1, GIB, 1000)
     assert machine.left(f"4:memory:{own}\n") == GIB - 1000
+
+
+@pytest.mark.parametrize(("root", "own"), [("/", "/"), ("/pod/0a1b", "/pod/0a1b"), ("/", "/../other"), ("/../..", "/")])
+def test_so_does_one_of_version_2(machine, root, own) -> None:
+    machine.mount("cg", root, "cgroup2 cgroup rw,nsdelegate")
+    machine.group("cg", V2, GIB, 1000, 300)
+    assert machine.left(f"0::{own}\n") == GIB - 1000 + 300
 
 
 def test_more_used_than_allowed_leaves_nothing(machine) -> None:
@@ -278,3 +286,31 @@ def test_a_process_in_a_real_group_finds_its_limit(real_group) -> None:
     asking = "from fastnst.base.cgroups import left_in_groups; print(left_in_groups())"
     done = subprocess.run([sys.executable, "-c", f"{joining}; {asking}"], capture_output=True, text=True, check=True)
     assert GIB - 100 * 2**20 < int(done.stdout) <= GIB
+
+
+@pytest.fixture
+def real_group_of_version_2() -> Iterator[Path]:
+    """A group of this machine, inside of the top one; with a limit of 1 GiB where version 2 has the memory."""
+    mounts = (line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup2 " in line)
+    top = next((Path(words[4]) for words in mounts), None)
+    if top is None or not os.access(top, os.W_OK):
+        pytest.skip("no control groups of version 2 that may be made here")
+    folder = top / f"fastnst_test_{os.getpid()}"
+    folder.mkdir()
+    if (folder / "memory.max").exists():
+        (folder / "memory.max").write_text(str(GIB))
+    yield folder
+    folder.rmdir()
+
+
+def test_a_process_in_a_real_group_of_version_2_finds_it(real_group_of_version_2) -> None:
+    folder = real_group_of_version_2
+    joining = f"import os; open('{folder}/cgroup.procs', 'w').write(str(os.getpid()))"
+    asking = (
+        "from fastnst.base.cgroups import _groups, _left; print([(str(f), _left(f, v)) for v, f in _groups('memory')])"
+    )
+    done = subprocess.run([sys.executable, "-c", f"{joining}; {asking}"], capture_output=True, text=True, check=True)
+    found = dict(ast.literal_eval(done.stdout))
+    assert str(folder) in found and str(folder.parent) in found
+    if (folder / "memory.max").exists():
+        assert GIB - 100 * 2**20 < found[str(folder)] <= GIB

@@ -28,7 +28,7 @@ from fastnst.images.picture import Picture
 from fastnst.images.read import decode_photo, image_size, load_on_white, read_picture
 from fastnst.images.write import save_image
 from fastnst.painting import animation
-from fastnst.painting.animation import read_animation
+from fastnst.painting.animation import paint_animation, read_animation
 from fastnst.painting.apply import apply
 from fastnst.painting.settings import ApplySettings
 
@@ -243,6 +243,32 @@ def test_frames_of_an_animation_must_fit_into_memory_together(tmp_path: Path, mo
         else:
             with pytest.raises(ImageError, match=r"moving.png: a file of this kind \(PNG\) is decoded as a whole"):
                 read_animation(tmp_path / "moving.png")
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_an_animation_that_takes_more_memory_to_encode_than_is_left_is_refused(format, tmp_path, monkeypatch) -> None:
+    frames = [Image.new("RGB", (300, 200), color) for color in ("red", "green", "blue")]
+    frames[0].save(tmp_path / "moving.png", save_all=True, append_images=frames[1:])
+    needed = 60_000 * (HELD[format].moving + 3 * HELD[format].frame)
+    left = iter((needed, needed - 1))
+
+    def read(*words: object, **options: object) -> animation.Animation:
+        """Reading them is counted for itself."""
+        frames = read_animation(*words, **options)
+        monkeypatch.setattr(decode, "LARGE_SCREEN", 3 * 60_000 - 1)
+        memory = next(left)
+        monkeypatch.setattr(decode, "free_memory", lambda: memory)
+        return frames
+
+    monkeypatch.setattr(animation, "read_animation", read)
+    paint_animation(tmp_path / "moving.png", tmp_path / "out", lambda frame: frame, format=format)
+    line = (
+        rf"new: an animation \({format}\) is encoded as a whole, which takes 0\.\d GB of memory, and 0\.\d GB are left"
+    )
+    monkeypatch.setattr(decode, "free_memory", lambda: 2**40)
+    with pytest.raises(ImageError, match=line):
+        paint_animation(tmp_path / "moving.png", tmp_path / "new", lambda _: pytest.fail("painted"), format=format)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["moving.png", "out"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc tells what is in memory")

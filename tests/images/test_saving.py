@@ -4,6 +4,7 @@ import io
 import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pictures import alpha_of, colour_of, picture_of, smooth_image
@@ -14,7 +15,7 @@ from fastnst.images import formats, levels, write
 from fastnst.images.formats import ImageError
 from fastnst.images.picture import Picture
 from fastnst.images.read import load_image, read_picture
-from fastnst.images.write import save_image
+from fastnst.images.write import LARGEST_HEVC, save_image
 
 ONE_LEVEL = {"atol": 1.01 / 255, "rtol": 0}
 
@@ -121,3 +122,41 @@ def test_a_large_jpeg_is_written_without_the_pass_that_holds_it_all(tmp_path, mo
     monkeypatch.setattr(write, "LARGE", 100)
     save_image(smooth_image(30, 40), tmp_path / "large.jpg")
     assert (tmp_path / "large.jpg").stat().st_size > (tmp_path / "small.jpg").stat().st_size
+
+
+def noise(mode: str, height: int, width: int) -> Picture:
+    """A picture of noise, of which codecs make the most bytes."""
+    shape = (1, len(mode), height, width)
+    return Picture.of(torch.as_tensor(np.random.default_rng(0).integers(0, 256, shape, np.uint8)))
+
+
+@pytest.mark.long
+def test_a_large_heic_file_is_written_in_tiles(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    waves = (127 + 100 * torch.sin(torch.arange(1200)[:, None] / 90 + torch.arange(1900) / 70)).to(torch.uint8)
+    save_image(Picture.of(waves.expand(1, 3, -1, -1)), tmp_path / "large.heic", quality=60)
+    with Image.open(tmp_path / "large.heic") as image:
+        assert image.info["tiling"]["tile_width"] == image.info["tiling"]["tile_height"] == 1024
+        assert image.info["icc_profile"]
+    seen = read_picture(tmp_path / "large.heic").levels.int()
+    assert seen.shape == (1, 3, 1200, 1900) and (seen - waves.int()).abs().max() < 12
+
+
+@pytest.mark.slow
+def test_a_heic_file_of_more_than_its_decoder_takes_of_one_picture_is_read_again(tmp_path: Path) -> None:
+    pytest.importorskip("pillow_heif")
+    save_image(picture := noise("RGB", 2600, 2500), tmp_path / "noise.heic", quality=98)
+    assert (tmp_path / "noise.heic").stat().st_size > LARGEST_HEVC
+    assert (read_picture(tmp_path / "noise.heic").levels.int() - picture.levels.int()).abs().float().mean() < 12
+
+
+def test_one_with_opacity_which_has_no_tiles_is_refused_if_it_could_not_be_read(tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("pillow_heif")
+    save_image(noise("RGBA", 90, 120), tmp_path / "small.heic")
+    monkeypatch.setattr(write, "LARGEST_HEVC", 20_000)
+    with pytest.raises(
+        ImageError, match=r"new\.heic: with opacity, HEIC of more than 16 MB is not read again: a lower"
+    ):
+        save_image(noise("RGBA", 90, 120), tmp_path / "new.heic")
+    save_image(noise("RGB", 90, 120), tmp_path / "plain.heic")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plain.heic", "small.heic"]

@@ -44,7 +44,7 @@ def test_a_full_disk_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("fastnst.base.files.os.replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"out\.mp4 cannot be written: no space is left: make room"):
         paint(make_clip(tmp_path / "clip.mkv"), tmp_path / "out.mp4")
     assert os.listdir(tmp_path) == ["clip.mkv"]
 
