@@ -1,6 +1,6 @@
 // Keeps the page for use without a network, and isolates it where the host sets no headers, which threads need.
 const own = `fastnst-${self.registration.scope}-`; // a host may have the page in several folders
-const cacheName = `${own}a3f96c3d3a83e4cf`;
+const cacheName = `${own}774b1857d1228155`;
 const files = [
  "./",
  "THIRD_PARTY.txt",
