@@ -485,7 +485,7 @@ test("after the first visit it works without a network, isolated for threads tho
     }
     return sum;
   });
-  assert.equal(size, 9_696_057); // as the guide says, which tests/serving/test_page.py compares with the files
+  assert.equal(size, 9_696_038); // as the guide says, which tests/serving/test_page.py compares with the files
   await again(page, () => page.setInputFiles("#pick-painting", file("wave.png")));
 });
 
