@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from fastnst.base.devices import choose_device, multiplies_bfloat16
+from fastnst.base.errors import TrainingError
 from fastnst.networks.catalog import find_style_file, read_info
 from fastnst.networks.description import UNIVERSAL
 from fastnst.networks.network import TransformationNetwork
@@ -57,6 +58,8 @@ def train_base(settings: BaseSettings, *, started: float | None = None, folder: 
 
 
 def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTrainer:
+    if settings.style_per_photo < 1 and settings.batch_size == 1:
+        raise TrainingError("--style-per-photo below 1 asks photos of a step together: give --batch-size 2 or more")
     earlier = load_predictor(Path(settings.init_from)) if settings.init_from else None  # refuses other files
     network = TransformationNetwork(**_sizes(settings))
     predictor = StylePredictor(numbers_of(network))

@@ -193,6 +193,7 @@ def test_a_gradient_that_is_no_number_ends_the_training(monkeypatch) -> None:
     ("changes", "message"),
     [
         ({"paintings": ()}, "folders of paintings are needed"),
+        ({"style_per_photo": 0.25}, "give --batch-size 2 or more"),
         ({"paintings": ("nowhere",)}, "nowhere: no such folder"),
         ({"paintings": ("photos",)}, "at least 17 paintings are needed, 16 of them held out; got 7"),
         ({"init_from": "missing.safetensors"}, "missing.safetensors: no such file"),
