@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from commands_that_write import FAST, OUTPUTS, TRAINING, make_inputs
-from disk_faults import READS, Fault, Forks, hidden, moments
+from disk_faults import CALLS, READS, Fault, Forks, hidden, moments
 from PIL import Image
 
 WAYS_OUT = ("its disk does not answer: see that it is there, and begin again", "is no folder that can be written to")
@@ -95,6 +95,28 @@ def test_a_disk_that_goes_away_while_results_are_written(command, most, here, fo
         assert forks.run(here, again) == (0, []), about
         assert files_in(disk) == right, about
         assert not [path for path in disk.rglob(".*")], about
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("error", ["ESTALE", "ENOTCONN", "ENXIO", "ENODEV"])
+def test_a_disk_that_a_network_lost_is_told_as_one_that_does_not_answer(error, here, forks) -> None:
+    disk, photo = here / "disk", here / "photo.png"
+    words = ("apply", "photo.png", "--style", "sky.safetensors:day", *FAST, "-o", str(disk / "o.png"))
+    assert forks.run(here, words) == (0, [])
+    written = on_the_disk(disk)
+    for paths, calls, name in ((written, CALLS, str(disk)), ([photo], READS, "photo.png")):
+        assert forks.run(here, (*words, "--force"), Fault(paths, calls=calls, wait=1))[0] == 0
+        told = 0
+        for after in moments(forks.hit, MOMENTS):
+            shutil.rmtree(disk)
+            disk.mkdir()
+            code, lines = forks.run(here, words, Fault(paths, error, after=after, calls=calls))
+            about = f"after {after}, exit code {code}, {lines}"
+            assert (code, lines) == (0, []) or (code in (2, 3) and 1 <= len(lines) <= 2), about
+            assert not code or any(name in line and way in line for line in lines for way in WAYS_OUT), about
+            assert (disk / "o.png").exists() == (code == 0), about
+            told += bool(code)
+        assert told
 
 
 READERS = {

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
@@ -24,6 +23,7 @@ from fastnst.base.files import write_whole
 from fastnst.base.progress import progress_bar
 from fastnst.images.formats import ImageError
 from fastnst.images.write import save_image
+from fastnst.training.events import Events
 
 log = logging.getLogger("fastnst")
 
@@ -81,8 +81,8 @@ class Previews(Callback):
             save_image(sheet, self._folder / "preview.png")
         except (ImageError, OSError) as error:
             log.warning("%s; the training goes on without it", error)
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image("preview", sheet[0].cpu(), trainer.global_step)
+        if isinstance(trainer.logger, Events):
+            trainer.logger.add_picture("preview", sheet[0], trainer.global_step)
 
     def rows(self, module: LightningModule, photos: Tensor) -> list[Tensor]:
         """The rows of the sheet, each `(B, 3, H, W)`: the photos, and below them each style."""

@@ -16,7 +16,6 @@ import torch
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Callback, LightningModule, Trainer, seed_everything
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -40,6 +39,7 @@ from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
+from fastnst.training.events import Events, quiet_writers
 from fastnst.training.monitor import (
     Checkpoints,
     GracefulStop,
@@ -306,7 +306,7 @@ def endless(
             strategy=Together() if devices * num_nodes > 1 else "auto",
             max_epochs=-1,
             callbacks=callbacks if settings.quiet or not is_first_process() else [*callbacks, ProgressBar()],
-            logger=TensorBoardLogger(run.folder, name="", version=""),
+            logger=Events(run.folder),
             plugins=[WholeCheckpoints(), *by_its_signals],
             log_every_n_steps=LOG_EVERY,
             val_check_interval=settings.eval_every,
@@ -381,10 +381,10 @@ class TellEnd(Callback):
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's remarks on devices, workers and folders."""
+    """Silence Lightning's remarks on devices, workers and folders, and TensorBoard's thread."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), quiet_writers():
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", module="lightning_fabric")
         for logger in loggers:

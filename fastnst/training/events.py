@@ -1,0 +1,84 @@
+"""TensorBoard's events, without which a training goes on."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch import Tensor
+
+from fastnst.base.errors import reason_for
+
+log = logging.getLogger("fastnst")
+
+
+class Events(TensorBoardLogger):
+    """Losses and previews for TensorBoard. The first event that cannot be written is told, and no more are.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="")
+        self._folder = folder
+        self.lost = False
+
+    @property
+    def experiment(self) -> Any:
+        """TensorBoard's writer; None if its file cannot be made."""
+        found: list[Any] = [None]
+
+        def open_file() -> None:
+            found[0] = super(Events, self).experiment
+
+        self._unless_lost(open_file)
+        return found[0]
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Numbers of a step."""
+        self._unless_lost(lambda: super(Events, self).log_metrics(metrics, step))  # type: ignore[arg-type]
+
+    def add_picture(self, name: str, picture: Tensor, step: int) -> None:
+        """A picture `(3, H, W)`, sRGB in [0, 1]."""
+        self._unless_lost(lambda: self.experiment.add_image(name, picture.cpu(), step))
+
+    def save(self) -> None:
+        """Write what waits."""
+        self._unless_lost(super().save)
+
+    def finalize(self, status: str) -> None:
+        """Write what waits, and close."""
+        self._unless_lost(lambda: super(Events, self).finalize(status))
+
+    def _unless_lost(self, write: Callable[[], object]) -> None:
+        if self.lost:
+            return
+        try:
+            write()
+        except (OSError, ValueError) as error:
+            cause = error.__cause__ if isinstance(error, ValueError) else error  # Lightning wraps those of numbers
+            if not isinstance(cause, OSError):
+                raise
+            self.lost = True
+            reason = reason_for(cause) or cause.strerror or str(cause)
+            log.warning("events of %s cannot be written: %s; the training goes on without them", self._folder, reason)
+
+
+@contextmanager
+def quiet_writers() -> Iterator[None]:
+    """Let no thread print the error with which it ends, if the system caused it: TensorBoard raises it once more."""
+    before = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if not (isinstance(ended.exc_value, OSError) and "tensorboard" in type(ended.thread).__module__):
+            before(ended)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
