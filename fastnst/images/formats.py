@@ -35,7 +35,7 @@ class Held(NamedTuple):
 
 # Measured, see records/memory. Others are encoded row by row; those that are decoded as a whole hold up to 10.
 HELD = {
-    "AVIF": Held(32, 32, 40, 60, moving=340, frame=12),
+    "AVIF": Held(32, 32, 40, 60, moving=340, frame=18),
     "HEIF": Held(16, 24, 50, 75),
     "WEBP": Held(12, 18, 12, 40, moving=26, frame=8),
     "GIF": Held(12, 18, 26, 26, moving=24, frame=2),
