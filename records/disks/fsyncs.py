@@ -102,6 +102,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--folder", type=Path, default=Path())
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--case", default="", help="only cases whose names have this")
     asked = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(dir=asked.folder) as place:
@@ -109,6 +110,8 @@ def main() -> None:
         prepare(folder)
         system = subprocess.run(["stat", "-f", "-c", "%T", place], capture_output=True, text=True).stdout.strip()
         for case, words in CASES.items():
+            if asked.case not in case:
+                continue
             pairs = []
             for number in range(asked.pairs):
                 order = ("with", "without") if number % 2 else ("without", "with")
