@@ -26,7 +26,6 @@ from fastnst.universal.file import load_autoencoder, load_predictor, save_predic
 from fastnst.universal.predictor import StylePredictor, numbers_of, paint
 
 COMMAND = "train-base"
-STYLE_SIDE = 2  # short side of a painting in crops, as in `fastnst train`
 log = logging.getLogger("fastnst")
 
 
@@ -73,7 +72,7 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
     loss = perceptual_loss(objective, loss_network, [torch.rand(1, 3, 64, 64)])
     paintings = PaintingFolder(
         settings.paintings,
-        STYLE_SIDE * settings.crop_size,
+        settings.painting_size,
         statistics=lambda painting: predictor.statistics(painting.to(predictor.center.device)),
         style_targets=lambda painting: loss.style_targets([painting.to(predictor.center.device)]),
         most=settings.max_paintings,
@@ -109,7 +108,7 @@ def _save(settings: BaseSettings, path: Path, module: BaseTrainer, info: dict[st
         **info,
         "network": _sizes(settings),
         "paintings": module.paintings.num_training,
-        "painting_side": STYLE_SIDE * settings.crop_size,
+        "painting_side": settings.painting_size,
         "settings": {**info["settings"], "paintings": [Path(each).name for each in settings.paintings]},
     }
     save_predictor(path, module.network, module.predictor, about, replace=settings.force)

@@ -40,7 +40,7 @@ class Events(TensorBoardLogger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Numbers of a step."""
-        self._unless_lost(lambda: super(Events, self).log_metrics(metrics, step))  # type: ignore[arg-type]
+        self._unless_lost(lambda: super(Events, self).log_metrics(metrics, step))
 
     def add_picture(self, name: str, picture: Tensor, step: int) -> None:
         """A picture `(3, H, W)`, sRGB in [0, 1]."""

@@ -217,6 +217,8 @@ class BaseSettings(NetworkSettings):
     """Folders of paintings, some hundreds at least."""
     max_paintings: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all]."""
+    painting_size: Annotated[int, WHAT, Parameter(validator=Number(gte=32))] = 512
+    """Short side of the paintings in pixels, as in `train`; smaller ones stay."""
     network: Annotated[NetworkName, WHAT] = "small"
     """As for `train`; with --init-from that of the file."""
     style_per_photo: Annotated[Share, LOOK] = 1.0
@@ -226,6 +228,6 @@ class BaseSettings(NetworkSettings):
     margin: Annotated[int, TRAINING, Parameter(validator=Number(gte=0))] = 48
     """Pixels around crops, for the network only."""
     crop_size: Annotated[int, TRAINING, Parameter(validator=_crop)] = 128
-    """Side of the crops in pixels; paintings have twice that."""
+    """Side of the crops in pixels."""
     name: Annotated[str, OUTPUT] = "predictor"
     """Name of the file in ./checkpoints and of the run."""

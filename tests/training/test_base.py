@@ -20,7 +20,7 @@ from fastnst.training.base_trainer import BaseTrainer
 from fastnst.training.paintings import PaintingFolder
 from fastnst.training.settings import BaseSettings, TrainSettings
 from fastnst.training.train import train
-from fastnst.universal.file import load_predictor
+from fastnst.universal.file import load_predictor, painting_side
 from fastnst.universal.predictor import paint
 
 SHIPPED_STYLE = find_style_file("great_wave").resolve()
@@ -68,6 +68,20 @@ def test_a_training_writes_a_file_that_says_how_it_was_made() -> None:
     assert set(result["held_out"]) == {"total", "content", "style", "variation"}
     assert info["network"] == {**SHAPE, "num_styles": 1} and info["settings"]["paintings"] == ["paintings"]
     assert Path("runs/any/preview.png").exists() and not Path("runs/any/last.ckpt").exists()
+
+
+def test_paintings_have_the_size_asked_for_and_the_file_says_it(monkeypatch) -> None:
+    seen = set()
+    get = PaintingFolder.__getitem__
+
+    def watched(self: PaintingFolder, number: int) -> torch.Tensor:
+        painting = get(self, number)
+        seen.add(tuple(painting.shape[-2:]))
+        return painting
+
+    monkeypatch.setattr(PaintingFolder, "__getitem__", watched)
+    train_base(replace(QUICK, steps=1, painting_size=40))
+    assert seen == {(40, 40)} and painting_side(Path("checkpoints/any.safetensors")) == 40
 
 
 def test_an_interrupted_training_ends_as_if_it_had_run_through(monkeypatch) -> None:
