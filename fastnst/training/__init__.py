@@ -12,6 +12,7 @@ balance.py        `--style-weight auto`
 warm_start.py     a trained network as the start for new styles
 alarms.py         early warnings: the style loss does not fall, the output saturates, one style swallows another
 monitor.py        progress bar, previews, checkpoints, an orderly stop
+events.py         TensorBoard's events, without which a training goes on; silence for what libraries say
 checkpoint.py     the checkpoint of a run, looked at before it is loaded
 run.py            a run's folder: its name, and whether the run may start or be resumed
 claim.py          the lock on a run's name

@@ -1,7 +1,8 @@
-"""TensorBoard's events, without which a training goes on."""
+"""TensorBoard's events, without which a training goes on, and silence for what libraries say."""
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,6 +67,23 @@ class Events(TensorBoardLogger):
             self.lost = True
             reason = reason_for(cause) or cause.strerror or str(cause)
             log.warning("events of %s cannot be written: %s; the training goes on without them", self._folder, reason)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Silence Lightning's remarks on devices, workers and folders, and TensorBoard's thread."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings(), quiet_writers():
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", module="lightning_fabric")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 @contextmanager

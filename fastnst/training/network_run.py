@@ -14,13 +14,14 @@ from fastnst.base.versions import installed_version
 from fastnst.training.checks import check_network
 from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
+from fastnst.training.events import quiet_lightning
 from fastnst.training.monitor import Previews
 from fastnst.training.processes import is_first_process
 from fastnst.training.run import Run
 from fastnst.training.schedule import BudgetClock, Clock, Schedule, StepClock
 from fastnst.training.settings import NetworkSettings
 from fastnst.training.timed_module import TimedModule
-from fastnst.training.train import count_workers, endless, fit, quiet_lightning
+from fastnst.training.train import count_workers, endless, fit
 
 DEFAULT_BUDGET = 60 * 60.0  # seconds
 Module = TypeVar("Module", bound=TimedModule)

@@ -5,9 +5,8 @@ import io
 import logging
 import shlex
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -39,7 +38,7 @@ from fastnst.training.checkpoint import Begun, checked_checkpoint
 from fastnst.training.checks import Plan, check_train
 from fastnst.training.claim import claimed
 from fastnst.training.data import PhotoDataModule
-from fastnst.training.events import Events, quiet_writers
+from fastnst.training.events import Events, quiet_lightning
 from fastnst.training.monitor import (
     Checkpoints,
     GracefulStop,
@@ -377,23 +376,6 @@ class TellEnd(Callback):
         # Only a run in the current folder is found again by its name.
         goes_on = f"; Ctrl-C saves, and --resume --name {shlex.quote(run.name)} goes on" if run.root == Path() else ""
         log.info("ends %s%s", end, goes_on)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Silence Lightning's remarks on devices, workers and folders, and TensorBoard's thread."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings(), quiet_writers():
-        warnings.filterwarnings("ignore", module="pytorch_lightning")
-        warnings.filterwarnings("ignore", module="lightning_fabric")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 def _preview(network: TransformationNetwork, size: int = 160) -> str:
