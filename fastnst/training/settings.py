@@ -217,8 +217,8 @@ class BaseSettings(NetworkSettings):
     """Folders of paintings, some hundreds at least."""
     max_paintings: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all]."""
-    painting_size: Annotated[int, WHAT, Parameter(validator=Number(gte=32))] = 512
-    """Short side of the paintings in pixels, as in `train`; smaller ones stay."""
+    painting_size: Annotated[int, WHAT, Parameter(validator=Number(gte=32))] = 256
+    """Short side of the paintings in pixels; smaller ones stay."""
     network: Annotated[NetworkName, WHAT] = "small"
     """As for `train`; with --init-from that of the file."""
     style_per_photo: Annotated[Share, LOOK] = 1.0
