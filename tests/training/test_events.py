@@ -17,8 +17,10 @@ FULL = Path("/dev/full")  # answers each write that no space is left
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no device that is always full")
 
 
-def events_file(folder: Path) -> Path:
-    return next(iter(folder.glob("events.*")))
+def fill(file: Path) -> None:
+    """Let the disk of a file be full from now on."""
+    file.unlink()
+    file.symlink_to(FULL)
 
 
 @needs_full
@@ -27,9 +29,7 @@ def test_events_that_no_longer_fit_are_told_once(tmp_path, caplog, capsys) -> No
         events = Events(tmp_path)
         events.log_metrics({"loss": 1.0}, 0)
         events.save()
-        file = events_file(tmp_path)
-        file.unlink()
-        file.symlink_to(FULL)
+        fill(next(tmp_path.glob("events.*")))
         for step in range(1, 20):
             events.log_metrics({"loss": 1.0}, step)
             events.add_picture("preview", torch.rand(3, 64, 64), step)
@@ -46,9 +46,7 @@ def test_a_failure_at_the_last_flush_is_told_too(tmp_path, caplog) -> None:
         events = Events(tmp_path)
         events.log_metrics({"loss": 1.0}, 0)
         events.save()
-        file = events_file(tmp_path)
-        file.unlink()
-        file.symlink_to(FULL)
+        fill(next(tmp_path.glob("events.*")))
         events.log_metrics({"loss": 1.0}, 1)
         events.finalize("success")
     assert len(caplog.messages) == 1 and events.lost
@@ -90,13 +88,12 @@ def test_a_training_ends_with_the_same_weights_without_its_events(style_and_phot
     train(SHALLOW)
     right = weights()
 
-    def fill() -> None:
+    def fill_soon() -> None:
         while not (found := list(Path("runs/other").glob("events.*"))):
             time.sleep(0.001)
-        found[0].unlink()
-        found[0].symlink_to(FULL)
+        fill(found[0])
 
-    filler = threading.Thread(target=fill)
+    filler = threading.Thread(target=fill_soon)
     filler.start()
     train(replace(SHALLOW, name="other"))
     filler.join()
