@@ -72,7 +72,7 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
     loss = perceptual_loss(objective, loss_network, [torch.rand(1, 3, 64, 64)])
     paintings = PaintingFolder(
         settings.paintings,
-        settings.painting_size,
+        _painting_side(settings),
         statistics=lambda painting: predictor.statistics(painting.to(predictor.center.device)),
         style_targets=lambda painting: loss.style_targets([painting.to(predictor.center.device)]),
         most=settings.max_paintings,
@@ -96,6 +96,11 @@ def _module(settings: BaseSettings, clock: Clock, schedule: Schedule) -> BaseTra
     )
 
 
+def _painting_side(settings: BaseSettings) -> int:
+    """The short side of the paintings in pixels."""
+    return settings.painting_size or 2 * settings.crop_size
+
+
 def _sizes(settings: BaseSettings) -> dict[str, int]:
     """Arguments of the network: those of the file to go on from, or of the preset."""
     if settings.init_from:
@@ -108,7 +113,7 @@ def _save(settings: BaseSettings, path: Path, module: BaseTrainer, info: dict[st
         **info,
         "network": _sizes(settings),
         "paintings": module.paintings.num_training,
-        "painting_side": settings.painting_size,
+        "painting_side": _painting_side(settings),
         "settings": {**info["settings"], "paintings": [Path(each).name for each in settings.paintings]},
     }
     save_predictor(path, module.network, module.predictor, about, replace=settings.force)

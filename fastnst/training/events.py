@@ -31,13 +31,7 @@ class Events(TensorBoardLogger):
     @property
     def experiment(self) -> Any:
         """TensorBoard's writer; None if its file cannot be made."""
-        found: list[Any] = [None]
-
-        def open_file() -> None:
-            found[0] = super(Events, self).experiment
-
-        self._unless_lost(open_file)
-        return found[0]
+        return self._unless_lost(lambda: super(Events, self).experiment)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Numbers of a step."""
@@ -55,11 +49,11 @@ class Events(TensorBoardLogger):
         """Write what waits, and close."""
         self._unless_lost(lambda: super(Events, self).finalize(status))
 
-    def _unless_lost(self, write: Callable[[], object]) -> None:
+    def _unless_lost(self, write: Callable[[], Any]) -> Any:
         if self.lost:
-            return
+            return None
         try:
-            write()
+            return write()
         except (OSError, ValueError) as error:
             cause = error.__cause__ if isinstance(error, ValueError) else error  # Lightning wraps those of numbers
             if not isinstance(cause, OSError):
@@ -67,6 +61,7 @@ class Events(TensorBoardLogger):
             self.lost = True
             reason = reason_for(cause) or cause.strerror or str(cause)
             log.warning("events of %s cannot be written: %s; the training goes on without them", self._folder, reason)
+            return None
 
 
 @contextmanager

@@ -217,8 +217,8 @@ class BaseSettings(NetworkSettings):
     """Folders of paintings, some hundreds at least."""
     max_paintings: Annotated[PositiveInt | None, WHAT] = None
     """Use so many at most [all]."""
-    painting_size: Annotated[int, WHAT, Parameter(validator=Number(gte=32))] = 256
-    """Short side of the paintings in pixels; smaller ones stay."""
+    painting_size: Annotated[int | None, WHAT, Parameter(validator=Number(gte=32))] = None
+    """Short side of the paintings in pixels; smaller ones stay [twice --crop-size]."""
     network: Annotated[NetworkName, WHAT] = "small"
     """As for `train`; with --init-from that of the file."""
     style_per_photo: Annotated[Share, LOOK] = 1.0

@@ -70,7 +70,8 @@ def test_a_training_writes_a_file_that_says_how_it_was_made() -> None:
     assert Path("runs/any/preview.png").exists() and not Path("runs/any/last.ckpt").exists()
 
 
-def test_paintings_have_the_size_asked_for_and_the_file_says_it(monkeypatch) -> None:
+@pytest.mark.parametrize(("asked", "side"), [(40, 40), (None, 48)])
+def test_paintings_have_the_size_asked_for_and_the_file_says_it(asked, side, monkeypatch) -> None:
     seen = set()
     get = PaintingFolder.__getitem__
 
@@ -80,8 +81,8 @@ def test_paintings_have_the_size_asked_for_and_the_file_says_it(monkeypatch) -> 
         return painting
 
     monkeypatch.setattr(PaintingFolder, "__getitem__", watched)
-    train_base(replace(QUICK, steps=1, painting_size=40))
-    assert seen == {(40, 40)} and painting_side(Path("checkpoints/any.safetensors")) == 40
+    train_base(replace(QUICK, steps=1, crop_size=24, painting_size=asked))
+    assert seen == {(side, side)} and painting_side(Path("checkpoints/any.safetensors")) == side
 
 
 def test_an_interrupted_training_ends_as_if_it_had_run_through(monkeypatch) -> None:
